@@ -1,0 +1,251 @@
+"""What the benchmarks share: the networks, the table of kernel cases, threads and clocks.
+
+`KERNEL_CASES` drives the benchmarks of the kernels and the test that compares each of them with its
+NumPy twin, so that nothing is timed that computes something else.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import threadpoolctl
+
+import fastnn
+import fastnn.kernels
+from fastnn import reference
+
+IMPLS = ["numpy", "fastnn"]
+DTYPES = ["float32", "float64"]
+
+
+class Shape(NamedTuple):
+    """A two-layer network and its minibatch."""
+
+    D: int  # inputs
+    H: int  # hidden units
+    C: int  # classes
+    n: int  # rows in a minibatch
+
+    @property
+    def flops(self):
+        """Floating point operations of the products in one training step.
+
+        Forward and weight gradient of both layers; the gradient of the input of the second only.
+        """
+        return self.n * (4 * self.D * self.H + 6 * self.H * self.C)
+
+
+#: The toy of CS231n, scikit-learn's digits, MNIST, CIFAR-10 and a wide MNIST network. Smallest
+#: first: the tests run each benchmark once, with the first value of every parameter.
+NETWORKS = {
+    "4-10-3": Shape(4, 10, 3, 5),
+    "64-100-10": Shape(64, 100, 10, 200),
+    "784-100-10": Shape(784, 100, 10, 200),
+    "3072-50-10": Shape(3072, 50, 10, 200),
+    "784-512-10": Shape(784, 512, 10, 128),
+}
+
+
+# ------------------------------------------------------------------------------- one table of cases
+
+
+class KernelCase(NamedTuple):
+    """A kernel, and how to build its arguments from a shape, a dtype and a generator."""
+
+    kernel: str
+    arguments: Callable
+
+    def build(self, network, dtype, seed=0):
+        """Return fresh arguments, the same for the same seed."""
+        return self.arguments(NETWORKS[network], np.dtype(dtype), np.random.default_rng(seed))
+
+
+def normal(rng, dtype, *shape):
+    """Draw from the standard normal distribution; C-contiguous."""
+    return rng.standard_normal(shape, dtype=dtype)
+
+
+def minibatch(shape, dtype, rng):
+    """Return a training set of ten minibatches, and the rows of one."""
+    examples = 10 * shape.n
+    return normal(rng, dtype, examples, shape.D), rng.integers(0, examples, shape.n)
+
+
+def affine_hidden(shape, dtype, rng):
+    X, rows = minibatch(shape, dtype, rng)
+    W, b = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.H)
+    workspace = fastnn.kernels.empty_workspace(shape.n, shape.D, shape.H, dtype)
+    return X, rows, W, b, True, workspace, np.empty((shape.n, shape.H), dtype)
+
+
+def affine_scores(shape, dtype, rng):
+    A = normal(rng, dtype, shape.n, shape.H)
+    W, b = normal(rng, dtype, shape.H, shape.C), normal(rng, dtype, shape.C)
+    workspace = fastnn.kernels.empty_workspace(shape.n, shape.H, shape.C, dtype)
+    return A, np.arange(shape.n), W, b, False, workspace, np.empty((shape.n, shape.C), dtype)
+
+
+def affine_backward_input(shape, dtype, rng):
+    dZ, W = normal(rng, dtype, shape.n, shape.C), normal(rng, dtype, shape.H, shape.C)
+    workspace = fastnn.kernels.empty_workspace(shape.n, shape.H, shape.C, dtype)
+    return dZ, W, workspace, np.empty((shape.n, shape.H), dtype)
+
+
+def affine_backward_weights(shape, dtype, rng):
+    X, rows = minibatch(shape, dtype, rng)
+    dZ = normal(rng, dtype, shape.n, shape.H)
+    workspace = fastnn.kernels.empty_workspace(shape.n, shape.D, shape.H, dtype)
+    return X, rows, dZ, workspace, np.empty((shape.D, shape.H), dtype), np.empty(shape.H, dtype)
+
+
+def affine_backward_sgd(shape, dtype, rng):
+    X, rows = minibatch(shape, dtype, rng)
+    dZ = normal(rng, dtype, shape.n, shape.H)
+    W, b = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.H)
+    workspace = fastnn.kernels.empty_workspace(shape.n, shape.D, shape.H, dtype)
+    return X, rows, dZ, 1e-3, 1e-3, workspace, W, b
+
+
+def relu_backward(shape, dtype, rng):
+    return normal(rng, dtype, shape.n, shape.H), normal(rng, dtype, shape.n, shape.H)
+
+
+def softmax_gradient(shape, dtype, rng):
+    return normal(rng, dtype, shape.n, shape.C), rng.integers(0, shape.C, shape.n)
+
+
+def sgd_update(shape, dtype, rng):
+    W, dW = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.D, shape.H)
+    return W, dW, 1e-3, 1e-3
+
+
+#: By the name of the benchmark class. The kernels that work in place are timed on what their last
+#: call left: it stays finite, and the time of none of them depends on the values.
+KERNEL_CASES = {
+    "AffineHidden": KernelCase("affine", affine_hidden),
+    "AffineScores": KernelCase("affine", affine_scores),
+    "AffineBackwardInput": KernelCase("affine_backward_input", affine_backward_input),
+    "AffineBackwardWeights": KernelCase("affine_backward_weights", affine_backward_weights),
+    "AffineBackwardSGD": KernelCase("affine_backward_sgd", affine_backward_sgd),
+    "ReluBackward": KernelCase("relu_backward", relu_backward),
+    "SoftmaxGradient": KernelCase("softmax_gradient", softmax_gradient),
+    "SGDUpdate": KernelCase("sgd_update", sgd_update),
+}
+
+
+def kernel_of(impl, name):
+    """Return the function of that name: the kernel, or its NumPy twin."""
+    return getattr({"numpy": reference, "fastnn": fastnn.kernels}[impl], name)
+
+
+# ------------------------------------------------------------------------------------- whole models
+
+
+def network_of(impl, network, dtype, seed=0):
+    """Return a seeded TwoLayerNet of either implementation; both draw the same weights."""
+    shape = NETWORKS[network]
+    TwoLayerNet = {"numpy": reference.TwoLayerNet, "fastnn": fastnn.TwoLayerNet}[impl]
+    np.random.seed(seed)
+    return TwoLayerNet(shape.D, shape.H, shape.C, std=1e-2, dtype=np.dtype(dtype))
+
+
+def examples_of(network, dtype, count, seed=0):
+    """Return `count` examples and their labels."""
+    shape, rng = NETWORKS[network], np.random.default_rng(seed)
+    return normal(rng, np.dtype(dtype), count, shape.D), rng.integers(0, shape.C, count)
+
+
+# --------------------------------------------------------------------------------- threads and time
+
+
+class Threads:
+    """Give NumPy's BLAS and fastnn the same number of threads, until :meth:`restore`."""
+
+    def __init__(self, count):
+        self._before = fastnn.get_num_threads()
+        self._limits = threadpoolctl.threadpool_limits(count)
+        fastnn.set_num_threads(count)
+
+    def restore(self):
+        self._limits.restore_original_limits()
+        fastnn.set_num_threads(self._before)
+
+
+class Batch(NamedTuple):
+    """A warm call, and how often to make it so that a clock can tell its time."""
+
+    call: Callable
+    count: int
+    steps: int = 1  #: what one call does so many times; a time is that of one of them
+
+    def run(self):
+        call = self.call
+        for _ in range(self.count):
+            call()
+
+    def seconds(self):
+        """Return the mean time of one step in one run of the batch."""
+        start = time.perf_counter()
+        self.run()
+        return (time.perf_counter() - start) / (self.count * self.steps)
+
+    def clock(self):
+        """Read a clock under which the whole batch takes as long as one of its steps.
+
+        It is asv's `timer`: asv makes one call a sample, since it runs `setup` before each, and a
+        kernel of a microsecond would disappear in the cost of reading a clock.
+        """
+        return time.perf_counter() / (self.count * self.steps)
+
+
+def warm(call, seconds=0.01):
+    """Make `call` until it is compiled and warm; return it as a batch that takes `seconds`."""
+    call()
+    once = min(Batch(call, 1).seconds() for _ in range(3))
+    return Batch(call, max(1, min(10_000, int(seconds / max(once, 1e-9)))))
+
+
+def ratio(numpy, fastnn, rounds=7):
+    """Return the time of the second batch over that of the first; below one, fastnn is faster.
+
+    The two take turns, so that a change of the processor's speed meets both, and the quickest run
+    of each counts: everything else that the machine does can only add.
+    """
+    times = [(numpy.seconds(), fastnn.seconds()) for _ in range(rounds)]
+    return min(f for _, f in times) / min(n for n, _ in times)
+
+
+class Comparison:
+    """Base of the benchmarks whose first parameter is the implementation; none itself.
+
+    A subclass defines :meth:`batch`, `params` and `param_names`; for those methods that compare the
+    two implementations themselves, `impl` is left away. It comes first because the dashboard, of
+    its own accord, shows a curve for every value of the first parameter and then for as few of the
+    others as keep the plot legible.
+    """
+
+    def batch(self, *params):
+        """Build, seed and warm. Cached: asv runs `setup` again before every sample."""
+        raise NotImplementedError
+
+    def setup(self, *params):
+        choice = dict(zip(self.param_names[-len(params) :], params))
+        self.threads = Threads(choice.get("threads", 1))
+        if "impl" in choice:
+            self.chosen = self.batch(*params)
+            self.timer = self.chosen.clock
+        else:
+            self.both = [self.batch(impl, *params) for impl in IMPLS]
+
+    def teardown(self, *params):
+        self.threads.restore()
+
+
+def without_impl(benchmark_class):
+    """Give `track_ratio` of a class the parameters of the class but `impl`, and its unit."""
+    track_ratio = benchmark_class.track_ratio
+    track_ratio.params = benchmark_class.params[1:]
+    track_ratio.param_names = benchmark_class.param_names[1:]
+    track_ratio.unit = "fastnn / numpy"
+    return benchmark_class

@@ -1,0 +1,219 @@
+"""Pictures of a training run: its loss and accuracies, and the weights of the first layer.
+
+matplotlib is imported where it is used, and only its object-oriented side: no window, no display,
+no global state. Show a figure in a notebook by returning it; save it with ``figure.savefig``.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREY = "#1f6fb4", "#e07b00", "#8a8a8a"
+
+
+def plot_history(
+    history: Mapping[str, Sequence[float]], ax: "Sequence[Axes] | None" = None
+) -> "Figure":
+    """Plot the loss over the steps and, below it, the accuracies over the epochs.
+
+    Parameters
+    ----------
+    history : dict
+        What :meth:`fastnn.TwoLayerNet.train` returns: ``loss_history``, ``train_acc_history`` and
+        ``val_acc_history``. Losses may be NaN or infinite: a line marks where that begins.
+    ax : sequence of two matplotlib Axes, optional
+        Where to draw the loss and the accuracies; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure drawn on.
+
+    Raises
+    ------
+    ValueError
+        If `history` lacks one of its three lists.
+    ImportError
+        If matplotlib is missing.
+    """
+    needed = ("loss_history", "train_acc_history", "val_acc_history")
+    if missing := [key for key in needed if key not in history]:
+        raise ValueError(
+            f"history has the keys {sorted(history)}, but no {' and no '.join(missing)}: pass the "
+            "dict that train() returned"
+        )
+    if ax is None:
+        figure = _new_figure((8.0, 7.0))
+        loss_axes, accuracy_axes = figure.subplots(2, 1)
+    else:
+        loss_axes, accuracy_axes = ax
+        figure = cast("Figure", loss_axes.get_figure(root=True))
+    _draw_loss(loss_axes, np.asarray(history["loss_history"], float))
+    _draw_accuracies(accuracy_axes, history["train_acc_history"], history["val_acc_history"])
+    return figure
+
+
+def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure":
+    """Show the weights of each hidden unit, a column of W1, as an image; all in one grid.
+
+    Parameters
+    ----------
+    net : TwoLayerNet
+        The network; only ``net.params["W1"]``, of shape (n_features, n_hidden), is used.
+    image_shape : tuple of int, default (32, 32, 3)
+        What a row of X is an image of: (height, width) or (height, width, channels), with one
+        channel (grey) or three (colour).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The grid, each image scaled to 0..1 on its own, as in CS231n.
+
+    Raises
+    ------
+    ValueError
+        If `image_shape` is no image shape, or does not hold n_features numbers.
+    ImportError
+        If matplotlib is missing.
+    """
+    W1 = net.params["W1"]
+    grid = _weight_grid(W1, tuple(image_shape))
+    height, width = grid.shape[:2]
+    figure = _new_figure((8.0, 8.0 * height / width + 0.25))
+    axes = figure.subplots()
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    size = " x ".join(map(str, image_shape))
+    axes.set_title(f"Weights of the {W1.shape[1]} hidden units, {size}", fontsize=11)
+    return figure
+
+
+def is_image_shape(shape: Sequence[int]) -> bool:
+    """Tell whether `shape` is (height, width), (height, width, 1) or (height, width, 3)."""
+    return len(shape) >= 2 and min(shape) >= 1 and tuple(shape[2:]) in ((), (1,), (3,))
+
+
+def guess_image_shape(n_features: int) -> tuple[int, ...] | None:
+    """Return the square image that `n_features` numbers make, in grey or in colour, or None.
+
+    Examples
+    --------
+    >>> guess_image_shape(3072), guess_image_shape(784), guess_image_shape(100001)
+    ((32, 32, 3), (28, 28), None)
+    """
+    for channels, tail in ((1, ()), (3, (3,))):
+        side = math.isqrt(n_features // channels)
+        if side > 1 and channels * side * side == n_features:
+            return (side, side, *tail)
+    return None
+
+
+# --------------------------------------------------------------------------------------- the parts
+
+
+def _new_figure(size: tuple[float, float]) -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'plots need matplotlib, which is missing: pip install "fastnn[plot]"'
+        ) from error
+    return Figure(figsize=size, dpi=120, layout="constrained")
+
+
+def _draw_loss(axes: "Axes", losses: np.ndarray) -> None:
+    finite = np.isfinite(losses)
+    steps = np.arange(len(losses))
+    shown = np.where(finite, losses, np.nan)
+    # A mark for the single step, which no line could show.
+    marker = "o" if np.count_nonzero(finite) == 1 else None
+    window = len(losses) // 50
+    noisy = window > 1 and bool(finite.all())
+    axes.plot(
+        steps,
+        shown,
+        color=_BLUE,
+        alpha=0.35 if noisy else 1.0,
+        linewidth=0.8 if noisy else 1.3,
+        marker=marker,
+        label="each step",
+    )
+    if noisy:
+        smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
+        middle = steps[: len(smooth)] + (window - 1) / 2
+        axes.plot(middle, smooth, color=_BLUE, linewidth=1.8, label=f"mean of {window} steps")
+    if not finite.all():
+        first = int(np.argmin(finite))
+        axes.axvline(
+            first, color=_ORANGE, linestyle="--", linewidth=1.3, label=f"not finite at step {first}"
+        )
+    positive = losses[finite & (losses > 0)]
+    if positive.size and positive.max() > 100 * positive[0]:
+        axes.set_yscale("log")  # it explodes: a linear axis would show the last steps alone
+    axes.set(title="Loss", xlabel="Step", ylabel="Loss")
+    _finish(axes, legend=noisy or not finite.all())
+
+
+def _draw_accuracies(axes: "Axes", train: Sequence[float], validation: Sequence[float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for values, color, label in (
+        (train, _GREY, "training (one batch)"),
+        (validation, _ORANGE, "validation"),
+    ):
+        marker = "o" if len(values) <= 30 else None
+        axes.plot(values, color=color, linewidth=1.6, marker=marker, markersize=4, label=label)
+    axes.set(title="Accuracy", xlabel="Epoch", ylabel="Accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes, legend=True)
+
+
+def _finish(axes: "Axes", legend: bool) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.02)
+    if legend:
+        axes.legend(frameon=False)
+
+
+def _weight_grid(W1: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Return one image, (height, width) or (height, width, 3), of all columns of `W1`."""
+    n_features, n_hidden = W1.shape
+    if not is_image_shape(image_shape):
+        raise ValueError(
+            f"image_shape is {image_shape}: needed (height, width), (height, width, 1) or "
+            "(height, width, 3)"
+        )
+    if math.prod(image_shape) != n_features:
+        guess = guess_image_shape(n_features)
+        remedy = f"pass {guess}" if guess else "these weights may not be images"
+        raise ValueError(
+            f"image_shape {image_shape} has {math.prod(image_shape)} numbers, but the network has "
+            f"{n_features} inputs: needed a shape with as many numbers as inputs; {remedy}"
+        )
+    height, width = image_shape[:2]
+    images = np.asarray(W1, np.float64).T.reshape(n_hidden, height, width, -1)
+    low = images.min(axis=(1, 2, 3), keepdims=True)
+    span = images.max(axis=(1, 2, 3), keepdims=True) - low
+    images = (images - low) / np.where(span > 0, span, 1)
+
+    columns = _grid_columns(n_hidden)
+    rows = -(-n_hidden // columns)
+    gap = max(1, max(height, width) // 16)
+    grid = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, images.shape[3]))
+    for unit, image in enumerate(images):
+        top, left = (unit // columns) * (height + gap), (unit % columns) * (width + gap)
+        grid[top : top + height, left : left + width] = image
+    return grid[:, :, 0] if images.shape[3] == 1 else grid
+
+
+def _grid_columns(count: int) -> int:
+    """Return how many columns make a grid of `count` images nearly square, with few gaps."""
+    side = math.isqrt(count - 1) + 1
+    return min(range(side, 2 * side + 1), key=lambda columns: (-count % columns, columns))

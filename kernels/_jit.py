@@ -1,0 +1,43 @@
+"""The one decorator of all kernels.
+
+Compiled at the first call, cached on disk, without the GIL. The package never compiles at import.
+"""
+
+from numba import config, njit
+from numba.extending import register_jitable
+
+#: Flags that let LLVM use fused multiply-add (`contract`), vectorise sums (`reassoc`) and ignore
+#: the sign of zero (`nsz`). Never `nnan` or `ninf`: a NaN must stay visible in the loss.
+FAST_MATH = {"contract", "reassoc", "nsz"}
+
+
+def kernel(function):
+    """Compile `function` lazily, with the settings that all kernels share.
+
+    ``error_model="numpy"`` makes a division by zero give inf or NaN instead of raising, which
+    also frees LLVM from a branch per division. Where no cache folder can be written (a read-only
+    install), numba refuses to cache at all: then compile once a process instead of failing.
+    """
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": set(FAST_MATH),
+        # Nobody calls them from C; a wrapper for it takes a tenth of the time to compile.
+        "no_cfunc_wrapper": True,
+    }
+    try:
+        compiled = njit(cache=True, **options)(function)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        compiled = njit(**options)(function)
+    return compiled
+
+
+#: True where ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the package then runs on the twin.
+DISABLED = bool(getattr(config, "DISABLE_JIT", 0))
+
+
+def shared(function):
+    """Let kernels use `function`, while Python calls it as it is, without compiling it."""
+    return register_jitable(function)

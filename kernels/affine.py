@@ -1,0 +1,245 @@
+"""The affine map and its two backward forms, for arrays of any exact size.
+
+The training loop keeps its weights packed and calls :mod:`.product` itself; these kernels pack and
+unpack around it. Shapes: n rows in the batch, K inputs, N outputs; one dtype for all, float32 or
+float64. X may have any distance between its rows, as long as each row is contiguous.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._jit import kernel, shared
+from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
+from .machine import address_of, cast_like, lanes_of
+from .product import Matrix, Rows, Step, descend, descend_bias, multiply, units
+from .simd import TALL, VECTOR_BYTES, WIDE
+
+
+class _Pieces(NamedTuple):
+    """Where the pieces of a workspace start, in elements; all but the last begin a vector."""
+
+    table: int
+    squares: int
+    tile: int
+    vector: int
+    weights: int
+    activations: int
+    stop: int
+
+
+@shared
+def _pieces(n, K, N, itemsize):
+    """Divide a workspace for n rows and a K by N matrix, or its transpose."""
+    lanes = VECTOR_BYTES // itemsize
+    widest = max(row_stride(K, itemsize), row_stride(N, itemsize))
+    most_units = max(units(K, N, lanes), units(N, K, lanes))
+    squares = round_up(n * 8 // itemsize, lanes)
+    tile = squares + round_up(most_units * 8 // itemsize, lanes)
+    vector = tile + TALL * WIDE * lanes
+    weights = vector + widest
+    activations = weights + max(matrix_size(K, N, lanes), matrix_size(N, K, lanes))
+    return _Pieces(0, squares, tile, vector, weights, activations, activations + n * widest)
+
+
+def empty_workspace(n, K, N, dtype):
+    """Allocate what the kernels of this file need for n rows and a K by N matrix.
+
+    Parameters
+    ----------
+    n, K, N : int
+        Rows of the batch, inputs and outputs of the affine map.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray of shape (elements,)
+        To be passed as `workspace` any number of times; its contents mean nothing.
+    """
+    return empty_aligned(_pieces(n, K, N, np.dtype(dtype).itemsize).stop, dtype)
+
+
+@kernel
+def _row_addresses(X, rows, table):
+    """Write the address of each row of the batch; return the table's own address."""
+    base, stride = address_of(X), X.strides[0]
+    for i in range(len(rows)):
+        table[i] = base + rows[i] * stride
+    return address_of(table)
+
+
+@kernel
+def affine(X, rows, W, b, relu, workspace, out):
+    """Write ``X[rows] W + b``, through the ReLU if `relu`, into `out`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, K)
+        Only read, and never gathered.
+    rows : ndarray of shape (n,)
+        int64 indices of the batch's rows in X, each in 0..n_samples-1, unchecked.
+    W : ndarray of shape (K, N)
+    b : ndarray of shape (N,)
+    relu : bool
+    workspace : ndarray
+        From ``empty_workspace(n, K, N, dtype)``; overwritten.
+    out : ndarray of shape (n, N)
+        C-contiguous; written.
+    """
+    n, (K, N), size = len(rows), W.shape, W.itemsize
+    if n == 0 or N == 0:
+        return
+    pieces = _pieces(n, K, N, size)
+    table = _row_addresses(X, rows, workspace[: n * 8 // size].view(np.int64))
+    pack(W, workspace, pieces.weights)
+    stride = row_stride(N, size)
+    for j in range(stride):
+        workspace[pieces.vector + j] = b[j] if j < N else 0
+    like, base = workspace[0], address_of(workspace)
+    multiply(
+        like,
+        Rows(table, 0, n),
+        K,
+        N,
+        base + pieces.weights * size,
+        base + pieces.vector * size,
+        cast_like(like, 0.0 if relu else -np.inf),
+        Matrix(base + pieces.activations * size, stride * size),
+    )
+    _copy_out(workspace, pieces.activations, stride, out)
+
+
+@kernel
+def affine_backward_input(dZ, W, workspace, out):
+    """Write the gradient of the input of an affine map, ``dZ W^T``, into `out`.
+
+    Parameters
+    ----------
+    dZ : ndarray of shape (n, N)
+        Gradient of the output; each row contiguous.
+    W : ndarray of shape (K, N)
+    workspace : ndarray
+        From ``empty_workspace(n, K, N, dtype)``; overwritten.
+    out : ndarray of shape (n, K)
+        C-contiguous; written.
+    """
+    n, (K, N), size = len(dZ), W.shape, W.itemsize
+    if n == 0 or K == 0:
+        return
+    pieces = _pieces(n, K, N, size)
+    addresses = workspace[: n * 8 // size].view(np.int64)
+    for i in range(n):
+        addresses[i] = address_of(dZ) + i * dZ.strides[0]
+    table = address_of(addresses)
+    pack(W.T, workspace, pieces.weights)
+    stride = row_stride(K, size)
+    for j in range(stride):
+        workspace[pieces.vector + j] = 0
+    like, base = workspace[0], address_of(workspace)
+    multiply(
+        like,
+        Rows(table, 0, n),
+        N,
+        K,
+        base + pieces.weights * size,
+        base + pieces.vector * size,
+        cast_like(like, -np.inf),
+        Matrix(base + pieces.activations * size, stride * size),
+    )
+    _copy_out(workspace, pieces.activations, stride, out)
+
+
+@kernel
+def affine_backward_weights(X, rows, dZ, workspace, dW, db):
+    """Write the gradients of an affine map's parameters: ``X[rows]^T dZ`` and ``sum(dZ)``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, K)
+        Only read, and never gathered.
+    rows : ndarray of shape (n,)
+        int64 indices of the batch's rows in X, each in 0..n_samples-1, unchecked.
+    dZ : ndarray of shape (n, N)
+        Gradient of the output.
+    workspace : ndarray
+        From ``empty_workspace(n, K, N, dtype)``; overwritten.
+    dW : ndarray of shape (K, N)
+        C-contiguous; written.
+    db : ndarray of shape (N,)
+        Written.
+    """
+    # One way to traverse: a step of -1 from zero weights is the gradient.
+    for k in range(dW.shape[0]):
+        for j in range(dW.shape[1]):
+            dW[k, j] = 0
+    for j in range(len(db)):
+        db[j] = 0
+    affine_backward_sgd(X, rows, dZ, -1.0, 0.0, workspace, dW, db)
+
+
+@kernel
+def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
+    """Take one SGD step on an affine map's parameters, in place.
+
+    ``W <- W - learning_rate (X[rows]^T dZ + l2 W)`` and ``b <- b - learning_rate sum(dZ)``; each
+    tile of the gradient is consumed while it is in L1, and no gradient array exists.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, K)
+        Only read, and never gathered.
+    rows : ndarray of shape (n,)
+        int64 indices of the batch's rows in X, each in 0..n_samples-1, unchecked.
+    dZ : ndarray of shape (n, N)
+        Gradient of the output.
+    learning_rate, l2 : float
+        Converted to the dtype of W.
+    workspace : ndarray
+        From ``empty_workspace(n, K, N, dtype)``; overwritten.
+    W : ndarray of shape (K, N)
+        C-contiguous; modified in place.
+    b : ndarray of shape (N,)
+        Modified in place.
+    """
+    n, (K, N), size = len(rows), W.shape, W.itemsize
+    if N == 0:
+        return
+    pieces = _pieces(n, K, N, size)
+    table = _row_addresses(X, rows, workspace[: n * 8 // size].view(np.int64))
+    stride, side = row_stride(N, size), pieces.activations
+    for i in range(n):
+        for j in range(stride):
+            workspace[side + i * stride + j] = dZ[i, j] if j < N else 0
+    like, base = workspace[0], address_of(workspace)
+    lanes = lanes_of(like)
+    step = Step(cast_like(like, learning_rate), cast_like(like, l2))
+    count = units(K, N, lanes)
+    squares = workspace[pieces.squares : pieces.squares + count * 8 // size].view(np.float64)
+    pack(W, workspace, pieces.weights)
+    descend(
+        like,
+        Rows(table, 0, n),
+        K,
+        N,
+        Matrix(base + side * size, stride * size),
+        workspace,
+        pieces.weights,
+        step,
+        0,
+        count,
+        workspace,
+        pieces.tile,
+        squares,
+    )
+    unpack(workspace, pieces.weights, W)
+    descend_bias(n, N, workspace, side, stride, b, 0, step.learning_rate, workspace, pieces.vector)
+
+
+@kernel
+def _copy_out(workspace, start, stride, out):
+    """Copy the exact columns of a padded block of rows."""
+    n, N = out.shape
+    for i in range(n):
+        for j in range(N):
+            out[i, j] = workspace[start + i * stride + j]

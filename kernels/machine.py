@@ -1,0 +1,86 @@
+"""What Numba cannot say: the address of an array, an atomic, the width of a vector."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .simd import VECTOR_BYTES
+
+_INT64 = ir.IntType(64)
+
+
+@intrinsic
+def address_of(context, array):
+    """Return the address of the first element of `array` as a signed integer.
+
+    ``array.ctypes.data`` is unsigned, and unsigned plus signed is a float in Numba.
+    """
+    signature = types.intp(array)
+
+    def codegen(context, builder, signature, arguments):
+        fields = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.ptrtoint(fields.data, _INT64)
+
+    return signature, codegen
+
+
+@intrinsic
+def lanes_of(context, like):
+    """Return how many elements of the type of `like` fill a vector, as a constant."""
+    lanes = VECTOR_BYTES * 8 // like.bitwidth
+    return types.intp(like), lambda *_: ir.Constant(_INT64, lanes)
+
+
+@intrinsic
+def cast_like(context, like, value):
+    """Return the float64 `value` in the type of `like`, so that it promotes nothing."""
+    signature = like(like, types.float64)
+
+    def codegen(context, builder, _, arguments):
+        return context.cast(builder, arguments[1], types.float64, like)
+
+    return signature, codegen
+
+
+@intrinsic
+def atomic_add(context, address, amount):
+    """Add `amount` to the int64 at `address`; what was written before is visible to its readers."""
+    signature = types.int64(types.intp, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _INT64.as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "acq_rel")
+
+    return signature, codegen
+
+
+@intrinsic
+def atomic_load(context, address):
+    """Read the int64 at `address`, with all that its writer had written before."""
+    signature = types.int64(types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _INT64.as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return signature, codegen
+
+
+@intrinsic
+def prefetch(context, address):
+    """Ask for the cache line at `address`; never faults."""
+    signature = types.void(types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, word, word, word]),
+            "llvm.prefetch.p0",
+        )
+        place = builder.inttoptr(arguments[0], byte)
+        builder.call(function, [place, *(ir.Constant(word, value) for value in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return signature, codegen

@@ -1,0 +1,214 @@
+"""The two matrix products of a layer on packed weights, tile by tile.
+
+Internal to the package: operands are addresses, sizes were checked by the thin side, and each
+call does one thread's share. :mod:`.affine` wraps them for arrays of any exact size.
+"""
+
+from typing import NamedTuple
+
+from ._jit import kernel, shared
+from .layout import panel_columns, round_up
+from .machine import address_of, lanes_of
+from .simd import (
+    GROUP,
+    GROUP_VECTORS,
+    SHORT,
+    TALL,
+    VECTOR_BYTES,
+    WIDE,
+    multiply_group,
+    multiply_panel,
+    outer_group,
+    outer_panel,
+)
+from .update import sgd_step
+
+
+class Rows(NamedTuple):
+    """Rows first..stop of an operand, each reached through a table of addresses (int64)."""
+
+    table: int
+    first: int
+    stop: int
+
+
+class Matrix(NamedTuple):
+    """A row-major matrix of activations: the address of its first row, bytes between rows."""
+
+    address: int
+    stride: int
+
+
+#: Bytes of X that a block of rows may take: it is read again for every panel, so it should stay
+#: in the second-level cache beside the panel.
+BLOCK_BYTES = 1 << 18
+
+
+@shared
+def block_rows(count, K, size):
+    """Return how many of `count` rows of K elements to multiply by all panels in turn."""
+    if count * K * size <= 2 * BLOCK_BYTES:
+        return max(count, 1)
+    return max(BLOCK_BYTES // (K * size) // TALL, 1) * TALL
+
+
+@kernel
+def multiply(like, rows, K, N, weights, bias, floor, out):
+    """Write ``max(A W + bias, floor)`` for the rows of A in `rows` into the same rows of `out`.
+
+    Parameters
+    ----------
+    like : float32 or float64
+        Any value of the element type.
+    rows : Rows
+        The rows of A, K contiguous elements each.
+    K, N : int
+        Shape of W, packed at the address `weights`.
+    bias : int
+        Address of N elements, padded to whole vectors.
+    floor : float32 or float64
+        0 for the ReLU, -inf for none.
+    out : Matrix
+        Its row i receives row i of the product, in columns padded to whole vectors.
+    """
+    lanes = lanes_of(like)
+    size = VECTOR_BYTES // lanes
+    columns = panel_columns(K, N, lanes)
+    block = block_rows(rows.stop - rows.first, K, size)
+    for lo in range(rows.first, rows.stop, block):
+        hi = min(lo + block, rows.stop)
+        for first in range(0, columns, WIDE * lanes):
+            width = min(WIDE, (columns - first) // lanes)
+            B, place = weights + first * K * size, out.address + first * size
+            multiply_panel(
+                like,
+                (rows.table, lo, hi, B, width, K, bias + first * size, floor, place, out.stride),
+            )
+        length = round_up(K, lanes) * size
+        for first in range(columns, N, GROUP):
+            B = weights + columns * K * size + (first - columns) * length
+            place = out.address + first * size
+            multiply_group(
+                like,
+                (rows.table, lo, hi, B, length, K, bias + first * size, floor, place, out.stride),
+            )
+
+
+# ----------------------------------------------------------------------- weight gradient and step
+
+
+class Step(NamedTuple):
+    """What SGD needs to take a step: ``w <- w - learning_rate (gradient + l2 w)``."""
+
+    learning_rate: float
+    l2: float
+
+
+@shared
+def units(K, N, lanes):
+    """Return how many units of work the update of a packed K by N matrix has.
+
+    A unit is TALL rows of all panels; behind them come those of the groups, GROUP_VECTORS vectors
+    of K each. Threads divide the units, so each weight is always updated by the same code.
+    """
+    count = (K + TALL - 1) // TALL
+    if panel_columns(K, N, lanes) < N:
+        count += (K + GROUP_VECTORS * lanes - 1) // (GROUP_VECTORS * lanes)
+    return count
+
+
+@kernel
+def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_start, squares):
+    """Update units lo..hi of W: ``W <- W - learning_rate (A^T dZ + l2 W)``.
+
+    Parameters
+    ----------
+    like : float32 or float64
+        Any value of the element type.
+    rows : Rows
+        All rows of A (first is 0), K contiguous elements each.
+    K, N : int
+        Shape of W.
+    dZ : Matrix
+        Gradient of the output, with zeros from column N up to whole vectors.
+    params : ndarray
+        ``params[start:]`` holds W, packed; modified in place.
+    step : Step
+        Values of the element type.
+    lo, hi : int
+        Units of work, see :func:`units`.
+    scratch : ndarray
+        ``scratch[scratch_start:]`` has room for one tile, TALL by WIDE vectors.
+    squares : ndarray of shape (units,)
+        Each unit's sum of the new W^2 is written here; float64.
+    """
+    lanes = lanes_of(like)
+    size = VECTOR_BYTES // lanes
+    columns = panel_columns(K, N, lanes)
+    tall_units = (K + TALL - 1) // TALL
+    for unit in range(lo, hi):
+        squares[unit] = 0.0
+    tile = address_of(scratch) + scratch_start * size
+    k0, k1 = min(lo, tall_units) * TALL, min(min(hi, tall_units) * TALL, K)
+    for first in range(0, columns, WIDE * lanes):
+        width = min(WIDE, (columns - first) // lanes)
+        across, side = width * lanes, dZ.address + first * size
+        k = k0
+        while k < k1:
+            height = tile_height(k1 - k)
+            outer_panel(
+                like,
+                (height, width, rows.table, k * size, side, dZ.stride, rows.stop, tile),
+            )
+            place = start + first * K + k * across
+            squares[k // TALL] += sgd_step(
+                params, place, scratch, scratch_start, height * across, step
+            )
+            k += height
+    length, across = round_up(K, lanes), GROUP_VECTORS * lanes
+    for unit in range(max(lo, tall_units), hi):
+        k = (unit - tall_units) * across
+        count = min(across, K - k)
+        for first in range(columns, N, GROUP):
+            side = dZ.address + first * size
+            outer_group(like, (rows.table, k * size, count, side, dZ.stride, rows.stop, tile))
+            place = start + columns * K + (first - columns) * length + k
+            for c in range(GROUP):
+                squares[unit] += sgd_step(
+                    params,
+                    place + c * length,
+                    scratch,
+                    scratch_start + c * across,
+                    round_up(count, lanes),
+                    step,
+                )
+
+
+@shared
+def tile_height(rows_left):
+    """Return the height of the next tile: TALL, SHORT or 1."""
+    if rows_left >= TALL:
+        return TALL
+    return SHORT if rows_left >= SHORT else 1
+
+
+@kernel
+def descend_bias(n, N, dZ, dZ_start, stride, params, start, learning_rate, scratch, scratch_start):
+    """Update N biases: ``b <- b - learning_rate sum(dZ, axis=0)``, rows in ascending order.
+
+    Here dZ is ``dZ[dZ_start + i stride + j]``; `scratch` has room for N elements.
+    """
+    for j in range(N):
+        scratch[scratch_start + j] = 0
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        a = dZ_start + i * stride
+        b, c, d = a + stride, a + 2 * stride, a + 3 * stride
+        for j in range(N):
+            scratch[scratch_start + j] += (dZ[a + j] + dZ[b + j]) + (dZ[c + j] + dZ[d + j])
+    for i in range(whole, n):
+        a = dZ_start + i * stride
+        for j in range(N):
+            scratch[scratch_start + j] += dZ[a + j]
+    for j in range(N):
+        params[start + j] -= learning_rate * scratch[scratch_start + j]

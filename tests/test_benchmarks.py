@@ -1,0 +1,199 @@
+"""The benchmarks measure what they say: equal results, and asv finds and can run all of them."""
+
+import inspect
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from asv_runner.discovery import disc_benchmarks
+
+import benchmarks
+import benchmarks.startup
+import benchmarks.training
+from benchmarks.common import (
+    DTYPES,
+    IMPLS,
+    KERNEL_CASES,
+    NETWORKS,
+    Batch,
+    examples_of,
+    kernel_of,
+    network_of,
+    ratio,
+    warm,
+)
+from benchmarks.numba_cache import digest_of, kernel_folder
+
+FOLDER = str(Path(benchmarks.__file__).parent)
+FOUND = {benchmark.name: benchmark for benchmark in disc_benchmarks(FOLDER)}
+
+
+def assert_close(actual, expected):
+    """Compare to rounding, relative to the largest element: sums cancel."""
+    assert actual.dtype == expected.dtype
+    if expected.dtype.kind == "f":
+        tolerance = 200 * np.finfo(expected.dtype).eps
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * largest)
+    else:
+        np.testing.assert_array_equal(actual, expected)
+
+
+# ----------------------------------------------------------------------------------- equal results
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", KERNEL_CASES)
+def test_kernel_computes_what_its_twin_does(name, network, dtype):
+    case = KERNEL_CASES[name]
+    arguments = {impl: case.build(network, dtype) for impl in IMPLS}
+    returned = {impl: kernel_of(impl, case.kernel)(*arguments[impl]) for impl in IMPLS}
+
+    if returned["numpy"] is None:
+        assert returned["fastnn"] is None
+    else:
+        assert returned["fastnn"] == pytest.approx(returned["numpy"], rel=1e-5)
+    names = inspect.signature(kernel_of("numpy", case.kernel)).parameters
+    for argument, actual, expected in zip(names, arguments["fastnn"], arguments["numpy"]):
+        if isinstance(expected, np.ndarray) and argument != "workspace":
+            assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training_computes_what_its_twin_does(network, dtype):
+    n = NETWORKS[network].n
+    X, y = examples_of(network, dtype, 3 * n)
+    nets = {impl: network_of(impl, network, dtype) for impl in IMPLS}
+    losses = {}
+    for impl, net in nets.items():
+        np.random.seed(1)
+        history = net.train(X, y, X[:n], y[:n], num_iters=10, batch_size=n)
+        losses[impl] = np.array(history["loss_history"])
+    np.testing.assert_allclose(losses["fastnn"], losses["numpy"], rtol=1e-4)
+    for name, expected in nets["numpy"].params.items():
+        assert_close(nets["fastnn"].params[name], expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_prediction_computes_what_its_twin_does(network, dtype):
+    X, _ = examples_of(network, dtype, 500)
+    scores = network_of("numpy", network, dtype).loss(X)
+    chosen = network_of("fastnn", network, dtype).predict(X)
+    # Near ties may fall either way in float32.
+    tie = 1e-5 * np.abs(scores).max()
+    assert np.all(scores[np.arange(len(X)), chosen] >= scores.max(axis=1) - tie)
+
+
+# --------------------------------------------------------------------------------- collected, run
+
+
+def classes_of_benchmarks():
+    modules = (module for name, module in sys.modules.items() if name.startswith("benchmarks."))
+    return {
+        f"{module.__name__.removeprefix('benchmarks.')}.{name}"
+        for module in modules
+        for name, member in vars(module).items()
+        if inspect.isclass(member)
+        and member.__module__ == module.__name__
+        and not name.startswith("_")
+        and hasattr(member, "params")
+    }
+
+
+def test_every_benchmark_class_is_collected():
+    collected = {name.rpartition(".")[0] for name in FOUND}
+    assert collected == classes_of_benchmarks()
+    assert {f"kernels.{name}" for name in KERNEL_CASES} <= collected
+
+
+def test_every_kernel_of_the_table_has_time_and_ratio():
+    for name in KERNEL_CASES:
+        assert {f"kernels.{name}.time_call", f"kernels.{name}.track_ratio"} <= set(FOUND)
+
+
+def smallest_parameters():
+    """Yield each benchmark with the first value of every parameter, for all implementations."""
+    for name, benchmark in FOUND.items():
+        values = benchmark._params
+        for index, choice in enumerate(itertools.product(*values)):
+            free = {
+                parameter: value == options[0]
+                for parameter, value, options in zip(benchmark.param_names, choice, values)
+            }
+            if all(first for parameter, first in free.items() if parameter != "impl"):
+                yield pytest.param(name, index, id=f"{name}-{'-'.join(map(str, choice))}")
+
+
+@pytest.mark.parametrize(("name", "index"), list(smallest_parameters()))
+def test_every_benchmark_runs_once(name, index, monkeypatch):
+    monkeypatch.setattr(benchmarks.startup, "ROUNDS", 1)
+    monkeypatch.setattr(benchmarks.training, "steps_of", lambda network, impl: 100)
+    benchmark = FOUND[name]
+    assert benchmark.check(FOLDER)
+    benchmark.set_param_idx(index)
+    assert not benchmark.do_setup(), "skipped"
+    try:
+        result = benchmark.func(*benchmark._current_params)
+        if benchmark.type == "track":
+            assert np.isfinite(result)
+            assert result > 0
+        elif "timeraw" in name:
+            subprocess.run([sys.executable, "-c", result], check=True)
+    finally:
+        benchmark.do_teardown()
+
+
+# -------------------------------------------------------------------------------------- the helpers
+
+
+def test_digest_changes_with_a_name_and_with_a_line(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    digests = [digest_of(tmp_path)]
+    (tmp_path / "a.py").write_text("x = 2\n")
+    digests.append(digest_of(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    digests.append(digest_of(tmp_path))
+    assert len(set(digests)) == 3
+
+    (tmp_path / "notes.txt").write_text("no kernel")
+    assert digest_of(tmp_path) == digests[-1]
+
+
+def test_kernel_folder_is_that_of_the_imported_package():
+    import fastnn.kernels
+
+    assert kernel_folder().samefile(Path(fastnn.kernels.__file__).parent)
+
+
+def test_batch_counts_calls_and_steps(monkeypatch):
+    calls = []
+    ticks = itertools.count(step=6.0)
+    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    batch = Batch(lambda: calls.append(1), 3, steps=2)
+    assert batch.seconds() == 1.0
+    assert len(calls) == 3
+    assert -batch.clock() + batch.clock() == 1.0
+
+
+def test_warm_batch_has_as_many_calls_as_the_time_allows(monkeypatch):
+    ticks = itertools.count(step=0.002)
+    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    assert warm(lambda: None, seconds=0.0101).count == 5
+    assert warm(lambda: None, seconds=0.0).count == 1
+
+
+def test_ratio_is_of_the_quickest_runs():
+    class Fake:
+        def __init__(self, *times):
+            self.times = iter(times)
+
+        def seconds(self):
+            return next(self.times)
+
+    assert ratio(numpy=Fake(4.0, 5.0), fastnn=Fake(3.0, 1.0), rounds=2) == 0.25

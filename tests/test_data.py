@@ -1,0 +1,272 @@
+"""Reading data: what comes out, how it is split and scaled, and what wrong files are told."""
+
+import numpy as np
+import pytest
+
+from fastnn.data import (
+    CIFAR10_RECORD_BYTES,
+    CIFAR10_TEST_FILE,
+    CIFAR10_TRAIN_FILES,
+    load_dataset,
+    load_xy,
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def cifar10(tmp_path, rng):
+    """A CIFAR-10 folder of 20 records a file, and its records (120, 3073) in the files' order."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    records = rng.integers(0, 256, (120, CIFAR10_RECORD_BYTES), dtype=np.uint8)
+    records[:, 0] %= 10
+    names = (*CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE)
+    for i, name in enumerate(names):
+        records[20 * i : 20 * i + 20].tofile(folder / name)
+    return folder, records
+
+
+def write_npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+# ------------------------------------------------------------------------------------------ digits
+
+
+def test_digits_are_split_in_proportion():
+    dataset = load_dataset("digits", random_state=3)
+    parts = [dataset.y_train, dataset.y_val, dataset.y_test]
+    assert [len(part) for part in parts] == [1258, 180, 359]
+    counts = np.array([np.bincount(part, minlength=10) for part in parts])
+    np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(load_xy("digits")[1]))
+    expected = counts.sum(axis=0) * np.array([[0.7], [0.1], [0.2]])
+    assert np.abs(counts - expected).max() < 2
+    assert dataset.image_shape == (8, 8)
+    assert dataset.n_classes == 10
+
+
+def test_digits_split_is_seeded():
+    first, again, other = (load_dataset("digits", random_state=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.X_test, again.X_test)
+    assert not np.array_equal(first.X_test, other.X_test)
+
+
+def test_digits_have_one_scale_for_all_pixels():
+    dataset = load_dataset("digits", dtype=np.float64)
+    assert len(np.unique(dataset.scale)) == 1
+    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
+    assert np.mean(dataset.X_train**2) == pytest.approx(1)
+
+
+def test_raw_chunks_undo_the_preprocessing():
+    dataset = load_dataset("digits", dtype=np.float64)
+    raw = np.concatenate([chunk for _, chunk in dataset.raw_chunks(dataset.X_train)])
+    assert len(raw) == 1258  # more than one chunk
+    np.testing.assert_allclose(raw, np.round(raw), atol=1e-12)
+    assert raw.min() == pytest.approx(0, abs=1e-12)
+    assert raw.max() == pytest.approx(16)
+
+
+# ---------------------------------------------------------------------------------------- CIFAR-10
+
+
+@pytest.mark.parametrize("where", ["folder", "above"])
+def test_cifar10(cifar10, where):
+    folder, records = cifar10
+    dataset = load_dataset(folder if where == "folder" else folder.parent, dtype=np.float64)
+    assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [98, 2, 20]
+    labels = np.concatenate([dataset.y_train, dataset.y_val, dataset.y_test])
+    np.testing.assert_array_equal(labels, records[:, 0])
+
+    # Row 5, pixel (2, 30) of each plane: the columns of X are (row, column, channel).
+    pixels = [records[5, 1 + 1024 * channel + 32 * 2 + 30] for channel in range(3)]
+    raw = dataset.X_train + dataset.mean
+    np.testing.assert_allclose(raw.reshape(-1, 32, 32, 3)[5, 2, 30], pixels)
+    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-10)
+    assert (dataset.scale == 1).all()
+    assert dataset.image_shape == (32, 32, 3)
+    assert dataset.class_names[:2] == ("airplane", "automobile")
+    assert dataset.n_classes == 10
+
+
+def test_cifar10_is_float32_by_default(cifar10):
+    dataset = load_dataset(cifar10[0])
+    assert {X.dtype for X in (dataset.X_train, dataset.X_val, dataset.X_test)} == {
+        np.dtype(np.float32)
+    }
+
+
+def test_load_xy_gives_the_test_batch_as_bytes(cifar10):
+    folder, records = cifar10
+    X, y = load_xy(folder)
+    assert X.dtype == np.uint8
+    np.testing.assert_array_equal(y, records[100:, 0])
+    again, _ = load_xy(folder / "test_batch.bin")
+    np.testing.assert_array_equal(X, again)
+    np.testing.assert_array_equal(X[:, ::3], records[100:, 1:1025])  # the red plane
+
+
+def test_cifar10_missing_files_are_named(cifar10):
+    folder, _ = cifar10
+    (folder / "data_batch_3.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"test_batch.bin; missing data_batch_3.bin\. "):
+        load_dataset(folder)
+
+
+def test_folder_without_batches(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"looked for data_batch_1.*missing all of them"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 3072, 20 * 3073 - 1])
+def test_truncated_cifar10_file(cifar10, size):
+    folder, _ = cifar10
+    path = folder / "data_batch_2.bin"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=rf"data_batch_2.bin has {size} bytes.*multiple of 3073"):
+        load_dataset(folder)
+
+
+def test_label_that_cifar10_does_not_have(cifar10):
+    folder, records = cifar10
+    records[0, 0] = 11
+    records[:20].tofile(folder / "data_batch_1.bin")
+    with pytest.raises(ValueError, match="holds the label 11, but CIFAR-10 has 10 classes"):
+        load_dataset(folder)
+
+
+# --------------------------------------------------------------------------------------- .npz, .npy
+
+
+def test_npz_is_split_and_standardised(tmp_path, rng):
+    X = rng.normal([5, -3, 0], [1, 100, 1e-3], (200, 3))
+    y = rng.integers(0, 4, 200)
+    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y), dtype=np.float64)
+    assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [140, 20, 40]
+    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(dataset.X_train.std(axis=0), 1)
+    # Every row is in exactly one part, beside its own label.
+    rows = np.concatenate([dataset.X_train, dataset.X_val, dataset.X_test])
+    raw = rows * dataset.scale + dataset.mean
+    labels = np.concatenate([dataset.y_train, dataset.y_val, dataset.y_test])
+    order, original = np.argsort(raw[:, 0]), np.argsort(X[:, 0])
+    np.testing.assert_allclose(raw[order], X[original])
+    np.testing.assert_array_equal(labels[order], y[original])
+    assert dataset.name == "a"
+    assert dataset.image_shape is None
+
+
+def test_constant_column_is_only_centred(tmp_path, rng):
+    # 0.1 is no binary fraction: the mean of many is not exactly 0.1.
+    X = np.column_stack([np.full(50, 0.1), rng.normal(size=50)])
+    path = write_npz(tmp_path / "a.npz", X=X, y=rng.integers(0, 2, 50))
+    dataset = load_dataset(path)
+    assert dataset.scale[0] == 1
+    np.testing.assert_allclose(dataset.X_train[:, 0], 0, atol=1e-15)
+
+
+def test_large_offset_survives_float32(tmp_path):
+    X = 1.6e9 + np.arange(40.0)[:, np.newaxis] @ np.ones((1, 2))
+    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=np.arange(40) % 2))
+    assert len(np.unique(dataset.X_train[:, 0])) == 28
+    assert dataset.X_train.std() == pytest.approx(1, rel=1e-6)
+
+
+def test_npz_parts_that_are_given_stay(tmp_path, rng):
+    X, y = rng.normal(size=(30, 2)), np.arange(30) % 3
+    given = {"X_val": X[:7], "y_val": y[:7]}
+    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y, **given))
+    assert len(dataset.y_train) == 30
+    np.testing.assert_array_equal(dataset.y_val, y[:7])
+    assert dataset.X_test is None
+    assert dataset.y_test is None
+
+    given = {"X_test": X[:5], "y_test": y[:5]}
+    dataset = load_dataset(write_npz(tmp_path / "b.npz", X=X, y=y, **given))
+    assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [27, 3, 5]
+
+
+def test_npz_images_are_flattened(tmp_path, rng):
+    X = rng.integers(0, 256, (20, 4, 5, 3), dtype=np.uint8)
+    y = (np.arange(20) % 2).astype(float)[:, np.newaxis]
+    path = write_npz(tmp_path / "a.npz", X=X, y=y)
+    dataset = load_dataset(path)
+    assert dataset.image_shape == (4, 5, 3)
+    assert dataset.n_features == 60
+    raw, labels = load_xy(path)
+    np.testing.assert_array_equal(raw, X.reshape(20, 60))
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(labels, y[:, 0])
+
+
+def test_load_xy_without_labels(tmp_path, rng):
+    X = rng.normal(size=(6, 2))
+    np.save(tmp_path / "a.npy", X)
+    for path in (tmp_path / "a.npy", write_npz(tmp_path / "a.npz", X=X)):
+        rows, labels = load_xy(path)
+        np.testing.assert_array_equal(rows, X)
+        assert labels is None
+
+
+def test_missing_path():
+    with pytest.raises(FileNotFoundError, match=r"no file or folder nowhere\.npz"):
+        load_dataset("nowhere.npz")
+
+
+def test_unknown_kind_of_file(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2\n")
+    with pytest.raises(ValueError, match=r"cannot train on .*a.csv: needed the word digits"):
+        load_dataset(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"cannot read .*a.csv: needed"):
+        load_xy(tmp_path / "a.csv")
+
+
+GOOD = {"X": np.zeros((4, 2)), "y": np.zeros(4, int)}
+BAD_FILES = {
+    "no X": ({"X": None, "images": np.zeros((4, 2))}, "no array X; it has images, y"),
+    "no y": ({"y": None}, "no array y; it has X"),
+    "nothing": ({"X": None, "y": None}, "no array X and no array y; it has none at all"),
+    "no y_val": ({"X_val": np.zeros((2, 2))}, "no array y_val"),
+    "lengths": ({"y": np.zeros(5, int)}, "X has 4 rows, but y has 5 labels"),
+    "features": (
+        {"X_val": np.zeros((2, 3)), "y_val": np.zeros(2, int)},
+        "X_val in .* has 3 features a row, but X has 2",
+    ),
+    "text": ({"X": np.full((4, 2), "a")}, "X in .* has dtype <U1: needed numbers"),
+    "flat": ({"X": np.zeros(4)}, r"X in .* has shape \(4,\): needed \(n_samples, n_features\)"),
+    "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
+    "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
+    "names": ({"y": np.array(["a", "b", "c", "d"])}, "needed integers from 0 on. Encode"),
+    "fractions": ({"y": np.array([0, 1, 0.5, 1])}, "no array of class indices"),
+    "negative": ({"y": np.array([0, -1, 0, 1])}, "no array of class indices"),
+    "one-hot": ({"y": np.eye(4)}, r"has shape \(4, 4\).*argmax"),
+    "too few": ({"X": np.zeros((2, 2)), "y": np.zeros(2, int)}, "2 rows, too few to split"),
+    "objects": ({"X": np.array([[{}], [1]], object)}, "pickled Python objects.*never loaded"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_bad_npz(tmp_path, changes, message):
+    arrays = {name: array for name, array in (GOOD | changes).items() if array is not None}
+    with pytest.raises(ValueError, match=message):
+        load_dataset(write_npz(tmp_path / "bad.npz", **arrays))
+
+
+@pytest.mark.parametrize("keep", [0, 10, -30])
+def test_damaged_npz(tmp_path, keep):
+    path = write_npz(tmp_path / "a.npz", **GOOD)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"cannot read .*a.npz: it is damaged"):
+        load_dataset(path)
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], object))
+    with pytest.raises(ValueError, match="never loaded") as caught:
+        load_xy(tmp_path / "a.npy")
+    assert "allow_pickle" not in str(caught.value)

@@ -1,0 +1,137 @@
+"""Plots: what is drawn, from what, and what wrong arguments are told."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastnn.plotting import guess_image_shape, is_image_shape, plot_history, plot_weights
+
+matplotlib_figure = pytest.importorskip("matplotlib.figure")
+
+
+def history_of(losses, accuracies=(0.1, 0.5, 0.7)):
+    return {
+        "loss_history": list(losses),
+        "train_acc_history": list(accuracies),
+        "val_acc_history": [0.9 * accuracy for accuracy in accuracies],
+    }
+
+
+def net_of(W1):
+    return SimpleNamespace(params={"W1": W1})
+
+
+def draw(figure, tmp_path):
+    """Render, so that whatever matplotlib warns of while drawing is an error."""
+    path = tmp_path / "figure.png"
+    figure.savefig(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+# ----------------------------------------------------------------------------------------- history
+
+
+def test_history_shows_every_loss_and_accuracy(tmp_path):
+    losses = np.linspace(2.3, 0.4, 60)
+    figure = plot_history(history_of(losses))
+    loss_axes, accuracy_axes = figure.axes
+    np.testing.assert_array_equal(loss_axes.lines[0].get_ydata(), losses)
+    assert (loss_axes.get_xlabel(), loss_axes.get_ylabel()) == ("Step", "Loss")
+    train, validation = accuracy_axes.lines
+    np.testing.assert_allclose(train.get_ydata(), [0.1, 0.5, 0.7])
+    np.testing.assert_allclose(validation.get_ydata(), [0.09, 0.45, 0.63])
+    assert (accuracy_axes.get_xlabel(), accuracy_axes.get_ylabel()) == ("Epoch", "Accuracy")
+    draw(figure, tmp_path)
+
+
+def test_history_smooths_a_long_run(tmp_path):
+    losses = np.tile([1.0, 3.0], 500)
+    figure = plot_history(history_of(losses))
+    smooth = figure.axes[0].lines[1]
+    np.testing.assert_allclose(smooth.get_ydata(), 2)
+    assert smooth.get_label() == "mean of 20 steps"
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [[2.3, 1e4, 1e20, np.inf, np.nan], [np.nan] * 200, [np.inf], [2.3], []],
+    ids=["explodes", "all NaN", "infinite", "one step", "no step"],
+)
+def test_history_of_any_losses(losses, tmp_path):
+    figure = plot_history(history_of(losses, accuracies=[0.1][: len(losses)]))
+    marks = [line.get_label() for line in figure.axes[0].lines[1:]]
+    bad = np.flatnonzero(~np.isfinite(losses))
+    assert marks == [f"not finite at step {step}" for step in bad[:1]]
+    draw(figure, tmp_path)
+
+
+def test_history_is_logarithmic_only_where_the_loss_explodes():
+    scales = [
+        plot_history(history_of(losses)).axes[0].get_yscale()
+        for losses in ([2.3, 0.001], [2.3, 1e5])
+    ]
+    assert scales == ["linear", "log"]
+
+
+def test_history_draws_on_given_axes():
+    figure = matplotlib_figure.Figure()
+    axes = figure.subplots(1, 2)
+    assert plot_history(history_of([1.0, 2.0]), ax=axes) is figure
+    assert len(axes[0].lines) == 1
+    assert len(axes[1].lines) == 2
+
+
+def test_history_needs_its_keys():
+    with pytest.raises(ValueError, match=r"has the keys \['loss_history'\], but no train_acc"):
+        plot_history({"loss_history": [1.0]})
+
+
+# ----------------------------------------------------------------------------------------- weights
+
+
+def test_weights_are_columns_scaled_each_on_its_own(tmp_path):
+    W1 = np.zeros((12, 3), np.float32)
+    W1[:, 0] = np.arange(12)
+    W1[:, 1] = -100 * np.arange(12)
+    figure = plot_weights(net_of(W1), (2, 2, 3))
+    (image,) = figure.axes[0].images
+    grid = np.asarray(image.get_array())
+    assert grid.shape == (2, 3 * 2 + 2, 3)  # three images side by side, gaps of one pixel
+    np.testing.assert_allclose(grid[:, 0:2].ravel(), np.arange(12) / 11)
+    np.testing.assert_allclose(grid[:, 3:5].ravel(), 1 - np.arange(12) / 11, atol=1e-15)
+    np.testing.assert_array_equal(grid[:, 6:8], 0)  # all equal: no division by zero
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (16, 4)])
+@pytest.mark.parametrize("n_hidden", [1, 2, 7, 50])
+def test_grey_weights(n_hidden, shape, tmp_path):
+    W1 = np.random.default_rng(0).normal(size=(64, n_hidden))
+    figure = plot_weights(net_of(W1), shape)
+    assert np.asarray(figure.axes[0].images[0].get_array()).ndim == 2
+    draw(figure, tmp_path)
+
+
+def test_weights_of_another_size():
+    with pytest.raises(ValueError, match=r"\(32, 32, 3\) has 3072 numbers, but .* 64 inputs") as e:
+        plot_weights(net_of(np.zeros((64, 5))))
+    assert str(e.value).endswith("pass (8, 8)")
+    with pytest.raises(ValueError, match="these weights may not be images"):
+        plot_weights(net_of(np.zeros((7, 5))))
+
+
+@pytest.mark.parametrize("shape", [(64,), (4, 4, 4), (8, 8, 1, 1), (-8, -8), ()])
+def test_no_image_shape(shape):
+    assert not is_image_shape(shape)
+    with pytest.raises(ValueError, match=r"needed \(height, width\), \(height, width, 1\) or"):
+        plot_weights(net_of(np.zeros((64, 5))), shape)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "shape"),
+    [(64, (8, 8)), (784, (28, 28)), (3072, (32, 32, 3)), (12, (2, 2, 3)), (1, None), (30, None)],
+)
+def test_guess_image_shape(n_features, shape):
+    assert guess_image_shape(n_features) == shape
