@@ -660,7 +660,7 @@ def test_a_feature_beyond_float32_is_not_finite_there():
         ({"learning_rate_decay": np.nan}, ValueError, r"learning_rate_decay is nan"),
         ({"reg": -1}, ValueError, r"reg is -1.0.*pass 0 for no penalty"),
         ({"reg": np.nan}, ValueError, r"reg is nan"),
-        ({"callback": "later"}, TypeError, r"callback is 'later', but it is a function"),
+        ({"callback": "later"}, TypeError, r"callback is 'later', but it is None or a function"),
         ({"progress": "yes"}, TypeError, r"progress is 'yes', but it is True, False or a function"),
     ],
 )
