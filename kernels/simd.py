@@ -83,6 +83,7 @@ class Emitter:
         return ir.Constant(INT64, value)
 
     def pointer(self, address, kind=None):
+        """Return an address as a pointer to `kind`, a scalar if none is given."""
         return self.builder.inttoptr(address, (kind or self.scalar).as_pointer())
 
     def load(self, address):
@@ -106,7 +107,7 @@ class Emitter:
         return self.builder.call(function, arguments)
 
     def load_first(self, address, count, rest=None):
-        """Load the first `count` lanes of a vector, `rest` (or 0) in the others, touching no more."""
+        """Load the first `count` lanes, touching no more; `rest` (or 0) fills the others."""
         mask, pointer = self._first(count), self.pointer(address, self.vector)
         rest = ir.Constant(self.vector, [0.0] * self.lanes) if rest is None else rest
         kinds = [pointer.type, INT32, mask.type, self.vector]
@@ -121,16 +122,20 @@ class Emitter:
         self._masked("store", kinds, ir.VoidType(), value, pointer, alignment, mask)
 
     def load_scalar(self, address):
+        """Load one element."""
         return self.builder.load(self.pointer(address))
 
     def load_address(self, address):
+        """Load an int64."""
         return self.builder.load(self.pointer(address, INT64))
 
     def store(self, value, address):
+        """Store a vector or an element; `address` may be aligned to one element only."""
         done = self.builder.store(value, self.pointer(address, value.type))
         done.align = self.size
 
     def splat(self, scalar, vector=None):
+        """Return a vector, of the type `vector`, that holds `scalar` in every lane."""
         vector = vector or self.vector
         undefined = ir.Constant(vector, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
@@ -138,6 +143,7 @@ class Emitter:
         return self.builder.shuffle_vector(first, undefined, zeros)
 
     def fma(self, a, b, c):
+        """Return a b + c of three vectors."""
         return self.builder.call(self.multiply_add, [a, b, c])
 
     def at_least(self, value, floor):
