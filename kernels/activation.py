@@ -1,7 +1,25 @@
 """The ReLU's backward pass; its forward pass is the `floor` of the product, in registers."""
 
 from ._jit import kernel
-from .machine import cast_like
+from .machine import address_of
+from .simd import outlined
+
+
+def _relu_mask(emit, A, dA, count):
+    builder, zero = emit.builder, emit.constant(0.0)
+
+    def mask(load, store, carried):
+        closed = builder.fcmp_ordered("<=", load(A), zero)
+        store(builder.select(closed, zero, load(dA)), dA)
+        return carried
+
+    emit.vectors(count, [], mask)
+    builder.ret_void()
+
+
+#: ``relu_mask(like, (A, dA, count))`` zeroes each of the `count` elements at dA whose counterpart
+#: at A is not positive; a NaN lets the gradient through.
+relu_mask = outlined("relu_mask", 3, set(), _relu_mask)
 
 
 @kernel
@@ -13,15 +31,12 @@ def relu_backward(A, dA):
     A : ndarray of shape (n, H)
         Activations, the output of a ReLU; only read. A NaN lets the gradient through.
     dA : ndarray of shape (n, H)
-        Gradient of the loss by `A`, modified in place; float32 or float64, C-contiguous.
+        Gradient of the loss by `A`, modified in place; float32 or float64. Each row of both is
+        contiguous.
     """
-    relu_backward_flat(A.ravel(), 0, dA.ravel(), 0, A.size)
-
-
-@kernel
-def relu_backward_flat(A, A_start, dA, dA_start, count):
-    """Do it for `count` elements from the given starts of two flat buffers."""
-    for i in range(count):
-        # A store on either side keeps the loop free of branches, so that it vectorises.
-        gradient = dA[dA_start + i]
-        dA[dA_start + i] = cast_like(gradient, 0.0) if A[A_start + i] <= 0 else gradient
+    n, H = A.shape
+    if H == 0:
+        return
+    for i in range(n):
+        rows = address_of(A) + i * A.strides[0], address_of(dA) + i * dA.strides[0]
+        relu_mask(dA[0, 0], (rows[0], rows[1], H))

@@ -12,8 +12,9 @@ import numpy as np
 from ._jit import kernel, shared
 from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
 from .machine import address_of, cast_like, lanes_of
-from .product import Matrix, Rows, Step, descend, descend_bias, multiply, units
+from .product import Matrix, Rows, Step, descend, multiply, units
 from .simd import TALL, VECTOR_BYTES, WIDE
+from .update import sgd_step_bias
 
 
 class _Pieces(NamedTuple):
@@ -223,17 +224,21 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
         K,
         N,
         Matrix(base + side * size, stride * size),
-        workspace,
-        pieces.weights,
+        base + pieces.weights * size,
         step,
         0,
         count,
-        workspace,
-        pieces.tile,
+        base + pieces.tile * size,
         squares,
     )
     unpack(workspace, pieces.weights, W)
-    descend_bias(n, N, workspace, side, stride, b, 0, step.learning_rate, workspace, pieces.vector)
+    # `b` may have any stride: its update is in a contiguous copy.
+    for j in range(N):
+        workspace[pieces.vector + j] = b[j]
+    vector, gradient = base + pieces.vector * size, base + side * size
+    sgd_step_bias(like, (vector, gradient, stride * size, n, N, step.learning_rate))
+    for j in range(N):
+        b[j] = workspace[pieces.vector + j]
 
 
 @kernel

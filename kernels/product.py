@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ._jit import kernel, shared
 from .layout import panel_columns, round_up
-from .machine import address_of, lanes_of
+from .machine import lanes_of
 from .simd import (
     GROUP,
     GROUP_VECTORS,
@@ -118,7 +118,7 @@ def units(K, N, lanes):
 
 
 @kernel
-def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_start, squares):
+def descend(like, rows, K, N, dZ, weights, step, lo, hi, tile, squares):
     """Update units lo..hi of W: ``W <- W - learning_rate (A^T dZ + l2 W)``.
 
     Parameters
@@ -131,14 +131,14 @@ def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_
         Shape of W.
     dZ : Matrix
         Gradient of the output, with zeros from column N up to whole vectors.
-    params : ndarray
-        ``params[start:]`` holds W, packed; modified in place.
+    weights : int
+        Address of W, packed; modified in place.
     step : Step
         Values of the element type.
     lo, hi : int
         Units of work, see :func:`units`.
-    scratch : ndarray
-        ``scratch[scratch_start:]`` has room for one tile, TALL by WIDE vectors.
+    tile : int
+        Address of room for one tile, TALL by WIDE vectors.
     squares : ndarray of shape (units,)
         Each unit's sum of the new W^2 is written here; float64.
     """
@@ -148,7 +148,6 @@ def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_
     tall_units = (K + TALL - 1) // TALL
     for unit in range(lo, hi):
         squares[unit] = 0.0
-    tile = address_of(scratch) + scratch_start * size
     k0, k1 = min(lo, tall_units) * TALL, min(min(hi, tall_units) * TALL, K)
     for first in range(0, columns, WIDE * lanes):
         width = min(WIDE, (columns - first) // lanes)
@@ -160,9 +159,9 @@ def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_
                 like,
                 (height, width, rows.table, k * size, side, dZ.stride, rows.stop, tile),
             )
-            place = start + first * K + k * across
+            place = weights + (first * K + k * across) * size
             squares[k // TALL] += sgd_step(
-                params, place, scratch, scratch_start, height * across, step
+                like, (place, tile, height * across, step.learning_rate, step.l2)
             )
             k += height
     length, across = round_up(K, lanes), GROUP_VECTORS * lanes
@@ -172,15 +171,18 @@ def descend(like, rows, K, N, dZ, params, start, step, lo, hi, scratch, scratch_
         for first in range(columns, N, GROUP):
             side = dZ.address + first * size
             outer_group(like, (rows.table, k * size, count, side, dZ.stride, rows.stop, tile))
-            place = start + columns * K + (first - columns) * length + k
+            place = weights + (columns * K + (first - columns) * length + k) * size
+            whole = round_up(count, lanes)
             for c in range(GROUP):
                 squares[unit] += sgd_step(
-                    params,
-                    place + c * length,
-                    scratch,
-                    scratch_start + c * across,
-                    round_up(count, lanes),
-                    step,
+                    like,
+                    (
+                        place + c * length * size,
+                        tile + c * across * size,
+                        whole,
+                        step.learning_rate,
+                        step.l2,
+                    ),
                 )
 
 
@@ -190,25 +192,3 @@ def tile_height(rows_left):
     if rows_left >= TALL:
         return TALL
     return SHORT if rows_left >= SHORT else 1
-
-
-@kernel
-def descend_bias(n, N, dZ, dZ_start, stride, params, start, learning_rate, scratch, scratch_start):
-    """Update N biases: ``b <- b - learning_rate sum(dZ, axis=0)``, rows in ascending order.
-
-    Here dZ is ``dZ[dZ_start + i stride + j]``; `scratch` has room for N elements.
-    """
-    for j in range(N):
-        scratch[scratch_start + j] = 0
-    whole = n - n % 4
-    for i in range(0, whole, 4):
-        a = dZ_start + i * stride
-        b, c, d = a + stride, a + 2 * stride, a + 3 * stride
-        for j in range(N):
-            scratch[scratch_start + j] += (dZ[a + j] + dZ[b + j]) + (dZ[c + j] + dZ[d + j])
-    for i in range(whole, n):
-        a = dZ_start + i * stride
-        for j in range(N):
-            scratch[scratch_start + j] += dZ[a + j]
-    for j in range(N):
-        params[start + j] -= learning_rate * scratch[scratch_start + j]

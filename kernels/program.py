@@ -32,11 +32,11 @@ FIELDS = 12
 MULTIPLY_PANEL = 1  # see simd.multiply_panel: its arguments; floor is 1 for the ReLU
 MULTIPLY_GROUP = 2  # see simd.multiply_group: its arguments; floor is 1 for the ReLU
 SOFTMAX = 3  # first, stop, address of S, stride, width
-RELU_BACKWARD = 4  # start in activations of A, of dA, count
+RELU_BACKWARD = 4  # addresses of A and dA, count
 PREDICT = 5  # first, stop, start, stride, classes
-UPDATE_PANEL = 6  # width, table, k0, k1, dZ address, dZ stride, start in params, in squares
-UPDATE_GROUP = 7  # table, k, count, dZ address, dZ stride, start in params, length, in squares
-UPDATE_BIAS = 8  # start in activations of dZ, stride, start in params, count
+UPDATE_PANEL = 6  # width, table, k0, k1, dZ address, dZ stride, address of W, start in squares
+UPDATE_GROUP = 7  # table, k, count, dZ address, dZ stride, address of W, its stride, in squares
+UPDATE_BIAS = 8  # addresses of the biases and dZ, dZ stride, count
 CLEAR_SQUARES = 9  # first, stop
 TRANSPOSE = 10  # start in params, k step, j step, ks, js, start in transposed, its j step
 
@@ -52,7 +52,7 @@ class Buffers(NamedTuple):
     activations: np.ndarray  #: outputs and gradients of every layer
     tables: np.ndarray  #: int64 (2 n_layers, capacity): addresses of input rows, of gradients
     labels: np.ndarray  #: int64 (capacity,): the batch's
-    tiles: np.ndarray  #: (threads, elements): a gradient tile, or a row of sums
+    tiles: np.ndarray  #: (threads, elements): a gradient tile
     squares: np.ndarray  #: float64: sum of W^2 a unit of work, kept up to date by the updates
     losses: np.ndarray  #: float64: summed loss of each ROWS_PER_LOG rows
     correct: np.ndarray  #: int64 (threads, 2, 8): right answers, a cache line each
@@ -125,7 +125,7 @@ class Program:
             squares += units(K, N, self.lanes)
 
         count = len(self.layers)
-        tile = TALL * WIDE * self.lanes + self.widest
+        tile = TALL * WIDE * self.lanes
         self.params = empty_aligned(params, self.dtype)
         self.transposed = empty_aligned(transposed, self.dtype)
         self.activations = empty_aligned(activations, self.dtype)
@@ -216,6 +216,9 @@ class Program:
 
     # ------------------------------------------------------------------------------- operations
 
+    def _parameter(self, start):
+        return self.params.ctypes.data + start * self.size
+
     def _output(self, start):
         return self.activations.ctypes.data + start * self.size
 
@@ -238,15 +241,15 @@ class Program:
         ]
 
     def _forward(self, first, stop):
-        operations, params = [], self.params.ctypes.data
+        operations = []
         for depth, layer in enumerate(self.layers):
             operations += self._product(
                 self.tables[depth].ctypes.data,
                 first,
                 stop,
                 (layer.fan_in, layer.fan_out),
-                params + layer.weights * self.size,
-                params + layer.biases * self.size,
+                self._parameter(layer.weights),
+                self._parameter(layer.biases),
                 depth < len(self.layers) - 1,
                 self._output(layer.output),
                 layer.stride * self.size,
@@ -294,9 +297,9 @@ class Program:
                 below.stride * self.size,
                 groups=False,
             )
-            skip = first * below.stride
-            count = (stop - first) * below.stride
-            operations.append((RELU_BACKWARD, below.output + skip, below.gradient + skip, count))
+            skip, count = first * below.stride, (stop - first) * below.stride
+            A, dA = self._output(below.output + skip), self._output(below.gradient + skip)
+            operations.append((RELU_BACKWARD, A, dA, count))
         return operations
 
     def _predict(self, first, stop):
@@ -317,7 +320,7 @@ class Program:
                 operations.append(
                     (UPDATE_PANEL, vectors, table, k0, k1)
                     + (self._output(layer.gradient + j), layer.stride * self.size)
-                    + (layer.weights + j * K, layer.squares)
+                    + (self._parameter(layer.weights + j * K), layer.squares)
                 )
                 if depth > 0 and k0 < k1:
                     operations += self._transpose(layer, j, vectors * lanes, k0, k1)
@@ -330,16 +333,15 @@ class Program:
                     operations.append(
                         (UPDATE_GROUP, table, k, count)
                         + (self._output(layer.gradient + j), layer.stride * self.size)
-                        + (start + k, length, layer.squares + unit)
+                        + (self._parameter(start + k), length * self.size, layer.squares + unit)
                     )
                     if depth > 0:
                         operations += self._transpose_group(layer, j, start, length, k, k + count)
             # The last thread first: it has the smaller share of the units more often.
             whole = round_up(N, lanes)
             lo, hi = share(whole, lanes, self.threads - 1 - thread, self.threads)
-            operations.append(
-                (UPDATE_BIAS, layer.gradient + lo, layer.stride, layer.biases + lo, hi - lo)
-            )
+            biases, gradient = self._parameter(layer.biases + lo), self._output(layer.gradient + lo)
+            operations.append((UPDATE_BIAS, biases, gradient, layer.stride * self.size, hi - lo))
         return operations
 
     def _targets(self, layer, k0, k1):

@@ -109,7 +109,7 @@ class Emitter:
     def load_first(self, address, count, rest=None):
         """Load the first `count` lanes, touching no more; `rest` (or 0) fills the others."""
         mask, pointer = self._first(count), self.pointer(address, self.vector)
-        rest = ir.Constant(self.vector, [0.0] * self.lanes) if rest is None else rest
+        rest = self.constant(0.0) if rest is None else rest
         kinds = [pointer.type, INT32, mask.type, self.vector]
         alignment = ir.Constant(INT32, self.size)
         return self._masked("load", kinds, self.vector, pointer, alignment, mask, rest)
@@ -194,6 +194,59 @@ class Emitter:
 
         builder.position_at_end(done)
         return p, carried
+
+    def vectors(self, count, carried, body):
+        """Run `body` for each vector of `count` elements, the last one partial; return the carried.
+
+        ``body(load, store, carried)`` returns the next carried vectors; ``load(base, rest=None)``
+        and ``store(value, base)`` reach the current vector of the array at `base`. Lanes beyond
+        the last element hold `rest` (or 0) and are not stored.
+        """
+        builder = self.builder
+        whole = builder.sdiv(count, _int(self.lanes))
+        left = builder.sub(count, builder.mul(whole, _int(self.lanes)))
+
+        def complete(v, _, carried):
+            offset = builder.mul(v, _int(VECTOR_BYTES))
+            return body(
+                lambda base, rest=None: self.load(self.at(base, offset)),
+                lambda value, base: self.store(value, self.at(base, offset)),
+                carried,
+            )
+
+        _, carried = self.loop(_int(0), whole, carried, complete)
+        before, offset = builder.block, builder.mul(whole, _int(VECTOR_BYTES))
+        with builder.if_then(builder.icmp_signed(">", left, _int(0))):
+            after = body(
+                lambda base, rest=None: self.load_first(self.at(base, offset), left, rest),
+                lambda value, base: self.store_first(value, self.at(base, offset), left),
+                carried,
+            )
+            inside = builder.block
+        merged = [builder.phi(self.vector) for _ in carried]
+        for phi, old, new in zip(merged, carried, after, strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, inside)
+        return merged
+
+    def across(self, vector, combine):
+        """Combine all lanes; every lane of the result holds it."""
+        distance = self.lanes // 2
+        while distance:
+            mask = [lane ^ distance for lane in range(self.lanes)]
+            order = ir.Constant(ir.VectorType(INT32, self.lanes), mask)
+            other = self.builder.shuffle_vector(vector, vector, order)
+            vector = combine(vector, other)
+            distance //= 2
+        return vector
+
+    def first(self, vector):
+        """Return the element in lane 0."""
+        return self.builder.extract_element(vector, ir.Constant(INT32, 0))
+
+    def constant(self, number):
+        """Return a vector of one number in every lane."""
+        return ir.Constant(self.vector, [number] * self.lanes)
 
     def steps(self, start, stop, step, body):
         """Emit ``for i in range(start, stop - step + 1, step)``; return the first i not done."""
@@ -326,7 +379,7 @@ def _dot_tile(emit, height, rows, B, B_stride, count, bias, floor, out, out_stri
         b = [emit.load(emit.at(B, (c, B_stride), offset)) for c in range(GROUP)]
         return [emit.fma(a[m], b[c], total) for (m, c), total in zip(pairs, sums, strict=True)]
 
-    zero = ir.Constant(emit.vector, [0.0] * emit.lanes)
+    zero = emit.constant(0.0)
     whole = builder.sdiv(count, _int(emit.lanes))
     _, sums = emit.loop(
         _int(0),
@@ -404,7 +457,7 @@ def _outer_tile(
             following += [emit.fma(a, vectors[v], sums[m * width + v]) for v in range(width)]
         return following
 
-    sums = [ir.Constant(emit.vector, [0.0] * emit.lanes)] * (height * width)
+    sums = [emit.constant(0.0)] * (height * width)
     sums = emit.unrolled(count, sums, body, UNROLL if height * width > 12 else 1)
     for m in range(height):
         for v in range(width):

@@ -8,7 +8,7 @@ from numba.core import cgutils
 
 from ._jit import kernel
 from .machine import address_of, cast_like
-from .simd import INT32, VECTOR_BYTES, outlined
+from .simd import outlined
 from .vector_math import exp_nonpositive
 
 #: Rows whose totals are multiplied before one logarithm is taken: sum(log(t)) = log(prod(t)).
@@ -16,52 +16,14 @@ from .vector_math import exp_nonpositive
 ROWS_PER_LOG = 4
 
 
-def _across(emit, vector, combine):
-    """Combine all lanes; every lane of the result holds it."""
-    distance = emit.lanes // 2
-    while distance:
-        mask = [lane ^ distance for lane in range(emit.lanes)]
-        order = ir.Constant(ir.VectorType(INT32, emit.lanes), mask)
-        other = emit.builder.shuffle_vector(vector, vector, order)
-        vector = combine(vector, other)
-        distance //= 2
-    return vector
-
-
 def _softmax_rows(emit, S, stride, width, y, first, stop, scale):
     """Emit the rows' loop: three passes over a row that stays in registers or L1."""
-    builder, lanes, step = emit.builder, emit.lanes, VECTOR_BYTES
-    whole = builder.sdiv(width, emit.integer(lanes))
-    left = builder.sub(width, builder.mul(whole, emit.integer(lanes)))
-    lowest = ir.Constant(emit.vector, [-math.inf] * lanes)
-    zeros = ir.Constant(emit.vector, [0.0] * lanes)
-    double = ir.DoubleType()
-    scales = emit.splat(scale)
+    builder, double = emit.builder, ir.DoubleType()
+    lowest, zeros, scales = emit.constant(-math.inf), emit.constant(0.0), emit.splat(scale)
 
     def largest(a, b):
         # Where one is NaN, so are the difference to the maximum and the total.
         return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-    def over_row(row, carried, body):
-        """Run ``body(load, store, carried)`` for each vector of a row, the last one partial."""
-
-        def vector(v, _, carried):
-            place = emit.at(row, (v, step))
-            return [body(lambda: emit.load(place), lambda x: emit.store(x, place), *carried)]
-
-        _, carried = emit.loop(emit.integer(0), whole, carried, vector)
-        before, place = builder.block, emit.at(row, (whole, step))
-        with builder.if_then(builder.icmp_signed(">", left, emit.integer(0))):
-            after = body(
-                lambda: emit.load_first(place, left, lowest),
-                lambda x: emit.store_first(x, place, left),
-                *carried,
-            )
-            inside = builder.block
-        merged = builder.phi(emit.vector)
-        merged.add_incoming(carried[0], before)
-        merged.add_incoming(after, inside)
-        return merged
 
     def one_row(i, _, carried):
         product, rights = carried
@@ -69,27 +31,29 @@ def _softmax_rows(emit, S, stride, width, y, first, stop, scale):
         label = builder.load(emit.pointer(emit.at(y, (i, 8)), ir.IntType(64)))
         right = emit.pointer(emit.at(row, (label, emit.size)))
 
-        top = over_row(row, [lowest], lambda load, store, m: largest(load(), m))
-        top = _across(emit, top, largest)
-        difference = builder.fsub(
-            builder.load(right), builder.extract_element(top, ir.Constant(INT32, 0))
-        )
+        def maximum(load, store, carried):
+            return [largest(load(row, lowest), carried[0])]
 
-        def exponential(load, store, total):
-            value = exp_nonpositive(emit, builder.fsub(load(), top))
-            store(value)
-            return builder.fadd(total, value)
+        (top,) = emit.vectors(width, [lowest], maximum)
+        top = emit.across(top, largest)
+        difference = builder.fsub(builder.load(right), emit.first(top))
 
-        total = _across(emit, over_row(row, [zeros], exponential), builder.fadd)
+        def exponential(load, store, carried):
+            value = exp_nonpositive(emit, builder.fsub(load(row, lowest), top))
+            store(value, row)
+            return [builder.fadd(carried[0], value)]
+
+        (total,) = emit.vectors(width, [zeros], exponential)
+        total = emit.across(total, builder.fadd)
         factor = builder.fdiv(scales, total)
 
-        def normalise(load, store, nothing):
-            store(builder.fmul(load(), factor))
-            return nothing
+        def normalise(load, store, carried):
+            store(builder.fmul(load(row), factor), row)
+            return carried
 
-        over_row(row, [zeros], normalise)
+        emit.vectors(width, [], normalise)
         builder.store(builder.fsub(builder.load(right), scale), right)
-        one_total = builder.extract_element(total, ir.Constant(INT32, 0))
+        one_total = emit.first(total)
         if emit.size == 4:
             one_total, difference = (builder.fpext(v, double) for v in (one_total, difference))
         return [builder.fmul(product, one_total), builder.fadd(rights, difference)]

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kernel
-from .activation import relu_backward_flat
+from .activation import relu_mask
 from .layout import round_up
 from .machine import address_of, cast_like
 from .parallel import meet
-from .product import Step, descend_bias, tile_height
+from .product import tile_height
 from .program import (
     CLEAR_SQUARES,
     EVALUATE_BATCH,
@@ -35,14 +35,13 @@ from .simd import (
     GROUP_VECTORS,
     TALL,
     VECTOR_BYTES,
-    WIDE,
     multiply_group,
     multiply_panel,
     outer_group,
     outer_panel,
 )
 from .softmax import ROWS_PER_LOG, softmax_rows
-from .update import sgd_step
+from .update import sgd_step, sgd_step_bias
 
 
 class Data(NamedTuple):
@@ -107,15 +106,13 @@ def train(thread, threads, buffers, data, plan, batches, history, first, stop):
     sections, owned = all_sections[thread], all_owned[thread]
     n, like = plan.batch_size, params[0]
     size, lanes = params.itemsize, VECTOR_BYTES // params.itemsize
-    tile, sums = address_of(tiles), TALL * WIDE * lanes
+    tile, zero = address_of(tiles), cast_like(like, 0.0)
     nothing, scale = cast_like(like, -np.inf), cast_like(like, 1.0 / max(n, 1))
     l2 = cast_like(like, plan.l2)
-    step = Step(l2, l2)
+    rate = l2
 
-    # Not the literal 0, for whose type Numba would compile the functions it is passed to anew.
-    zero = min(sums, 0)
-
-    meetings = meet(barrier, threads, zero)
+    # Not the literal 0, for whose type Numba would compile the function anew.
+    meetings = meet(barrier, threads, thread - thread)
     if meetings < 0:
         return False
     for item in range(first, stop):
@@ -137,7 +134,7 @@ def train(thread, threads, buffers, data, plan, batches, history, first, stop):
             for i in range(owned[0], owned[1]):
                 tables[0, i] = address_of(X) + rows[i] * X.strides[0]
                 labels[i] = y[rows[i]]
-            step = Step(cast_like(like, learning_rates[index - first_step]), l2)
+            rate = cast_like(like, learning_rates[index - first_step])
             if thread == 0:
                 for unit in range(len(squares)):
                     penalty += squares[unit]
@@ -148,7 +145,7 @@ def train(thread, threads, buffers, data, plan, batches, history, first, stop):
                 f = operations[o]
                 code = f[0]
                 if code in (MULTIPLY_PANEL, MULTIPLY_GROUP):
-                    floor = cast_like(like, 0.0) if f[8] else nothing
+                    floor = zero if f[8] else nothing
                     arguments = (f[1], f[2], f[3], f[4], f[5], f[6], f[7], floor, f[9], f[10])
                     if code == MULTIPLY_PANEL:
                         multiply_panel(like, arguments)
@@ -160,38 +157,29 @@ def train(thread, threads, buffers, data, plan, batches, history, first, stop):
                         place = (f[3], f[4], f[5], address_of(labels), i, end, scale)
                         losses[i // ROWS_PER_LOG] = softmax_rows(like, place)
                 elif code == RELU_BACKWARD:
-                    relu_backward_flat(activations, f[1], activations, f[2], f[3])
+                    relu_mask(like, (f[1], f[2], f[3]))
                 elif code == UPDATE_PANEL:
                     k = f[3]
                     while k < f[4]:
                         height = tile_height(f[4] - k)
                         outer_panel(like, (height, f[1], f[2], k * size, f[5], f[6], n, tile))
-                        across = f[1] * lanes
-                        squares[f[8] + k // TALL] += sgd_step(
-                            params, f[7] + k * across, tiles, zero, height * across, step
-                        )
+                        count = height * f[1] * lanes
+                        place = f[7] + k * f[1] * VECTOR_BYTES
+                        squares[f[8] + k // TALL] += sgd_step(like, (place, tile, count, rate, l2))
                         k += height
                 elif code == UPDATE_GROUP:
                     outer_group(like, (f[1], f[2] * size, f[3], f[4], f[5], n, tile))
+                    count = round_up(f[3], lanes)
                     for c in range(GROUP):
-                        squares[f[8]] += sgd_step(
-                            params,
-                            f[6] + c * f[7],
-                            tiles,
-                            c * GROUP_VECTORS * lanes,
-                            round_up(f[3], lanes),
-                            step,
-                        )
+                        place, part = f[6] + c * f[7], tile + c * GROUP_VECTORS * VECTOR_BYTES
+                        squares[f[8]] += sgd_step(like, (place, part, count, rate, l2))
                 elif code == TRANSPOSE:
                     for j in range(f[5]):
                         source, target = f[1] + j * f[3], f[6] + j * f[7]
                         for k in range(f[4]):
                             transposed[target + k] = params[source + k * f[2]]
                 elif code == UPDATE_BIAS:
-                    descend_bias(
-                        *(n, f[4], activations, f[1], f[2], params, f[3]),
-                        *(step.learning_rate, tiles, sums),
-                    )
+                    sgd_step_bias(like, (f[1], f[2], f[3], n, f[4], rate))
                 elif code == CLEAR_SQUARES:
                     for unit in range(f[1], f[2]):
                         squares[unit] = 0.0
