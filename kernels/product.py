@@ -52,6 +52,14 @@ def block_rows(count, K, size):
     return max(BLOCK_BYTES // (K * size) // TALL, 1) * TALL
 
 
+def block_columns(count, K, size):
+    """Return how many of K columns of `count` rows to sum over for all panels in turn."""
+    if count * K * size <= 2 * BLOCK_BYTES:
+        return max(K, 1)
+    across = GROUP_VECTORS * VECTOR_BYTES // size
+    return max(BLOCK_BYTES // (count * size) // across, 1) * across
+
+
 @kernel
 def multiply(like, rows, K, N, weights, bias, floor, out):
     """Write ``max(A W + bias, floor)`` for the rows of A in `rows` into the same rows of `out`.

@@ -20,7 +20,7 @@ from .layout import (
     row_stride,
     written_columns,
 )
-from .product import block_rows, units
+from .product import block_columns, block_rows, units
 from .simd import GROUP, GROUP_VECTORS, TALL, VECTOR_BYTES, WIDE
 from .softmax import ROWS_PER_LOG
 
@@ -312,31 +312,40 @@ class Program:
             K, N, lanes = layer.fan_in, layer.fan_out, self.lanes
             table = self.tables[depth].ctypes.data
             columns, tall_units = panel_columns(K, N, lanes), -(-K // TALL)
-            lo, hi = share(units(K, N, lanes), 1, thread, self.threads)
-            operations.append((CLEAR_SQUARES, layer.squares + lo, layer.squares + hi))
-            k0, k1 = min(lo, tall_units) * TALL, min(min(hi, tall_units) * TALL, K)
-            for j in range(0, columns, WIDE * lanes):
-                vectors = min(WIDE, (columns - j) // lanes)
-                operations.append(
-                    (UPDATE_PANEL, vectors, table, k0, k1)
-                    + (self._output(layer.gradient + j), layer.stride * self.size)
-                    + (self._parameter(layer.weights + j * K), layer.squares)
-                )
-                if depth > 0 and k0 < k1:
-                    operations += self._transpose(layer, j, vectors * lanes, k0, k1)
-            length, across = round_up(K, lanes), GROUP_VECTORS * lanes
-            for unit in range(max(lo, tall_units), hi):
-                k = (unit - tall_units) * across
-                count = min(across, K - k)
-                for j in range(columns, N, GROUP):
-                    start = layer.weights + columns * K + (j - columns) * length
+            across, length = GROUP_VECTORS * lanes, round_up(K, lanes)
+            # Panels and groups are divided alike, so that a thread reads the same columns of X.
+            lo, hi = share(tall_units, 1, thread, self.threads)
+            group_units = units(K, N, lanes) - tall_units
+            group_lo, group_hi = share(group_units, 1, thread, self.threads)
+            for first, stop in ((lo, hi), (tall_units + group_lo, tall_units + group_hi)):
+                operations.append((CLEAR_SQUARES, layer.squares + first, layer.squares + stop))
+            block = block_columns(self.batch_size, K, self.size)
+            for begin in range(0, K, block):
+                k0, k1 = max(lo * TALL, begin), min(hi * TALL, begin + block, K)
+                for j in range(0, columns if k0 < k1 else 0, WIDE * lanes):
+                    vectors = min(WIDE, (columns - j) // lanes)
                     operations.append(
-                        (UPDATE_GROUP, table, k, count)
+                        (UPDATE_PANEL, vectors, table, k0, k1)
                         + (self._output(layer.gradient + j), layer.stride * self.size)
-                        + (self._parameter(start + k), length * self.size, layer.squares + unit)
+                        + (self._parameter(layer.weights + j * K), layer.squares)
                     )
                     if depth > 0:
-                        operations += self._transpose_group(layer, j, start, length, k, k + count)
+                        operations += self._transpose(layer, j, vectors * lanes, k0, k1)
+                k0, k1 = max(group_lo * across, begin), min(group_hi * across, begin + block, K)
+                for k in range(k0, k1, across):
+                    count, unit = min(across, K - k), tall_units + k // across
+                    for j in range(columns, N, GROUP):
+                        start = layer.weights + columns * K + (j - columns) * length
+                        operations.append(
+                            (UPDATE_GROUP, table, k, count)
+                            + (self._output(layer.gradient + j), layer.stride * self.size)
+                            + (self._parameter(start + k), length * self.size)
+                            + (layer.squares + unit,)
+                        )
+                        if depth > 0:
+                            operations += self._transpose_group(
+                                layer, j, start, length, k, k + count
+                            )
             # The last thread first: it has the smaller share of the units more often.
             whole = round_up(N, lanes)
             lo, hi = share(whole, lanes, self.threads - 1 - thread, self.threads)
