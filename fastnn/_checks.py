@@ -71,26 +71,27 @@ def check_X(X, n_features, dtype, name="X"):
         )
     if len(array) == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: pass at least one row")
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype)
-    _check_finite(array, name)
-    return array
-
-
-def _check_finite(array, name):
-    # The sum is finite only if every element is; it may overflow where they are large. No product
-    # of BLAS: its threads would go on spinning for milliseconds, on the cores that train.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if math.isfinite(array.sum()):
-            return
-    finite = np.isfinite(array)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+    if array.dtype is not dtype or not array.flags.c_contiguous:
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, dtype)
+    if not _all_finite(array):
+        row, column = np.argwhere(~np.isfinite(array))[0]
         raise ValueError(
             f"{name} holds {array[row, column]} at row {row}, column {column}, but every feature "
             f"must be finite in {array.dtype}: drop such rows or fill them in, for example with "
             f"numpy.nan_to_num({name})"
         )
+    return array
+
+
+def _all_finite(array):
+    # A sum is finite only if every element is; it may overflow where they are large. Not by BLAS:
+    # its threads would go on spinning for milliseconds, on the cores that train.
+    if array.size > 4096:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(array.sum()):
+                return True
+    return np.count_nonzero(np.isfinite(array)) == array.size
 
 
 def check_y(y, n_samples, n_classes, name="y", X_name="X"):

@@ -349,12 +349,16 @@ class TwoLayerNet:
 
     def _current_params(self):
         """Return `params` as arrays of the right shape and dtype; a user may have replaced them."""
-        params = self.params
+        params, dtype = self.params, self.dtype
         for name, shape in self._shapes.items():
             if name not in params:
                 raise ValueError(f"params has no {name!r}: it needs {', '.join(_NAMES)}")
             array = params[name]
-            if type(array) is np.ndarray and array.shape == shape and array.dtype == self.dtype:
+            if (
+                type(array) is np.ndarray
+                and array.shape == shape
+                and (array.dtype is dtype or array.dtype == dtype)
+            ):
                 continue
             array = np.asarray(array)
             if array.shape != shape:
@@ -367,5 +371,5 @@ class TwoLayerNet:
                     f"params[{name!r}] has dtype {array.dtype}, but parameters are real numbers: "
                     "assign a numeric array"
                 )
-            params[name] = array.astype(self.dtype)
+            params[name] = array.astype(dtype)
         return params
