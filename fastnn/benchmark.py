@@ -181,7 +181,12 @@ def time_step(net: Any, X: np.ndarray, y: np.ndarray, num_iters: int, batch_size
     return (time.perf_counter() - started) / num_iters
 
 
-def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 5) -> Comparison:
+#: Seconds between two turns: BLAS's threads go on spinning for some 30 ms after a product, on the
+#: cores that the next one needs.
+PAUSE = 0.05
+
+
+def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 10) -> Comparison:
     """Measure a step of NumPy and of fastnn, in turns, with as many threads each.
 
     Parameters
@@ -210,6 +215,7 @@ def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 
             num_iters = {name: _calibrate(problem, name, turn) for name in fastest}
             for _ in range(rounds):
                 for name in fastest:
+                    time.sleep(PAUSE)
                     measured = problem.time_step(name, num_iters[name])
                     fastest[name] = min(fastest[name], measured)
                 peak = max(peak, peak_gflops(dtype, seconds=turn / 10))
