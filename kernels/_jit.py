@@ -3,7 +3,7 @@
 Compiled at the first call, cached on disk, without the GIL. The package never compiles at import.
 """
 
-from numba import config, njit
+from numba import njit
 from numba.extending import register_jitable
 
 #: Flags that let LLVM use fused multiply-add (`contract`), vectorise sums (`reassoc`) and ignore
@@ -32,10 +32,6 @@ def kernel(function):
             raise
         compiled = njit(**options)(function)
     return compiled
-
-
-#: True where ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the package then runs on the twin.
-DISABLED = bool(getattr(config, "DISABLE_JIT", 0))
 
 
 def shared(function):

@@ -1,0 +1,125 @@
+"""What importing costs and needs, and how the package runs where Numba cannot work as usual."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+
+import fastnn
+from fastnn import reference
+from fastnn.kernels import _jit
+
+TRAINING = """
+    import numpy as np
+    from fastnn import TwoLayerNet
+    np.random.seed(0)
+    net = TwoLayerNet(6, 5, 3, std=0.1)
+    X, y = np.random.randn(40, 6), np.random.randint(0, 3, 40)
+    history = net.train(X, y, X, y, 0.1, num_iters=30, batch_size=7)
+"""
+
+
+def python(source, **environment):
+    """Run a program in a process of its own and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(source)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_importing_takes_nothing_but_numpy():
+    out = python("import sys, fastnn; print(*sys.modules)")
+    loaded = {name.split(".")[0] for name in out.split()}
+    extras = {"sklearn", "scipy", "matplotlib", "rich", "click", "pandas", "asv", "pytest"}
+    assert not loaded & (extras | {"numba", "llvmlite"})
+
+
+def test_training_takes_no_extra(tmp_path):
+    absent = {"sklearn", "matplotlib", "rich", "click", "threadpoolctl"}
+    python(
+        f"""
+        import sys
+        for name in {sorted(absent)}:
+            sys.modules[name] = None  # importing it fails
+        {TRAINING}
+        path = {str(tmp_path / "model.safetensors")!r}
+        net.save(path)
+        assert (TwoLayerNet.load(path).predict(X) == net.predict(X)).all()
+        """.replace(TRAINING, textwrap.indent(textwrap.dedent(TRAINING), " " * 8))
+    )
+
+
+def test_one_compilation_a_dtype_serves_all_shapes():
+    out = python(
+        """
+        import numpy as np
+        from fastnn import TwoLayerNet
+        from fastnn.kernels.train import train
+        for dtype in (np.float32, np.float64):
+            for D, H, C in ((1, 1, 1), (4, 10, 3), (70, 49, 10), (300, 17, 2)):
+                X, y = np.zeros((9, D), dtype), np.zeros(9, int)
+                writable = TwoLayerNet(D, H, C, dtype=dtype)
+                writable.train(X, y, X, y, num_iters=3)
+                X.flags.writeable = False
+                writable.train(X.T.copy().T, y.tolist(), X, y, num_iters=3)
+        print(len(train.signatures))
+        """
+    )
+    assert out == "2\n"
+
+
+def test_without_jit_the_twin_trains():
+    source = textwrap.dedent(TRAINING) + (
+        "import json, sys\n"
+        "assert 'fastnn.kernels' not in sys.modules\n"
+        "print(json.dumps([history, net.predict(X).tolist()]))\n"
+    )
+    history, predicted = json.loads(python(source, NUMBA_DISABLE_JIT="1"))
+    np.random.seed(0)
+    net = reference.TwoLayerNet(6, 5, 3, std=0.1)
+    X, y = np.random.randn(40, 6), np.random.randint(0, 3, 40)
+    expected = net.train(X, y, X, y, 0.1, num_iters=30, batch_size=7)
+    np.testing.assert_allclose(history["loss_history"], expected["loss_history"], rtol=1e-12)
+    assert history["val_acc_history"] == expected["val_acc_history"]
+    assert predicted == net.predict(X).tolist()
+
+
+def test_a_kernel_that_cannot_be_cached_compiles_all_the_same():
+    namespace = {}
+    exec("def twice(x):\n    return 2 * x", namespace)  # in no file, so that no cache can name it
+    twice = _jit.kernel(namespace["twice"])
+    assert twice(21) == 42
+    assert twice.targetoptions["nogil"] is True
+
+
+def test_training_without_any_folder_to_cache_in(tmp_path):
+    # As of a read-only install by a user without a home: every place that numba tries refuses.
+    prevent = """
+        import numba.core.caching as caching
+        def refuse(self):
+            raise OSError("read-only")
+        for locator in caching.CacheImpl._locator_classes:
+            locator.ensure_cache_path = refuse
+    """
+    check = """
+        from fastnn.kernels.train import train
+        assert not train.stats.cache_path
+        print(len(history["loss_history"]))
+    """
+    source = "\n".join(map(textwrap.dedent, (prevent, TRAINING, check)))
+    assert python(source) == "30\n"
+
+
+def test_public_names():
+    assert set(fastnn.__all__) <= set(dir(fastnn))
+    for name in fastnn.__all__:
+        assert getattr(fastnn, name).__doc__
+    assert fastnn.__version__.count(".") == 2

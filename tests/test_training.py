@@ -1,0 +1,369 @@
+"""The loop behind `train`: any depth, any division into threads and calls, and a way out."""
+
+import _thread
+import itertools
+import multiprocessing
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import TwoLayerNet, reference, training
+from fastnn.kernels import program
+
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    fastnn.set_num_threads(None)
+
+
+@pytest.fixture
+def many_threads(monkeypatch):
+    """Let small networks use as many threads as are set."""
+    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+
+
+def random_layers(sizes, dtype, seed=0):
+    random = np.random.RandomState(seed)
+    return [
+        ((random.randn(K, N) / np.sqrt(K)).astype(dtype), (0.1 * random.randn(N)).astype(dtype))
+        for K, N in itertools.pairwise(sizes)
+    ]
+
+
+def random_data(n, D, C, dtype, seed=0):
+    random = np.random.RandomState(seed)
+    return random.randn(n, D).astype(dtype), random.randint(0, C, n)
+
+
+def run(loop, plan, n_train, pieces=1, seed=0):
+    """Run all items of a loop, in `pieces` calls; return its histories."""
+    random = np.random.RandomState(seed)
+    rows = random.randint(0, n_train, (plan.num_iters, plan.batch_size))
+    rates = np.linspace(plan.learning_rate, plan.learning_rate / 2, plan.num_iters)
+    items = loop.items
+    history = np.zeros(plan.num_iters), *(np.zeros(items.epochs, np.int64) for _ in range(2))
+    borders = np.linspace(0, items.total, pieces + 1).astype(int).tolist()
+    for first, stop in itertools.pairwise(borders):
+        a, b = items.steps_before(first), items.steps_before(stop)
+        loop.run(history, first, stop, a, rows[a:b], rates[a:b])
+    loop.store()
+    return history
+
+
+# ------------------------------------------------------------------------------------------ depth
+
+DEPTHS = [
+    (5, 3),
+    (17, 9, 4),
+    (16, 16, 16, 16),
+    (13, 50, 21, 10),
+    (70, 33, 100, 5, 3),
+    (3, 1, 1, 1, 2),
+    (130, 52, 49, 47, 17, 12),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", DEPTHS, ids=lambda sizes: "-".join(map(str, sizes)))
+@pytest.mark.parametrize("threads", [1, 3])
+def test_networks_of_any_depth_follow_the_twin(sizes, dtype, threads):
+    data = (
+        *random_data(61, sizes[0], sizes[-1], dtype),
+        *random_data(29, sizes[0], sizes[-1], dtype, seed=1),
+    )
+    plan = training.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=40, batch_size=13)
+    ours, twins = random_layers(sizes, dtype), random_layers(sizes, dtype)
+    loop = training.CompiledLoop(ours, data, plan, 4, threads=threads)
+    losses, train_correct, val_correct = run(loop, plan, 61)
+    twin = reference.TrainingLoop(twins, data, plan, 4)
+    expected, expected_train, expected_val = run(twin, plan, 61)
+    tolerance = 1e-9 if dtype == np.float64 else 2e-4
+    np.testing.assert_allclose(losses, expected, rtol=tolerance)
+    # In float32, a row whose two best scores are all but equal may count on either side.
+    slack = 0 if dtype == np.float64 else 1
+    assert np.abs(train_correct - expected_train).max() <= slack
+    assert np.abs(val_correct - expected_val).max() <= slack
+    for (W, b), (W_twin, b_twin) in zip(ours, twins):
+        np.testing.assert_allclose(W, W_twin, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(b, b_twin, rtol=tolerance, atol=tolerance)
+
+
+# --------------------------------------------------------------------------------------- same bits
+
+SIZES = [(4, 10, 3, 5), (64, 100, 10, 200), (130, 50, 10, 33), (9, 17, 4, 3), (1100, 61, 7, 150)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_the_same_bits_for_any_number_of_threads(many_threads, sizes, dtype):
+    D, H, C, batch_size = sizes
+    X, y = random_data(700, D, C, dtype)
+    X_val, y_val = random_data(311, D, C, dtype, seed=1)
+    results = []
+    for threads in (1, 2, 3, 5):
+        fastnn.set_num_threads(threads)
+        net = TwoLayerNet(D, H, C, std=0.1, dtype=dtype, random_state=0)
+        history = net.train(
+            *(X, y, X_val, y_val), 0.05, reg=0.01, num_iters=25, batch_size=batch_size
+        )
+        results.append((history, {name: net.params[name].tobytes() for name in net.params}))
+    assert results[0][0]["loss_history"][0] != results[0][0]["loss_history"][-1]
+    for result in results[1:]:
+        assert result == results[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_for_any_division_into_calls(threads):
+    data = (*random_data(61, 17, 4, np.float32), *random_data(300, 17, 4, np.float32, seed=1))
+    plan = training.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=23, batch_size=13)
+    results = []
+    for pieces in (1, 2, 5, 31):
+        layers = random_layers((17, 9, 4), np.float32)
+        loop = training.CompiledLoop(layers, data, plan, 4, threads=threads, block_size=64)
+        history = run(loop, plan, 61, pieces)
+        parts = [*history, *(part for layer in layers for part in layer)]
+        results.append([part.tobytes() for part in parts])
+    for result in results[1:]:
+        assert result == results[0]
+
+
+def test_predictions_are_the_same_for_any_number_of_threads(many_threads):
+    net = TwoLayerNet(50, 100, 10, std=0.1, dtype=np.float32, random_state=0)
+    X, _ = random_data(3001, 50, 10, np.float32)
+    results = []
+    for threads in (1, 2, 3, 5):
+        fastnn.set_num_threads(threads)
+        results.append(net.predict(X))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+# -------------------------------------------------------------------------------------- its memory
+
+
+def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
+    margin, sentinel, raws = 4096, 0xFF, []
+
+    def guarded(size, dtype):
+        count = size * np.dtype(dtype).itemsize
+        raw = np.full(count + 2 * margin + 64, sentinel, np.uint8)
+        first = margin + -(raw.ctypes.data + margin) % 64
+        raw[first : first + count] = 0
+        raws.append((raw, first, first + count))
+        return raw[first : first + count].view(dtype)
+
+    monkeypatch.setattr(program, "empty_aligned", guarded)
+    random = np.random.RandomState(0)
+    for case in range(60):
+        dtype = DTYPES[case % 2]
+        sizes = [random.choice([1, 3, 8, 17, 31, 48, 50, 64, 97, 130]) for _ in range(3)]
+        batch_size, n_val = random.randint(1, 70), random.randint(1, 90)
+        # A row beyond the data, or an element beyond a row, would bring its NaN into the loss.
+        wide = guarded((40 + n_val) * sizes[0], dtype).reshape(-1, sizes[0])
+        wide[...] = random.randn(*wide.shape)
+        labels = random.randint(0, sizes[-1], len(wide))
+        data = (wide[:40], labels[:40], wide[40:], labels[40:])
+        plan = training.SGDPlan(0.01, 1.0, 0.02, 0.01, num_iters=4, batch_size=batch_size)
+        layers = random_layers(sizes, dtype)
+        loop = training.CompiledLoop(layers, data, plan, 2, threads=random.randint(1, 4))
+        losses, _, _ = run(loop, plan, 40)
+        assert np.isfinite(losses).all()
+        for raw, first, stop in raws:
+            assert (raw[:first] == sentinel).all(), (sizes, batch_size)
+            assert (raw[stop:] == sentinel).all(), (sizes, batch_size)
+        raws.clear()
+
+
+# ------------------------------------------------------------------------------ callback, progress
+
+
+def test_callback_comes_once_an_epoch_with_live_params():
+    X, y = random_data(60, 6, 3, np.float64)
+    net = TwoLayerNet(6, 5, 3, std=0.1, random_state=0)
+    seen = []
+
+    def callback(status):
+        seen.append((status, net.params["W1"].copy()))
+
+    history = net.train(X, y, X, y, 0.1, num_iters=14, batch_size=10, callback=callback)
+    # Steps 0, 6 and 12 are an epoch's first, and are evaluated.
+    assert [status.iteration for status, _ in seen] == [1, 7, 13]
+    assert [status.val_accuracy for status, _ in seen] == history["val_acc_history"]
+    assert [status.train_accuracy for status, _ in seen] == history["train_acc_history"]
+    assert [status.loss for status, _ in seen] == history["loss_history"][::6]
+    rates = [status.learning_rate for status, _ in seen]
+    np.testing.assert_allclose(rates, [0.1, 0.095, 0.09025])
+    assert not np.array_equal(seen[0][1], seen[1][1])
+
+
+def test_callback_changes_no_number():
+    X, y = random_data(60, 6, 3, np.float64)
+    results = []
+    for callback in (None, lambda status: None):
+        net = TwoLayerNet(6, 5, 3, std=0.1, random_state=0)
+        results.append(net.train(X, y, X, y, 0.1, num_iters=40, batch_size=10, callback=callback))
+    assert results[0] == results[1]
+
+
+def test_callback_ends_the_training():
+    X, y = random_data(60, 6, 3, np.float64)
+    net = TwoLayerNet(6, 5, 3, random_state=0)
+
+    def stop(status):
+        return status.iteration >= 7
+
+    history = net.train(X, y, X, y, num_iters=1000, batch_size=10, callback=stop)
+    assert len(history["loss_history"]) == 7
+    assert len(history["val_acc_history"]) == 2
+
+
+def test_progress_sees_the_end_and_is_in_order():
+    X, y = random_data(60, 6, 3, np.float64)
+    net, seen = TwoLayerNet(6, 5, 3, random_state=0), []
+    history = net.train(X, y, X, y, num_iters=300, batch_size=10, progress=seen.append)
+    iterations = [status.iteration for status in seen]
+    assert iterations == sorted(iterations)
+    assert iterations[-1] == seen[-1].num_iters == 300
+    assert seen[-1].loss == history["loss_history"][-1]
+    assert all(status.samples_per_second > 0 for status in seen)
+
+
+def test_progress_bar(capsys):
+    X, y = random_data(60, 6, 3, np.float64)
+    net = TwoLayerNet(6, 5, 3, random_state=0)
+    net.train(X, y, X, y, num_iters=300, batch_size=10, progress=True)
+    shown = capsys.readouterr().out
+    assert "300/300" in shown
+    assert "loss" in shown
+
+
+# -------------------------------------------------------------------------------------- a way out
+
+
+def assert_stopped_midway(net, threads_before):
+    steps = len(net.history["loss_history"])
+    assert 0 < steps < 5_000_000
+    assert np.isfinite(net.history["loss_history"]).all()
+    assert all(np.isfinite(array).all() for array in net.params.values())
+    assert threading.active_count() == threads_before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_keeps_what_was_learnt(many_threads, threads):
+    fastnn.set_num_threads(threads)
+    X, y = random_data(2000, 64, 10, np.float32)
+    net = TwoLayerNet(64, 100, 10, std=0.1, dtype=np.float32, random_state=0)
+    first = net.params["W1"].copy()
+    before = threading.active_count()
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        net.train(X, y, X, y, 0.01, num_iters=5_000_000)
+    timer.join()
+    assert_stopped_midway(net, before)
+    assert not np.array_equal(net.params["W1"], first)
+    # The network is as usable as any.
+    assert len(net.train(X, y, X, y, 0.01, num_iters=10)["loss_history"]) == 10
+
+
+def test_an_exception_of_a_callback_keeps_what_was_learnt():
+    X, y = random_data(60, 6, 3, np.float64)
+    net = TwoLayerNet(6, 5, 3, random_state=0)
+    before = threading.active_count()
+
+    def callback(status):
+        if status.iteration > 20:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        net.train(X, y, X, y, num_iters=1000, batch_size=10, callback=callback)
+    assert_stopped_midway(net, before)
+    assert len(net.history["loss_history"]) == 25
+
+
+def test_threads_that_cannot_be_started_leave_the_network_as_it_was(many_threads, monkeypatch):
+    X, y = random_data(60, 6, 3, np.float64)
+    net = TwoLayerNet(6, 5, 3, random_state=0)
+    net.train(X, y, X, y, num_iters=1)
+    expected = {name: array.copy() for name, array in net.params.items()}
+    before, start = threading.active_count(), threading.Thread.start
+
+    def refuse_the_third(thread):
+        if threading.active_count() > before + 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    fastnn.set_num_threads(4)
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_third)
+    with pytest.raises(RuntimeError, match="can't start"):
+        net.train(X, y, X, y, num_iters=10)
+    assert threading.active_count() == before
+    for name, array in expected.items():
+        np.testing.assert_array_equal(net.params[name], array)
+
+
+# ------------------------------------------------------------------- other threads, other processes
+
+
+def seeded_training(seed):
+    X, y = random_data(300, 20, 5, np.float32, seed)
+    net = TwoLayerNet(20, 30, 5, std=0.1, dtype=np.float32, random_state=seed)
+    history = net.train(X, y, X, y, 0.1, num_iters=400, batch_size=50)
+    return history, net.params["W1"].tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_trainings_in_several_threads_at_once(many_threads, threads):
+    fastnn.set_num_threads(threads)
+    expected = [seeded_training(seed) for seed in range(4)]
+    results = [None] * 4
+
+    def work(seed):
+        results[seed] = seeded_training(seed)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert results == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_training_after_a_fork(many_threads):
+    fastnn.set_num_threads(2)
+    expected = seeded_training(0)
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sender.send(seeded_training(0)))
+    process.start()
+    assert receiver.poll(60), "the child does not answer"
+    assert receiver.recv() == expected
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def test_other_threads_run_while_a_network_trains():
+    X, y = random_data(2000, 64, 10, np.float32)
+    net = TwoLayerNet(64, 100, 10, dtype=np.float32, random_state=0)
+    net.train(X, y, X, y, num_iters=1)
+    turns, done = [0], threading.Event()
+
+    def count():
+        while not done.is_set():
+            turns[0] += 1
+            time.sleep(0.001)
+
+    worker = threading.Thread(target=count)
+    worker.start()
+    net.train(X, y, X, y, num_iters=3000)
+    done.set()
+    worker.join()
+    assert turns[0] > 5
