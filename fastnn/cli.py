@@ -105,6 +105,7 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     from fastnn.benchmark import Network, peak_gflops, share_of_peak, threads_used
+    from fastnn.training import jit_disabled
 
     settings = outcome.settings
     sizes = dataset.n_features, settings.hidden, dataset.n_classes
@@ -118,6 +119,9 @@ def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     facts.append(("Samples a second", _console.quantity(samples_per_second)))
     threads = threads_used(network, get_num_threads())
     facts.append(("Threads", str(threads)))
+    if jit_disabled():
+        facts.append(("Share of peak", "not measured, as NUMBA_DISABLE_JIT is set"))
+        return facts
     flops_per_second = outcome.steps * network.flops / outcome.seconds
     peak = peak_gflops(settings.dtype)
     share = share_of_peak(flops_per_second, peak, threads)
@@ -321,8 +325,13 @@ def bench(dtypes: Sequence[str], seconds: float) -> None:
     Two minutes or less; other programs disturb it. NumPy gets as many threads as fastnn.
     """
     from fastnn import benchmark
+    from fastnn.training import jit_disabled
 
-    for dtype in ("float32", "float64"):
+    if jit_disabled():
+        raise click.ClickException(
+            "NUMBA_DISABLE_JIT is set, but bench measures the compiled kernels: unset it"
+        )
+    for dtype in dict.fromkeys(dtypes):
         click.echo(f"Peak of one core, {dtype}: {benchmark.peak_gflops(dtype):.1f} GFLOP/s")
     if not benchmark.has_threadpoolctl():
         note('NumPy uses its own number of threads; to set it: pip install "fastnn[bench]"')

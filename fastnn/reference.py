@@ -193,7 +193,8 @@ class TrainingLoop:
                 continue
             step = self.items.steps_before(item)
             batch = rows[step - first_step]
-            losses[step] = self.step(X[batch], y[batch], rates[step - first_step])
+            with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+                losses[step] = self.step(X[batch], y[batch], rates[step - first_step])
             if position == 0:
                 right = scores(X[batch], self.layers).argmax(axis=1) == y[batch]
                 train_correct[epoch] = np.sum(right)

@@ -171,7 +171,8 @@ def _read_only(array):
     return view
 
 
-def _jit_disabled():
+def jit_disabled():
+    """Tell whether ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the twin then does the work."""
     from numba import config
 
     return bool(config.DISABLE_JIT)
@@ -197,7 +198,7 @@ def train(layers, data, plan, random, record, *, verbose, callback, progress):
     """
     n_train, n_val = len(data[0]), len(data[2])
     steps_per_epoch = max(n_train // plan.batch_size, 1)
-    make = reference.TrainingLoop if _jit_disabled() else CompiledLoop
+    make = reference.TrainingLoop if jit_disabled() else CompiledLoop
     loop = make(layers, data, plan, steps_per_epoch)
     items = loop.items
     losses = np.zeros(plan.num_iters)
@@ -336,7 +337,7 @@ def predict(layers, X):
         return _predict_row(layers, X[0])
     sizes = [len(layers[0][0]), *(len(b) for _, b in layers)]
     flops = flops_per_row(sizes) * len(X)
-    if flops < PACKED_FLOPS or len(X) < 16 or _jit_disabled():
+    if flops < PACKED_FLOPS or len(X) < 16 or jit_disabled():
         return reference.scores(X, layers).argmax(axis=1)
     # A run of nothing but one evaluation: its data are the rows to predict.
     threads = threads_for(flops)
