@@ -181,12 +181,12 @@ def time_step(net: Any, X: np.ndarray, y: np.ndarray, num_iters: int, batch_size
     return (time.perf_counter() - started) / num_iters
 
 
-#: Seconds between two turns: BLAS's threads go on spinning for some 30 ms after a product, on the
+#: Seconds between two turns: BLAS's threads go on spinning for up to 100 ms after a product, on the
 #: cores that the next one needs.
-PAUSE = 0.05
+PAUSE = 0.12
 
 
-def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 10) -> Comparison:
+def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 5) -> Comparison:
     """Measure a step of NumPy and of fastnn, in turns, with as many threads each.
 
     Parameters
@@ -216,6 +216,7 @@ def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 
             for _ in range(rounds):
                 for name in fastest:
                     time.sleep(PAUSE)
+                    problem.time_step(name, num_iters[name] // 3 + 1)  # wakes all cores
                     measured = problem.time_step(name, num_iters[name])
                     fastest[name] = min(fastest[name], measured)
                 peak = max(peak, peak_gflops(dtype, seconds=turn / 10))
