@@ -2,7 +2,6 @@
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .simd import VECTOR_BYTES
@@ -63,24 +62,5 @@ def atomic_load(context, address):
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _INT64.as_pointer())
         return builder.load_atomic(pointer, "acquire", 8)
-
-    return signature, codegen
-
-
-@intrinsic
-def prefetch(context, address):
-    """Ask for the cache line at `address`; never faults."""
-    signature = types.void(types.intp)
-
-    def codegen(context, builder, signature, arguments):
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, word, word, word]),
-            "llvm.prefetch.p0",
-        )
-        place = builder.inttoptr(arguments[0], byte)
-        builder.call(function, [place, *(ir.Constant(word, value) for value in (0, 3, 1))])
-        return context.get_dummy_value()
 
     return signature, codegen
