@@ -1,8 +1,8 @@
 """The ReLU's backward pass; its forward pass is the `floor` of the product, in registers."""
 
 from ._jit import kernel
+from .emitter import outlined
 from .machine import address_of
-from .simd import outlined
 
 
 def _relu_mask(emit, A, dA, count):

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kernel, shared
+from .emitter import VECTOR_BYTES
 from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
 from .machine import address_of, cast_like, lanes_of
 from .product import Matrix, Rows, Step, descend, multiply, units
-from .simd import TALL, VECTOR_BYTES, WIDE
+from .simd import TALL, WIDE
 from .update import sgd_step_bias
 
 

@@ -16,7 +16,8 @@ Activations are row-major with :func:`row_stride` columns.
 import numpy as np
 
 from ._jit import kernel, shared
-from .simd import GROUP, VECTOR_BYTES, WIDE
+from .emitter import VECTOR_BYTES
+from .simd import GROUP, WIDE
 
 
 @shared

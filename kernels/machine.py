@@ -4,9 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .simd import VECTOR_BYTES
-
-_INT64 = ir.IntType(64)
+from .emitter import INT64, VECTOR_BYTES
 
 
 @intrinsic
@@ -19,7 +17,7 @@ def address_of(context, array):
 
     def codegen(context, builder, signature, arguments):
         fields = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.ptrtoint(fields.data, _INT64)
+        return builder.ptrtoint(fields.data, INT64)
 
     return signature, codegen
 
@@ -28,7 +26,7 @@ def address_of(context, array):
 def lanes_of(context, like):
     """Return how many elements of the type of `like` fill a vector, as a constant."""
     lanes = VECTOR_BYTES * 8 // like.bitwidth
-    return types.intp(like), lambda *_: ir.Constant(_INT64, lanes)
+    return types.intp(like), lambda *_: ir.Constant(INT64, lanes)
 
 
 @intrinsic
@@ -48,7 +46,7 @@ def atomic_add(context, address, amount):
     signature = types.int64(types.intp, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _INT64.as_pointer())
+        pointer = builder.inttoptr(arguments[0], INT64.as_pointer())
         return builder.atomic_rmw("add", pointer, arguments[1], "acq_rel")
 
     return signature, codegen
@@ -60,7 +58,7 @@ def atomic_load(context, address):
     signature = types.int64(types.intp)
 
     def codegen(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], _INT64.as_pointer())
+        pointer = builder.inttoptr(arguments[0], INT64.as_pointer())
         return builder.load_atomic(pointer, "acquire", 8)
 
     return signature, codegen

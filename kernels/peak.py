@@ -5,7 +5,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from ._jit import kernel
-from .simd import INT64, VECTOR_BYTES, Emitter, _int
+from .emitter import INT64, VECTOR_BYTES, Emitter, integer
 
 #: Independent sums: more than latency times units of any current core (4 x 2), and few registers.
 SUMS = 12
@@ -19,7 +19,7 @@ def _fma_loop(context, x, repetitions):
         sums = [ir.Constant(emit.vector, [float(i)] * emit.lanes) for i in range(SUMS)]
         count = builder.sext(arguments[1], INT64) if arguments[1].type != INT64 else arguments[1]
         _, sums = emit.loop(
-            _int(0), count, sums, lambda p, u, sums: [emit.fma(factor, s, factor) for s in sums]
+            integer(0), count, sums, lambda p, u, sums: [emit.fma(factor, s, factor) for s in sums]
         )
         total = sums[0]
         for other in sums[1:]:

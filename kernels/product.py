@@ -7,6 +7,7 @@ call does one thread's share. :mod:`.affine` wraps them for arrays of any exact 
 from typing import NamedTuple
 
 from ._jit import kernel, shared
+from .emitter import VECTOR_BYTES
 from .layout import panel_columns, round_up
 from .machine import lanes_of
 from .simd import (
@@ -14,7 +15,6 @@ from .simd import (
     GROUP_VECTORS,
     SHORT,
     TALL,
-    VECTOR_BYTES,
     WIDE,
     multiply_group,
     multiply_panel,

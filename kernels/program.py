@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .emitter import VECTOR_BYTES
 from .layout import (
     empty_aligned,
     matrix_size,
@@ -21,7 +22,7 @@ from .layout import (
     written_columns,
 )
 from .product import block_columns, block_rows, units
-from .simd import GROUP, GROUP_VECTORS, TALL, VECTOR_BYTES, WIDE
+from .simd import GROUP, GROUP_VECTORS, TALL, WIDE
 from .softmax import ROWS_PER_LOG
 
 # ------------------------------------------------------------------------------------- operations

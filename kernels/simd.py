@@ -11,323 +11,48 @@ there, so the three forms of that loop that a network needs are emitted here by 
 - :func:`outer_panel` and :func:`outer_group` (weight gradient):
   ``out[k, v] = sum_p A[p, k] B[p, v]``, the rows of A or of B through such a table.
 
-Whatever else happens to a tile (masks, optimiser) is plain njit code elsewhere. All operands are
-addresses and byte strides (``intp``); the callers own the bounds. Loads assume no more than the
-alignment of one element. Every sum runs over p in ascending order, whatever the size of the tile,
-so neighbouring tiles of different heights give the same bits.
+What else happens to a tile (masks, optimiser) stands elsewhere. Every sum runs over p in ascending
+order, whatever the size of the tile, so neighbouring tiles of different heights give the same bits.
 
 Each is one LLVM function that its callers do not inline: the tiles are compiled once in a module.
 For the same reason they belong into outermost kernels: Numba compiles a function anew for each
 kernel that calls it, and all of them in a chain of three took five times as long.
 """
 
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .emitter import FEATURES, INT32, INT64, VECTOR_BYTES, integer, outlined
 
-def _vector_bytes_and_rows():
-    """Choose the tile for this processor: 24 accumulators need 32 registers, 12 fit into 16."""
-    if config.CPU_FEATURES is not None:
-        features = {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
-    else:
-        features = {name for name, present in llvm.get_host_cpu_features().items() if present}
-    if "avx512f" in features:
-        return 64, 8
-    if "avx" in features:
-        return 32, 4
-    return 16, 8 if "neon" in features else 4
-
-
-#: Bytes in one vector, and rows in the tallest tile. Three vectors by eight rows keep two FMA
-#: units busy with 11 loads for 24 FMAs: 97 % of the peak from L1 on an Ice Lake core (2 x 512
-#: bit); 6x4 and 5x5 measure the same, 8x2 and 12x2 fall to 90 %, 8x1 to half.
-VECTOR_BYTES, TALL = _vector_bytes_and_rows()
+#: Rows in the tallest tile: 24 accumulators need 32 registers, 12 fit into 16. Three vectors by
+#: eight rows keep two FMA units busy with 11 loads for 24 FMAs: 97 % of the peak from L1 on an Ice
+#: Lake core, 96 to 99 % on a Zen 4; 6x4 and 5x5 measure the same, 8x2 and 12x2 fall to 90 %, 8x1 to
+#: half.
+TALL = 8 if FEATURES & {"avx512f", "neon"} else 4
 SHORT = TALL // 2
 #: Vectors across the widest tile.
 WIDE = 3
 #: Columns that one dot tile computes.
 GROUP = 4
-
-INT64 = ir.IntType(64)
-INT32 = ir.IntType(32)
-BYTES = ir.IntType(8).as_pointer()
-
-
-def _int(value):
-    return ir.Constant(INT64, value)
-
-
-class Emitter:
-    """Vector instructions for one element type, appended to an LLVM IR builder."""
-
-    def __init__(self, builder, element):
-        self.builder = builder
-        self.size = 4 if element is types.float32 else 8
-        self.lanes = VECTOR_BYTES // self.size
-        self.scalar = ir.FloatType() if self.size == 4 else ir.DoubleType()
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        # fmuladd, not fma: one instruction where the processor has it, and not a slow call into
-        # the C library where it has not. llvmlite's declare_intrinsic takes no vector types.
-        self.multiply_add = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(self.vector, [self.vector] * 3),
-            f"llvm.fmuladd.v{self.lanes}f{8 * self.size}",
-        )
-
-    @staticmethod
-    def integer(value):
-        """Return an int64 constant."""
-        return ir.Constant(INT64, value)
-
-    def pointer(self, address, kind=None):
-        """Return an address as a pointer to `kind`, a scalar if none is given."""
-        return self.builder.inttoptr(address, (kind or self.scalar).as_pointer())
-
-    def load(self, address):
-        """Load a vector from an address that may be aligned to one element only."""
-        value = self.builder.load(self.pointer(address, self.vector))
-        value.align = self.size
-        return value
-
-    def _first(self, count):
-        """Return the mask of the first `count` lanes."""
-        lanes = ir.VectorType(INT64, self.lanes)
-        lane = ir.Constant(lanes, list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lane, self.splat(count, lanes))
-
-    def _masked(self, name, kinds, result, *arguments):
-        function = cgutils.get_or_insert_function(
-            self.builder.module,
-            ir.FunctionType(result, kinds),
-            f"llvm.masked.{name}.v{self.lanes}f{8 * self.size}.p0",
-        )
-        return self.builder.call(function, arguments)
-
-    def load_first(self, address, count, rest=None):
-        """Load the first `count` lanes, touching no more; `rest` (or 0) fills the others."""
-        mask, pointer = self._first(count), self.pointer(address, self.vector)
-        rest = self.constant(0.0) if rest is None else rest
-        kinds = [pointer.type, INT32, mask.type, self.vector]
-        alignment = ir.Constant(INT32, self.size)
-        return self._masked("load", kinds, self.vector, pointer, alignment, mask, rest)
-
-    def store_first(self, value, address, count):
-        """Store the first `count` lanes of a vector, touching no more."""
-        mask, pointer = self._first(count), self.pointer(address, self.vector)
-        kinds = [self.vector, pointer.type, INT32, mask.type]
-        alignment = ir.Constant(INT32, self.size)
-        self._masked("store", kinds, ir.VoidType(), value, pointer, alignment, mask)
-
-    def load_scalar(self, address):
-        """Load one element."""
-        return self.builder.load(self.pointer(address))
-
-    def load_address(self, address):
-        """Load an int64."""
-        return self.builder.load(self.pointer(address, INT64))
-
-    def store(self, value, address):
-        """Store a vector or an element; `address` may be aligned to one element only."""
-        done = self.builder.store(value, self.pointer(address, value.type))
-        done.align = self.size
-
-    def splat(self, scalar, vector=None):
-        """Return a vector, of the type `vector`, that holds `scalar` in every lane."""
-        vector = vector or self.vector
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(INT32, 0))
-        zeros = ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
-        return self.builder.shuffle_vector(first, undefined, zeros)
-
-    def fma(self, a, b, c):
-        """Return a b + c of three vectors."""
-        return self.builder.call(self.multiply_add, [a, b, c])
-
-    def at_least(self, value, floor):
-        """Return max(value, floor) with NaN kept: the comparison is false for NaN."""
-        below = self.builder.fcmp_ordered("<", value, floor)
-        return self.builder.select(below, floor, value)
-
-    def at(self, base, *terms):
-        """Return base + sum of byte offsets; a pair is (index, stride)."""
-        for term in terms:
-            if isinstance(term, tuple):
-                index, stride = term
-                index = _int(index) if isinstance(index, int) else index
-                stride = _int(stride) if isinstance(stride, int) else stride
-                term = self.builder.mul(index, stride)
-            base = self.builder.add(base, term)
-        return base
-
-    def loop(self, start, stop, accumulators, body, unroll=1):
-        """Emit ``for p in range(start, stop, unroll)`` around `unroll` copies of `body`.
-
-        `accumulators` is a flat list of values carried in registers; ``body(p, u, accumulators)``
-        returns the next ones, for the element ``p + u``. Returns the counter and them.
-        """
-        builder = self.builder
-        entry = builder.block
-        head = builder.append_basic_block("tile.head")
-        inside = builder.append_basic_block("tile.body")
-        done = builder.append_basic_block("tile.done")
-        builder.branch(head)
-
-        builder.position_at_end(head)
-        p = builder.phi(INT64)
-        p.add_incoming(start, entry)
-        carried = [builder.phi(value.type) for value in accumulators]
-        for phi, value in zip(carried, accumulators, strict=True):
-            phi.add_incoming(value, entry)
-        builder.cbranch(builder.icmp_signed("<", p, stop), inside, done)
-
-        builder.position_at_end(inside)
-        values = carried
-        for u in range(unroll):
-            values = body(p, u, values)
-        p.add_incoming(builder.add(p, _int(unroll)), builder.block)
-        for phi, value in zip(carried, values, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.branch(head)
-
-        builder.position_at_end(done)
-        return p, carried
-
-    def vectors(self, count, carried, body):
-        """Run `body` for each vector of `count` elements, the last one partial; return the carried.
-
-        ``body(load, store, carried)`` returns the next carried vectors; ``load(base, rest=None)``
-        and ``store(value, base)`` reach the current vector of the array at `base`. Lanes beyond
-        the last element hold `rest` (or 0) and are not stored.
-        """
-        builder = self.builder
-        whole = builder.sdiv(count, _int(self.lanes))
-        left = builder.sub(count, builder.mul(whole, _int(self.lanes)))
-
-        def complete(v, _, carried):
-            offset = builder.mul(v, _int(VECTOR_BYTES))
-            return body(
-                lambda base, rest=None: self.load(self.at(base, offset)),
-                lambda value, base: self.store(value, self.at(base, offset)),
-                carried,
-            )
-
-        _, carried = self.loop(_int(0), whole, carried, complete)
-        before, offset = builder.block, builder.mul(whole, _int(VECTOR_BYTES))
-        with builder.if_then(builder.icmp_signed(">", left, _int(0))):
-            after = body(
-                lambda base, rest=None: self.load_first(self.at(base, offset), left, rest),
-                lambda value, base: self.store_first(value, self.at(base, offset), left),
-                carried,
-            )
-            inside = builder.block
-        merged = [builder.phi(self.vector) for _ in carried]
-        for phi, old, new in zip(merged, carried, after, strict=True):
-            phi.add_incoming(old, before)
-            phi.add_incoming(new, inside)
-        return merged
-
-    def across(self, vector, combine):
-        """Combine all lanes; every lane of the result holds it."""
-        distance = self.lanes // 2
-        while distance:
-            mask = [lane ^ distance for lane in range(self.lanes)]
-            order = ir.Constant(ir.VectorType(INT32, self.lanes), mask)
-            other = self.builder.shuffle_vector(vector, vector, order)
-            vector = combine(vector, other)
-            distance //= 2
-        return vector
-
-    def first(self, vector):
-        """Return the element in lane 0."""
-        return self.builder.extract_element(vector, ir.Constant(INT32, 0))
-
-    def constant(self, number):
-        """Return a vector of one number in every lane."""
-        return ir.Constant(self.vector, [number] * self.lanes)
-
-    def steps(self, start, stop, step, body):
-        """Emit ``for i in range(start, stop - step + 1, step)``; return the first i not done."""
-        builder = self.builder
-        entry = builder.block
-        head = builder.append_basic_block("steps.head")
-        inside = builder.append_basic_block("steps.body")
-        done = builder.append_basic_block("steps.done")
-        builder.branch(head)
-        builder.position_at_end(head)
-        i = builder.phi(INT64)
-        i.add_incoming(start, entry)
-        following = builder.add(i, _int(step))
-        builder.cbranch(builder.icmp_signed("<=", following, stop), inside, done)
-        builder.position_at_end(inside)
-        body(i)
-        i.add_incoming(following, builder.block)
-        builder.branch(head)
-        builder.position_at_end(done)
-        return i
-
-    def unrolled(self, count, accumulators, body, unroll):
-        """Run `body` for p in range(count), `unroll` at a time, then the rest one by one."""
-        p = _int(0)
-        if unroll > 1:
-            whole = self.builder.and_(count, _int(-unroll))
-            p, accumulators = self.loop(p, whole, accumulators, body, unroll)
-        return self.loop(p, count, accumulators, body)[1]
-
-
 #: Steps of p that the tall tiles take between two branches. On 200 steps from L1, 2 instead of 1
 #: lifts the weight-gradient tile from 72 to 80 % of the peak (fewer address instructions).
 UNROLL = 2
 
 
-def outlined(name, argument_count, scalars, body, returns=None):
-    """Make an intrinsic that calls an LLVM function, which its first use in a module defines.
-
-    ``intrinsic(like, arguments)`` takes a tuple of `argument_count` addresses or counts, those at
-    the positions `scalars` being of the type of ``like``; ``body(emit, *arguments)`` emits the
-    code, and its return. `returns` is the Numba type of the result, None for none.
-    """
-
-    @intrinsic
-    def call(context, like, arguments):
-        kinds = [like if i in scalars else types.intp for i in range(argument_count)]
-        result = types.void if returns is None else returns
-        signature = result(like, types.Tuple.from_types(kinds))
-
-        def codegen(context, builder, signature, values):
-            unpacked = cgutils.unpack_tuple(builder, values[1], argument_count)
-            module, full_name = builder.module, f"fastnn_{name}_{like}"
-            if full_name not in module.globals:
-                kind = ir.VoidType() if returns is None else context.get_value_type(returns)
-                kind = ir.FunctionType(kind, [value.type for value in unpacked])
-                function = ir.Function(module, kind, full_name)
-                function.linkage = "internal"
-                function.attributes.add("noinline")
-                inside = ir.IRBuilder(function.append_basic_block("entry"))
-                body(Emitter(inside, like), *function.args)
-            value = builder.call(module.globals[full_name], unpacked)
-            return context.get_dummy_value() if returns is None else value
-
-        return signature, codegen
-
-    return call
-
-
 def _rows_tile(emit, height, width, rows, B, count, bias, floor, out, out_stride):
     """Multiply `height` rows by `width` vectors and write ``max(bias + A B, floor)``."""
     builder, step = emit.builder, VECTOR_BYTES
-    pointers = [emit.pointer(emit.load_address(emit.at(rows, _int(8 * m)))) for m in range(height)]
-    start = [emit.load(emit.at(bias, _int(v * step))) for v in range(width)] * height
+    pointers = [
+        emit.pointer(emit.load_address(emit.at(rows, integer(8 * m)))) for m in range(height)
+    ]
+    start = [emit.load(emit.at(bias, integer(v * step))) for v in range(width)] * height
 
     def body(p, u, sums):
-        line = emit.at(B, (builder.add(p, _int(u)), width * step))
-        vectors = [emit.load(emit.at(line, _int(v * step))) for v in range(width)]
+        line = emit.at(B, (builder.add(p, integer(u)), width * step))
+        vectors = [emit.load(emit.at(line, integer(v * step))) for v in range(width)]
         following = []
         for m in range(height):
             # Two GEPs, so that LLVM keeps u as a displacement and increments p once.
-            a = emit.splat(builder.load(builder.gep(builder.gep(pointers[m], [p]), [_int(u)])))
+            a = emit.splat(builder.load(builder.gep(builder.gep(pointers[m], [p]), [integer(u)])))
             following += [emit.fma(a, vectors[v], sums[m * width + v]) for v in range(width)]
         return following
 
@@ -336,7 +61,7 @@ def _rows_tile(emit, height, width, rows, B, count, bias, floor, out, out_stride
     for m in range(height):
         for v in range(width):
             value = emit.at_least(sums[m * width + v], lowest)
-            emit.store(value, emit.at(out, (m, out_stride), _int(v * step)))
+            emit.store(value, emit.at(out, (m, out_stride), integer(v * step)))
 
 
 def _multiply_panel(emit, table, first, stop, B, width, count, bias, floor, out, out_stride):
@@ -344,7 +69,7 @@ def _multiply_panel(emit, table, first, stop, B, width, count, bias, floor, out,
     widths = {w: builder.append_basic_block(f"width.{w}") for w in range(1, WIDE + 1)}
     choice = builder.switch(width, widths[WIDE])
     for w in range(1, WIDE):
-        choice.add_case(_int(w), widths[w])
+        choice.add_case(integer(w), widths[w])
     for w, block in widths.items():
         builder.position_at_end(block)
         i = first
@@ -371,26 +96,26 @@ def _dot_tile(emit, height, rows, B, B_stride, count, bias, floor, out, out_stri
     """Multiply `height` rows by GROUP columns, with lanes along the sum."""
     builder = emit.builder
     pairs = [(m, c) for m in range(height) for c in range(GROUP)]
-    starts = [emit.load_address(emit.at(rows, _int(8 * m))) for m in range(height)]
+    starts = [emit.load_address(emit.at(rows, integer(8 * m))) for m in range(height)]
 
     def step(p, load, sums):
-        offset = builder.mul(p, _int(emit.size))
+        offset = builder.mul(p, integer(emit.size))
         a = [load(emit.at(start, offset)) for start in starts]
         b = [emit.load(emit.at(B, (c, B_stride), offset)) for c in range(GROUP)]
         return [emit.fma(a[m], b[c], total) for (m, c), total in zip(pairs, sums, strict=True)]
 
     zero = emit.constant(0.0)
-    whole = builder.sdiv(count, _int(emit.lanes))
+    whole = builder.sdiv(count, integer(emit.lanes))
     _, sums = emit.loop(
-        _int(0),
+        integer(0),
         whole,
         [zero] * len(pairs),
-        lambda p, u, sums: step(builder.mul(p, _int(emit.lanes)), emit.load, sums),
+        lambda p, u, sums: step(builder.mul(p, integer(emit.lanes)), emit.load, sums),
     )
-    done = builder.mul(whole, _int(emit.lanes))
+    done = builder.mul(whole, integer(emit.lanes))
     left = builder.sub(count, done)
     before = builder.block
-    with builder.if_then(builder.icmp_signed(">", left, _int(0))):
+    with builder.if_then(builder.icmp_signed(">", left, integer(0))):
         last = step(done, lambda place: emit.load_first(place, left), sums)
         after = builder.block
     merged = [builder.phi(emit.vector) for _ in sums]
@@ -443,17 +168,17 @@ def _outer_tile(
     addresses = emit.pointer(by_table[0], INT64)
 
     def body(p, u, sums):
-        place = builder.gep(builder.gep(addresses, [p]), [_int(u)])
+        place = builder.gep(builder.gep(addresses, [p]), [integer(u)])
         there = builder.add(builder.load(place), by_table[1])
-        here = emit.at(by_stride[0], (builder.add(p, _int(u)), by_stride[1]))
+        here = emit.at(by_stride[0], (builder.add(p, integer(u)), by_stride[1]))
         A, B = (there, here) if gathered == "A" else (here, there)
         if lanes is None:
-            vectors = [emit.load(emit.at(B, _int(v * step))) for v in range(width)]
+            vectors = [emit.load(emit.at(B, integer(v * step))) for v in range(width)]
         else:
             vectors = [emit.load_first(B, lanes)]
         following = []
         for m in range(height):
-            a = emit.splat(emit.load_scalar(emit.at(A, _int(m * emit.size))))
+            a = emit.splat(emit.load_scalar(emit.at(A, integer(m * emit.size))))
             following += [emit.fma(a, vectors[v], sums[m * width + v]) for v in range(width)]
         return following
 
@@ -461,7 +186,7 @@ def _outer_tile(
     sums = emit.unrolled(count, sums, body, UNROLL if height * width > 12 else 1)
     for m in range(height):
         for v in range(width):
-            emit.store(sums[m * width + v], emit.at(out, _int(m * out_stride + v * step)))
+            emit.store(sums[m * width + v], emit.at(out, integer(m * out_stride + v * step)))
 
 
 def _outer_panel(emit, height, width, table, offset, dZ, stride, count, out):
@@ -472,7 +197,7 @@ def _outer_panel(emit, height, width, table, offset, dZ, stride, count, out):
     choice = builder.switch(code, blocks[TALL, WIDE])
     for (h, w), block in blocks.items():
         if (h, w) != (TALL, WIDE):
-            choice.add_case(_int(4 * h + w), block)
+            choice.add_case(integer(4 * h + w), block)
         builder.position_at_end(block)
         line = w * VECTOR_BYTES
         _outer_tile(emit, h, w, (table, offset), (dZ, stride), count, out, line, "A")
@@ -487,7 +212,7 @@ outer_panel = outlined("outer_panel", 8, set(), _outer_panel)
 
 def _outer_group(emit, table, offset, count_k, dZ, stride, count, out):
     builder, line = emit.builder, GROUP_VECTORS * VECTOR_BYTES
-    whole = _int(GROUP_VECTORS * emit.lanes)
+    whole = integer(GROUP_VECTORS * emit.lanes)
     with builder.if_else(builder.icmp_signed(">=", count_k, whole)) as (complete, partial):
         with complete:
             by_table, by_stride = (table, offset), (dZ, stride)
@@ -500,7 +225,7 @@ def _outer_group(emit, table, offset, count_k, dZ, stride, count, out):
                 by_table, by_stride = (table, there), (dZ, stride)
                 _outer_tile(emit, GROUP, 1, by_table, by_stride, count, place, line, "B", left)
 
-            emit.steps(_int(0), builder.add(count_k, _int(emit.lanes - 1)), emit.lanes, tile)
+            emit.steps(integer(0), builder.add(count_k, integer(emit.lanes - 1)), emit.lanes, tile)
     builder.ret_void()
 
 

@@ -7,8 +7,8 @@ from numba import types
 from numba.core import cgutils
 
 from ._jit import kernel
+from .emitter import outlined
 from .machine import address_of, cast_like
-from .simd import outlined
 from .vector_math import exp_nonpositive
 
 #: Rows whose totals are multiplied before one logarithm is taken: sum(log(t)) = log(prod(t)).

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._jit import kernel
 from .activation import relu_mask
+from .emitter import VECTOR_BYTES
 from .layout import round_up
 from .machine import address_of, cast_like
 from .parallel import meet
@@ -34,7 +35,6 @@ from .simd import (
     GROUP,
     GROUP_VECTORS,
     TALL,
-    VECTOR_BYTES,
     multiply_group,
     multiply_panel,
     outer_group,

@@ -4,8 +4,8 @@ from llvmlite import ir
 from numba import types
 
 from ._jit import kernel
+from .emitter import integer, outlined
 from .machine import address_of, cast_like
-from .simd import outlined
 
 
 def _sgd_step(emit, W, dW, count, learning_rate, l2):
@@ -30,7 +30,7 @@ sgd_step = outlined("sgd_step", 5, {3, 4}, _sgd_step, returns=types.float64)
 
 
 def _sgd_step_bias(emit, b, dZ, stride, rows, count, learning_rate):
-    builder, four = emit.builder, emit.integer(4)
+    builder, four = emit.builder, integer(4)
     downhill = emit.splat(builder.fneg(learning_rate))
     quads = builder.sdiv(rows, four)
 
@@ -44,7 +44,7 @@ def _sgd_step_bias(emit, b, dZ, stride, rows, count, learning_rate):
         def row(i, _, sums):
             return [builder.fadd(sums[0], load(emit.at(dZ, (i, stride))))]
 
-        _, sums = emit.loop(emit.integer(0), quads, [emit.constant(0.0)], quad)
+        _, sums = emit.loop(integer(0), quads, [emit.constant(0.0)], quad)
         _, sums = emit.loop(builder.mul(quads, four), rows, sums, row)
         store(emit.fma(downhill, sums[0], load(b)), b)
         return carried

@@ -5,7 +5,6 @@ import itertools
 import multiprocessing
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -359,7 +358,7 @@ def test_other_threads_run_while_a_network_trains():
     def count():
         while not done.is_set():
             turns[0] += 1
-            time.sleep(0.001)
+            done.wait(0.001)
 
     worker = threading.Thread(target=count)
     worker.start()
