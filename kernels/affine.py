@@ -14,7 +14,7 @@ from .emitter import VECTOR_BYTES
 from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
 from .machine import address_of, cast_like, lanes_of
 from .product import Matrix, Rows, Step, descend, multiply, units
-from .simd import TALL, WIDE
+from .simd import TILE_VECTORS
 from .update import sgd_step_bias
 
 
@@ -38,7 +38,7 @@ def _pieces(n, K, N, itemsize):
     most_units = max(units(K, N, lanes), units(N, K, lanes))
     squares = round_up(n * 8 // itemsize, lanes)
     tile = squares + round_up(most_units * 8 // itemsize, lanes)
-    vector = tile + TALL * WIDE * lanes
+    vector = tile + TILE_VECTORS * lanes
     weights = vector + widest
     activations = weights + max(matrix_size(K, N, lanes), matrix_size(N, K, lanes))
     return _Pieces(0, squares, tile, vector, weights, activations, activations + n * widest)

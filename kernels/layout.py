@@ -19,6 +19,9 @@ from ._jit import kernel, shared
 from .emitter import VECTOR_BYTES
 from .simd import GROUP, WIDE
 
+#: Bytes that a processor's caches move at a time; no vector is longer.
+CACHE_LINE = 64
+
 
 @shared
 def round_up(count, multiple):
@@ -30,10 +33,11 @@ def round_up(count, multiple):
 def panel_columns(K, N, lanes):
     """Return how many columns lie in panels; the rest, up to N, lies in groups.
 
-    The dot tile sums its lanes once a tile, which pays from four vectors of K on.
+    The dot tile sums its lanes once a tile, which pays from four vectors of K on. Vectors of four
+    lanes and fewer are no wider than a group.
     """
     left = N % lanes
-    if 0 < left <= lanes // 2 and K >= 4 * lanes:
+    if 0 < round_up(left, GROUP) <= lanes // 2 and K >= 4 * lanes:
         return N - left
     return round_up(N, lanes)
 
@@ -127,6 +131,6 @@ def empty_aligned(size, dtype):
         Zeros.
     """
     dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + VECTOR_BYTES, np.uint8)
-    skip = -raw.ctypes.data % VECTOR_BYTES
+    raw = np.zeros(size * dtype.itemsize + CACHE_LINE, np.uint8)
+    skip = -raw.ctypes.data % CACHE_LINE
     return raw[skip : skip + size * dtype.itemsize].view(dtype)

@@ -146,7 +146,7 @@ def descend(like, rows, K, N, dZ, weights, step, lo, hi, tile, squares):
     lo, hi : int
         Units of work, see :func:`units`.
     tile : int
-        Address of room for one tile, TALL by WIDE vectors.
+        Address of room for one tile, TILE_VECTORS vectors.
     squares : ndarray of shape (units,)
         Each unit's sum of the new W^2 is written here; float64.
     """

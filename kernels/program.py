@@ -22,7 +22,7 @@ from .layout import (
     written_columns,
 )
 from .product import block_columns, block_rows, units
-from .simd import GROUP, GROUP_VECTORS, TALL, WIDE
+from .simd import GROUP, GROUP_VECTORS, TALL, TILE_VECTORS, WIDE
 from .softmax import ROWS_PER_LOG
 
 # ------------------------------------------------------------------------------------- operations
@@ -126,7 +126,7 @@ class Program:
             squares += units(K, N, self.lanes)
 
         count = len(self.layers)
-        tile = TALL * WIDE * self.lanes
+        tile = TILE_VECTORS * self.lanes
         self.params = empty_aligned(params, self.dtype)
         self.transposed = empty_aligned(transposed, self.dtype)
         self.activations = empty_aligned(activations, self.dtype)

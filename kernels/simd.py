@@ -33,6 +33,10 @@ SHORT = TALL // 2
 WIDE = 3
 #: Columns that one dot tile computes.
 GROUP = 4
+#: Vectors of K that one tile of a group's gradient covers.
+GROUP_VECTORS = 4
+#: Vectors in the largest tile of a gradient.
+TILE_VECTORS = max(TALL * WIDE, GROUP * GROUP_VECTORS)
 #: Steps of p that the tall tiles take between two branches. On 200 steps from L1, 2 instead of 1
 #: lifts the weight-gradient tile from 72 to 80 % of the peak (fewer address instructions).
 UNROLL = 2
@@ -228,9 +232,6 @@ def _outer_group(emit, table, offset, count_k, dZ, stride, count, out):
             emit.steps(integer(0), builder.add(count_k, integer(emit.lanes - 1)), emit.lanes, tile)
     builder.ret_void()
 
-
-#: Vectors of K that one tile of a group's gradient covers.
-GROUP_VECTORS = 4
 
 #: ``outer_group(like, (table, offset, count, dZ, stride, n, out))`` writes the gradient of GROUP
 #: columns for up to GROUP_VECTORS vectors of k, `count` elements: GROUP rows of GROUP_VECTORS

@@ -1,0 +1,61 @@
+"""The same training with the vectors of older processors: tiles, padding and groups differ."""
+
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt"
+PROCESSORS = {"haswell": (AVX2, 32), "x86-64": ("+sse,+sse2", 16)}
+
+PROGRAM = """
+    import numpy as np
+    from fastnn import TwoLayerNet, reference
+    from fastnn.kernels import program
+    from fastnn.kernels.emitter import VECTOR_BYTES
+
+    raws = []
+
+    def guarded(size, dtype):
+        count = size * np.dtype(dtype).itemsize
+        raw = np.full(count + 8192 + 64, 0xFF, np.uint8)
+        first = 4096 + -(raw.ctypes.data + 4096) % 64
+        raw[first : first + count] = 0
+        raws.append((raw, first, first + count))
+        return raw[first : first + count].view(dtype)
+
+    program.empty_aligned = guarded
+    random = np.random.RandomState(0)
+    for D, H, C in ((4, 10, 3), (17, 19, 21), (70, 50, 10), (130, 33, 5), (40, 97, 18), (1, 1, 1)):
+        for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-3)):
+            X, y = random.randn(60, D).astype(dtype), random.randint(0, C, 60)
+            losses = []
+            for cls in (TwoLayerNet, reference.TwoLayerNet):
+                np.random.seed(1)
+                net = cls(D, H, C, std=0.1, dtype=dtype)
+                history = net.train(X, y, X, y, 0.1, reg=0.01, num_iters=40, batch_size=23)
+                losses.append(history["loss_history"])
+            np.testing.assert_allclose(*losses, rtol=tolerance, atol=1e-12)
+    assert len(raws) > 12
+    for raw, first, stop in raws:
+        assert (raw[:first] == 0xFF).all() and (raw[stop:] == 0xFF).all()
+    print(VECTOR_BYTES)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="processors of x86")
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_training_follows_the_twin_on(name):
+    features, vector_bytes = PROCESSORS[name]
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        env={**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr or f"ended by signal {-result.returncode}"
+    assert int(result.stdout) == vector_bytes
