@@ -2,13 +2,26 @@
 
 import os
 
+from . import optimizers, schedules
+from .network import Network
 from .threads import get_num_threads, set_num_threads
+from .trainer import EpochStatus, Trainer
 from .training import TrainingProgress
 from .two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"
 
-__all__ = ["TrainingProgress", "TwoLayerNet", "get_num_threads", "set_num_threads"]
+__all__ = [
+    "EpochStatus",
+    "Network",
+    "Trainer",
+    "TrainingProgress",
+    "TwoLayerNet",
+    "get_num_threads",
+    "optimizers",
+    "schedules",
+    "set_num_threads",
+]
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     # Intrinsics do not run in plain Python: the kernels give way to their twins.

@@ -5,6 +5,8 @@ import operator
 
 import numpy as np
 
+from .engine import Sparse
+
 
 def check_size(value, name, at_least=1):
     """Return `value` as an int of at least `at_least`."""
@@ -48,6 +50,137 @@ def check_dtype(dtype):
     return known
 
 
+def check_choice(value, name, choices):
+    """Return `value` if it is one of the names."""
+    if not isinstance(value, str) or value not in choices:
+        raise (ValueError if isinstance(value, str) else TypeError)(
+            f"{name} is {value!r}, but it is one of {', '.join(choices)}"
+        )
+    return value
+
+
+def check_share(value, name, remedy):
+    """Return `value` as a float in [0, 1)."""
+    number = check_number(value, name, remedy)
+    if number >= 1:
+        raise ValueError(f"{name} is {number}, but it must be below 1: {remedy}")
+    return number
+
+
+def check_numbers(values, name, size):
+    """Return finite float64 numbers, one for each of `size` features, from one or as many."""
+    try:
+        array = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} is {values!r}, but it is a number or an array of numbers"
+        ) from None
+    if array.shape not in ((), (size,)):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},)"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return np.array(np.broadcast_to(array, (size,)))
+
+
+def check_input(X, n_features, dtype, name="X"):
+    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse."""
+    if type(X) is np.ndarray and X.dtype != np.uint8:
+        return check_X(X, n_features, dtype, name)
+    if hasattr(X, "tocsr"):
+        return _check_csr(X, n_features, dtype, name)
+    array = np.asarray(X)
+    if array.dtype != np.uint8:
+        return check_X(array, n_features, dtype, name)
+    if array.ndim == 2 and array.shape[1] == n_features and len(array):
+        return np.ascontiguousarray(array)
+    return check_X(array, n_features, dtype, name)  # says what is wrong with the shape
+
+
+def _check_csr(X, n_features, dtype, name):
+    if X.ndim != 2 or X.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has shape {X.shape}, but the network has {n_features} inputs: pass {name} with "
+            f"{n_features} columns, or make a network with {X.shape[-1]} inputs"
+        )
+    if X.shape[0] == 0:
+        raise ValueError(f"{name} is empty, shape {X.shape}: pass at least one row")
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {X.dtype}, but features are real numbers: convert it")
+    matrix = X.tocsr()
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    with np.errstate(over="ignore"):
+        data = np.ascontiguousarray(matrix.data, dtype)
+    if not _all_finite(data):
+        raise ValueError(
+            f"{name} holds {data[~np.isfinite(data)][0]}, but every feature must be finite in "
+            f"{data.dtype}: drop such rows or fill them in"
+        )
+    indptr, indices = (
+        np.ascontiguousarray(part, kind)
+        for part, kind in ((matrix.indptr, np.int64), (matrix.indices, np.int32))
+    )
+    inside = len(indices) == 0 or (indices.min() >= 0 and indices.max() < n_features)
+    whole = indptr[0] == 0 and indptr[-1] <= len(indices) and (np.diff(indptr) >= 0).all()
+    if not (inside and whole and len(indptr) == X.shape[0] + 1 and len(data) == len(indices)):
+        raise ValueError(f"{name} is a broken CSR matrix: check it with {name}.check_format()")
+    return Sparse(X.shape, indptr, indices, data)
+
+
+def check_target(y, head, n_samples, n_outputs, dtype, name="y", X_name="X"):
+    """Return labels for the softmax, else targets (n_samples, n_outputs) of `dtype`."""
+    if head == "softmax":
+        return check_y(y, n_samples, n_outputs, name, X_name)
+    array = np.asarray(y)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, but targets are real numbers: convert it")
+    if array.ndim == 1 and n_outputs == 1:
+        array = array[:, None]
+    if array.shape != (n_samples, n_outputs):
+        raise ValueError(
+            f"{name} has shape {np.shape(y)}, but needed is ({n_samples}, {n_outputs}): one row for "
+            f"each of {X_name}, one column for each output of the network"
+        )
+    with np.errstate(over="ignore"):
+        targets = np.ascontiguousarray(array, dtype)
+    if not _all_finite(targets):
+        raise ValueError(f"{name} holds numbers that are not finite in {targets.dtype}: drop them")
+    lowest, highest = targets.min(), targets.max()
+    if head == "logistic" and (lowest < 0 or highest > 1):
+        raise ValueError(
+            f"{name} holds {lowest if lowest < 0 else highest}, but targets of the logistic head "
+            "are in [0, 1]: pass 0 and 1, or probabilities"
+        )
+    if head == "exponential" and lowest < 0:
+        raise ValueError(
+            f"{name} holds {lowest}, but targets of the exponential head are counts or rates of at "
+            "least 0: use head='identity' for numbers of any sign"
+        )
+    return targets
+
+
+def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
+    """Return weights (n_samples,) of `dtype`, at least 0 and not all 0, or None for None."""
+    if sample_weight is None:
+        return None
+    array = np.asarray(sample_weight)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, but weights are real numbers: convert it")
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but needed is ({n_samples},): one weight a row"
+        )
+    weights = np.ascontiguousarray(array, dtype)
+    if not _all_finite(weights) or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"{name} must be finite, not negative, and not all 0: look at {name}.min()"
+        )
+    return weights
+
+
 def check_X(X, n_features, dtype, name="X"):
     """Return X as a C-contiguous array (n, n_features) of finite numbers of `dtype`."""
     array = np.asarray(X)
@@ -66,8 +199,7 @@ def check_X(X, n_features, dtype, name="X"):
     if array.shape[1] != n_features:
         raise ValueError(
             f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs: pass "
-            f"{name} with {n_features} columns, or make the network with "
-            f"input_size={array.shape[1]}"
+            f"{name} with {n_features} columns, or make a network with {array.shape[1]} inputs"
         )
     if len(array) == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: pass at least one row")
@@ -125,7 +257,7 @@ def check_y(y, n_samples, n_classes, name="y", X_name="X"):
         wrong = lowest if lowest < 0 else highest
         remedy = f"relabel {name}"
         if lowest >= 0:
-            remedy = f"pass output_size={int(highest) + 1}, or {remedy}"
+            remedy = f"make a network with {int(highest) + 1} outputs, or {remedy}"
         raise ValueError(
             f"{name} holds the label {wrong}, but the network has {n_classes} classes "
             f"(0..{n_classes - 1}): {remedy}"

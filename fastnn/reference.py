@@ -8,6 +8,8 @@ through a training run line by line.
 Shapes as in the field: ``n`` rows in the batch, ``D`` inputs, ``H`` hidden units, ``C`` classes.
 """
 
+import math
+
 import numpy as np
 
 # ------------------------------------------------------------------------------ one idea a function
@@ -220,3 +222,98 @@ class TrainingLoop:
 
     def store(self):
         """Do nothing: the layers are updated in place."""
+
+
+# ------------------------------------------------------------------------- functions of an element
+
+
+def exp(X, out):
+    """Write the exponential of each element of `X` into `out`."""
+    with np.errstate(over="ignore", under="ignore"):
+        np.exp(X, out=out)
+
+
+def log(X, out):
+    """Write the natural logarithm of each element of `X` into `out`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.log(X, out=out)
+
+
+def tanh(X, out):
+    """Write the hyperbolic tangent of each element of `X` into `out`."""
+    np.tanh(X, out=out)
+
+
+def logistic(X, out):
+    """Write ``1 / (1 + exp(-x))`` for each element of `X` into `out`; nothing overflows."""
+    with np.errstate(under="ignore"):
+        z = np.exp(-abs(X))
+        np.divide(np.where(X >= 0, 1, z), 1 + z, out=out)
+
+
+def erf(X, out):
+    """Write the error function of each element of `X` into `out`."""
+    out[...] = np.vectorize(math.erf, otypes=[X.dtype])(X)
+
+
+# ----------------------------------------------------------------------------------- sparse input
+
+
+def csr_affine(X, rows, W, b, relu, positions, padded, out):
+    """Write ``X[rows] W + b``, through ReLU if asked, into `out`, for X in CSR form.
+
+    X is ``(indptr, indices, values)``: the non-zeros of row i, ``values[indptr[i]:indptr[i + 1]]``,
+    are in the columns ``indices[indptr[i]:indptr[i + 1]]``.
+    """
+    indptr, indices, values = X
+    for i, row in enumerate(rows):
+        stored = slice(indptr[row], indptr[row + 1])
+        out[i] = values[stored] @ W[indices[stored]] + b
+    if relu:
+        np.maximum(out, 0, out=out)
+
+
+def csr_affine_backward_weights(X, rows, dZ, positions, padded, dW, db):
+    """Write the gradients of the parameters of :func:`csr_affine`: ``X[rows]^T dZ``, its bias."""
+    indptr, indices, values = X
+    dW[...] = 0
+    for i, row in enumerate(rows):
+        stored = slice(indptr[row], indptr[row + 1])
+        np.add.at(dW, indices[stored], np.outer(values[stored], dZ[i]))
+    np.sum(dZ, axis=0, out=db)
+
+
+def _activation_and_derivative(Z, code):
+    """Return f(Z) and f'(Z), for the codes that :func:`activation` explains."""
+    real, L, complement = Z.dtype.type, np.empty_like(Z), np.empty_like(Z)
+    logistic(Z, L)
+    logistic(-Z, complement)
+    # Infinity times 0 would be NaN, where the limit of the product is 0.
+    bounded = np.clip(Z, -1000, 1000)
+    Phi = np.empty_like(Z)
+    erf(bounded / real(math.sqrt(2)), Phi)
+    Phi = (1 + Phi) / 2
+    density = np.exp(-(bounded**2) / 2) / real(math.sqrt(2 * math.pi))
+    A = np.tanh(Z)
+    ramp, leaky_ramp = (np.where(Z <= 0, real(slope), real(1)) for slope in (0, 0.01))
+    return [
+        (Z, np.ones_like(Z)),
+        (np.maximum(Z, 0), ramp),
+        (leaky_ramp * Z, leaky_ramp),
+        (A, 1 - A * A),
+        (L, L * complement),
+        (np.maximum(Z, -1000) * L, L * (1 + bounded * complement)),
+        (np.maximum(Z, -1000) * Phi, Phi + bounded * density),
+    ][code]
+
+
+def activation(Z, code, D):
+    """Replace each z of `Z` by f(z), and write f'(z) into `D` where it has room.
+
+    The codes: 0 for z, 1 for max(z, 0), 2 for z or 0.01 z, 3 for tanh(z), 4 for L(z), 5 for z L(z)
+    and 6 for z Phi(z), where L is the logistic function and Phi the normal distribution's.
+    """
+    A, derivative = _activation_and_derivative(Z, code)
+    if D.size > 0:
+        D[...] = derivative
+    Z[...] = A

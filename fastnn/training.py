@@ -1,7 +1,5 @@
-"""What drives the compiled loop: batches, learning rates, threads, callbacks, Ctrl-C."""
+"""What drives the compiled loop: chunks of work, progress, and the training of TwoLayerNet."""
 
-import itertools
-import threading
 import time
 import warnings
 from typing import NamedTuple
@@ -9,6 +7,19 @@ from typing import NamedTuple
 import numpy as np
 
 from . import reference
+from .engine import (
+    BLOCK,
+    EVALUATED_STEP,
+    STEP,
+    Architecture,
+    CompiledLoop,
+    Items,
+    Records,
+    Settings,
+    Source,
+    flops_per_row,
+    jit_disabled,
+)
 from .threads import threads_for
 
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
@@ -17,8 +28,6 @@ INTERVAL = 0.1
 INDEX_BYTES = 1 << 26
 #: Rows that a thread predicts at a time: their activations stay in the second-level cache.
 PREDICT_ROWS = 192
-#: Flops of a call that Ctrl-C may have to wait for: some 50 ms on a core.
-INTERVAL_FLOPS = 5e9
 #: Below this many flops a prediction is left to NumPy: packing the weights would cost more.
 PACKED_FLOPS = 2_000_000
 
@@ -50,7 +59,7 @@ class TrainingProgress(NamedTuple):
 
 
 class SGDPlan(NamedTuple):
-    """The hyper-parameters of a run, checked."""
+    """The hyper-parameters of a run of TwoLayerNet, checked."""
 
     learning_rate: float
     learning_rate_decay: float
@@ -60,126 +69,107 @@ class SGDPlan(NamedTuple):
     batch_size: int
 
 
-class Items:
-    """The order of a run's work, as items that are numbered from 0 on.
+def loop_of(*arguments, **options):
+    """Make a CompiledLoop, or its twin where compilation is switched off."""
+    if jit_disabled():
+        from ._twin import TrainingLoop
+
+        return TrainingLoop(*arguments, **options)
+    return CompiledLoop(*arguments, **options)
+
+
+def drive(loop, order, records):
+    """Do all items of an order from `order.done` on; yield some ten times a second.
+
+    Parameters
+    ----------
+    loop : CompiledLoop
+    order : object
+        ``total`` items; ``items(first, stop)`` makes some of them, ``longest`` at most;
+        ``boundary(done)`` is the item behind which Python wants to look next. ``done`` is kept
+        up to date, also when Ctrl-C ends it all.
+    records : Records
+    """
+    chunk = 1 if loop.threads > 1 else 8
+    while order.done < order.total:
+        done = order.done
+        stop = min(done + chunk, order.boundary(done), order.total)
+        items = order.items(done, stop)
+        begun = time.perf_counter()
+        try:
+            loop.run(items, records)
+        finally:
+            # Ctrl-C is felt as soon as the compiled side is back, its work done.
+            if loop.finished():
+                order.done = stop
+        elapsed = time.perf_counter() - begun
+        pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
+        chunk = int(max(1, min(pace, 4 * (stop - done) + 1, order.longest)))
+        yield
+
+
+class CS231nOrder:
+    """The order of TwoLayerNet's work: batches are drawn with replacement.
 
     An epoch is: its first step (with the prediction of that step's batch), the blocks of the
     validation set, the other steps.
     """
 
-    def __init__(self, num_iters, steps_per_epoch, val_blocks):
-        self.steps_per_epoch, self.val_blocks = steps_per_epoch, val_blocks
-        self.per_epoch = steps_per_epoch + val_blocks
-        self.epochs = -(-num_iters // steps_per_epoch)
-        self.total = num_iters + self.epochs * val_blocks
+    def __init__(self, plan, n_train, n_val, block_size, random, boundaries):
+        self.plan, self.n_train, self.n_val, self.random = plan, n_train, n_val, random
+        self.block_size, self.boundaries, self.done = block_size, boundaries, 0
+        self.steps_per_epoch = max(n_train // plan.batch_size, 1)
+        self.val_blocks = -(-n_val // block_size)
+        self.per_epoch = self.steps_per_epoch + self.val_blocks
+        self.epochs = -(-plan.num_iters // self.steps_per_epoch)
+        self.total = plan.num_iters + self.epochs * self.val_blocks
+        self.longest = max(INDEX_BYTES // (8 * plan.batch_size), 1)
+        self.rates = _learning_rates(plan, self.steps_per_epoch)
 
     def steps_before(self, item):
-        """Return how many steps come before an item."""
-        epoch, position = divmod(item, self.per_epoch)
-        return (
-            epoch * self.steps_per_epoch + min(position, 1) + max(position - 1 - self.val_blocks, 0)
-        )
+        """Return how many steps come before an item, a number or an array."""
+        epoch, position = np.divmod(item, self.per_epoch)
+        others = np.maximum(position - 1 - self.val_blocks, 0)
+        return epoch * self.steps_per_epoch + np.minimum(position, 1) + others
 
     def epochs_evaluated(self, item):
         """Return how many epochs have been evaluated in full before an item."""
         epoch, position = divmod(item, self.per_epoch)
         return epoch + (position > self.val_blocks)
 
-    def next_evaluation(self, item):
-        """Return the item behind the next evaluation that ends after `item`."""
-        return min(self.epochs_evaluated(item) * self.per_epoch + self.val_blocks + 1, self.total)
+    def boundary(self, done):
+        """Return the item behind the next evaluation, for those who wait for it."""
+        if not self.boundaries:
+            return self.total
+        return self.epochs_evaluated(done) * self.per_epoch + self.val_blocks + 1
 
-
-def flops_per_row(layer_sizes):
-    """Return the flops of a forward pass, a multiplication and an addition for each weight."""
-    return 2 * sum(K * N for K, N in itertools.pairwise(layer_sizes))
-
-
-class CompiledLoop:
-    """A run in packed buffers: what `kernels.train` needs, and the threads around it."""
-
-    def __init__(self, layers, data, plan, steps_per_epoch, threads=None, block_size=None):
-        from .kernels.program import Program
-        from .kernels.train import Data, Plan
-
-        sizes = [len(layers[0][0]), *(len(b) for _, b in layers)]
-        self.threads = threads or threads_for(3 * flops_per_row(sizes) * plan.batch_size)
-        n_val = len(data[2])
-        block_size = block_size or max(plan.batch_size, min(256, n_val))
-        self.layers = layers
-        self.program = Program(sizes, plan.batch_size, block_size, self.threads, layers[0][0].dtype)
-        for depth, (W, b) in enumerate(layers):
-            self.program.load(depth, W, b)
-        self.data = Data(*(_read_only(array) for array in data))
-        self.predicted = np.zeros(n_val, np.int64)
-        self.items = Items(plan.num_iters, steps_per_epoch, -(-n_val // block_size))
-        self.plan = Plan(
-            *(plan.batch_size, block_size, steps_per_epoch, self.items.val_blocks),
-            *(float(plan.l2), float(plan.penalty)),
+    def items(self, first, stop):
+        """Return the items first..stop; batches are drawn in their order."""
+        numbers = np.arange(first, stop)
+        epochs, positions = np.divmod(numbers, self.per_epoch)
+        blocks = (0 < positions) & (positions <= self.val_blocks)
+        steps = self.steps_before(numbers)
+        size, n = self.block_size, self.plan.batch_size
+        first_row = (positions - 1) * size
+        count = len(steps) - np.count_nonzero(blocks)
+        listed = self.random.randint(0, self.n_train, (count, n))
+        here = np.minimum(steps, len(self.rates) - 1)
+        return Items(
+            kinds=np.where(blocks, BLOCK, np.where(positions == 0, EVALUATED_STEP, STEP)),
+            begins=np.where(blocks, first_row, (steps - steps[0]) * n),
+            counts=np.where(blocks, np.minimum(size, self.n_val - first_row), n),
+            steps=steps,
+            epochs=epochs,
+            keys=np.zeros_like(steps),
+            rates=self.rates[here],
+            decays=np.ones(len(steps)),
+            divisors=np.full(len(steps), float(n)),
+            listed=np.ascontiguousarray(listed, np.int64).ravel(),
         )
-
-    def run(self, history, first, stop, first_step, rows, rates):
-        """Do the items first..stop; on any exception before they begin, nothing is done."""
-        from .kernels.train import Batches, History, train
-
-        self.program.buffers.barrier[:] = 0
-        batches = Batches(first_step, rows, rates)
-        arguments = (
-            *(self.threads, self.program.buffers, self.data, self.plan, batches),
-            *(History(*history, self.predicted), first, stop),
-        )
-        _run_threads(train, self.threads, arguments, self._call_off)
-
-    def _call_off(self):
-        from .kernels.parallel import ABORT
-
-        self.program.buffers.barrier[ABORT] = 1
-
-    def store(self):
-        """Write the parameters back into the layers' own arrays."""
-        for depth, (W, b) in enumerate(self.layers):
-            self.program.store(depth, W, b)
-
-
-def _run_threads(function, threads, arguments, call_off):
-    """Run ``function(thread, *arguments)`` on all threads, this one being number 0.
-
-    They meet before they begin. Whatever stops this thread from coming (Ctrl-C while the others
-    are being started) calls the meeting off; once it is inside, Ctrl-C waits until it is back.
-    """
-    others = [
-        threading.Thread(target=function, args=(thread, *arguments), daemon=True)
-        for thread in range(1, threads)
-    ]
-    try:
-        for other in others:
-            other.start()
-        function(0, *arguments)
-    except BaseException:
-        call_off()
-        raise
-    finally:
-        for other in others:
-            if other.ident is not None:
-                other.join()
-
-
-def _read_only(array):
-    """Return a read-only view: one type, and so one compilation, whatever the user's flags."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def jit_disabled():
-    """Tell whether ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the twin then does the work."""
-    from numba import config
-
-    return bool(config.DISABLE_JIT)
 
 
 def train(layers, data, plan, random, record, *, verbose, callback, progress):
-    """Train `layers` in place and record the history.
+    """Train the layers of a TwoLayerNet in place and record the history.
 
     Parameters
     ----------
@@ -196,59 +186,43 @@ def train(layers, data, plan, random, record, *, verbose, callback, progress):
     verbose, callback, progress
         See :meth:`TwoLayerNet.train`.
     """
-    n_train, n_val = len(data[0]), len(data[2])
-    steps_per_epoch = max(n_train // plan.batch_size, 1)
-    make = reference.TrainingLoop if jit_disabled() else CompiledLoop
-    loop = make(layers, data, plan, steps_per_epoch)
-    items = loop.items
-    losses = np.zeros(plan.num_iters)
-    train_correct, val_correct = (np.zeros(items.epochs, np.int64) for _ in range(2))
-    history = (losses, train_correct, val_correct)
-
-    done, started, seen_steps, warned = 0, time.perf_counter(), 0, False
-    reporter = _Reporter(progress, plan, n_train)
-    rates = _learning_rates(plan, steps_per_epoch)
-    longest = max(INDEX_BYTES // (8 * plan.batch_size), 1)
-    chunk = 1 if loop.threads > 1 else 8
+    X, y, X_val, y_val = data
+    n_train, n_val = len(X), len(X_val)
+    block_size = max(plan.batch_size, min(256, n_val))
+    loop = loop_of(
+        architecture_of(layers),
+        layers,
+        Settings(l2=plan.l2, penalty=plan.penalty),
+        Source(X, y),
+        Source(X_val, y_val),
+        batch_sizes=(plan.batch_size,),
+        block_size=block_size,
+        evaluate_batch=True,
+    )
+    order = CS231nOrder(plan, n_train, n_val, block_size, random, callback is not None)
+    records = Records.empty(plan.num_iters, order.epochs)
+    losses, rates = records.losses, order.rates
+    evaluated, steps, started, warned = 0, 0, time.perf_counter(), False
+    reporter = Reporter(progress, plan.num_iters, _describe)
     try:
         with reporter:
-            while done < items.total:
-                stop = min(done + chunk, items.total)
-                if callback is not None:
-                    stop = min(stop, items.next_evaluation(done))
-                first, last = items.steps_before(done), items.steps_before(stop)
-                rows = random.randint(0, n_train, (last - first, plan.batch_size))
-                rows = np.ascontiguousarray(rows, np.int64)
-                begun = time.perf_counter()
-                loop.run(history, done, stop, first, rows, rates[first:last])
-                now = time.perf_counter()
-                pace = (stop - done) * INTERVAL / max(now - begun, 1e-6)
-                chunk = int(max(1, min(pace, 4 * (stop - done) + 1, longest)))
-
-                before, done, seen_steps = items.epochs_evaluated(done), stop, last
-                evaluated = items.epochs_evaluated(done)
+            for _ in drive(loop, order, records):
+                before, evaluated = evaluated, order.epochs_evaluated(order.done)
+                first, steps = steps, int(order.steps_before(order.done))
                 if verbose:
-                    for step in range(first + -first % 100, last, 100):
+                    for step in range(first + -first % 100, steps, 100):
                         print(f"iteration {step} / {plan.num_iters}: loss {losses[step]:f}")
-                bad = np.flatnonzero(~np.isfinite(losses[first:last]))
-                if len(bad) and not warned:
-                    warned = True
-                    step = first + bad[0]
-                    warnings.warn(
-                        f"the loss is {losses[step]} at step {step}, where the learning rate is "
-                        f"{rates[step]:.3g}: the training has diverged; try a smaller learning "
-                        "rate, or scale the features",
-                        RuntimeWarning,
-                        stacklevel=3,
-                    )
+                warned = warned or warn_of_divergence(losses, rates, first, steps, stacklevel=4)
                 status = TrainingProgress(
-                    last,
+                    steps,
                     plan.num_iters,
-                    float(losses[last - 1]) if last else float("nan"),
-                    train_correct[evaluated - 1] / plan.batch_size if evaluated else float("nan"),
-                    val_correct[evaluated - 1] / n_val if evaluated else float("nan"),
-                    float(rates[last - 1]),
-                    last * plan.batch_size / (now - started),
+                    float(losses[steps - 1]) if steps else float("nan"),
+                    records.train_correct[evaluated - 1] / plan.batch_size
+                    if evaluated
+                    else float("nan"),
+                    records.val_correct[evaluated - 1] / n_val if evaluated else float("nan"),
+                    float(rates[steps - 1]),
+                    steps * plan.batch_size / (time.perf_counter() - started),
                 )
                 reporter.update(status)
                 if callback is not None and evaluated > before:
@@ -257,10 +231,31 @@ def train(layers, data, plan, random, record, *, verbose, callback, progress):
                         break
     finally:
         loop.store()
-        evaluated = items.epochs_evaluated(done)
-        record["loss_history"] = losses[:seen_steps].tolist()
-        record["train_acc_history"] = (train_correct[:evaluated] / plan.batch_size).tolist()
-        record["val_acc_history"] = (val_correct[:evaluated] / n_val).tolist()
+        steps, evaluated = int(order.steps_before(order.done)), order.epochs_evaluated(order.done)
+        record["loss_history"] = losses[:steps].tolist()
+        record["train_acc_history"] = (records.train_correct[:evaluated] / plan.batch_size).tolist()
+        record["val_acc_history"] = (records.val_correct[:evaluated] / n_val).tolist()
+
+
+def architecture_of(layers):
+    """Return the architecture of a TwoLayerNet's layers."""
+    return Architecture((len(layers[0][0]), *(len(b) for _, b in layers)))
+
+
+def warn_of_divergence(losses, rates, first, stop, stacklevel):
+    """Warn of the first loss that is not finite among steps first..stop; return whether."""
+    bad = np.flatnonzero(~np.isfinite(losses[first:stop]))
+    if len(bad) == 0:
+        return False
+    step = first + bad[0]
+    warnings.warn(
+        f"the loss is {losses[step]} at step {step}, where the learning rate is "
+        f"{rates[step]:.3g}: the training has diverged; try a smaller learning "
+        "rate, or scale the features",
+        RuntimeWarning,
+        stacklevel=stacklevel,
+    )
+    return True
 
 
 def _learning_rates(plan, steps_per_epoch):
@@ -273,11 +268,19 @@ def _learning_rates(plan, steps_per_epoch):
     return by_epoch[(steps + steps_per_epoch - 1) // steps_per_epoch]
 
 
-class _Reporter:
+def _describe(status):
+    """Return what the progress bar says."""
+    return (
+        f"loss {status.loss:.4f}  train {status.train_accuracy:.3f}  "
+        f"val {status.val_accuracy:.3f}  {status.samples_per_second:,.0f} samples/s"
+    )
+
+
+class Reporter:
     """Shows progress: nothing, rich's bar, or whatever the user's function does."""
 
-    def __init__(self, progress, plan, n_train):
-        self.bar = None
+    def __init__(self, progress, total, describe):
+        self.bar, self.describe = None, describe
         self.function = progress if callable(progress) else None
         if progress and self.function is None:
             try:
@@ -298,7 +301,7 @@ class _Reporter:
                 TextColumn("{task.description}"),
                 TimeRemainingColumn(),
             )
-            self.task = self.bar.add_task("training", total=plan.num_iters)
+            self.task = self.bar.add_task("training", total=total)
 
     def __enter__(self):
         if self.bar is not None:
@@ -310,14 +313,11 @@ class _Reporter:
             self.bar.stop()
 
     def update(self, status):
+        """Show where the training stands."""
         if self.function is not None:
             self.function(status)
         if self.bar is not None:
-            text = (
-                f"loss {status.loss:.4f}  train {status.train_accuracy:.3f}  "
-                f"val {status.val_accuracy:.3f}  {status.samples_per_second:,.0f} samples/s"
-            )
-            self.bar.update(self.task, completed=status.iteration, description=text)
+            self.bar.update(self.task, completed=status[0], description=self.describe(status))
 
 
 def predict(layers, X):
@@ -335,23 +335,66 @@ def predict(layers, X):
     """
     if len(X) == 1:
         return _predict_row(layers, X[0])
-    sizes = [len(layers[0][0]), *(len(b) for _, b in layers)]
-    flops = flops_per_row(sizes) * len(X)
+    architecture = architecture_of(layers)
+    flops = flops_per_row(architecture.layer_sizes) * len(X)
     if flops < PACKED_FLOPS or len(X) < 16 or jit_disabled():
         return reference.scores(X, layers).argmax(axis=1)
-    # A run of nothing but one evaluation: its data are the rows to predict.
-    threads = threads_for(flops)
-    labels = np.zeros(len(X), np.int64)
-    plan = SGDPlan(0.0, 1.0, 0.0, 0.0, num_iters=1, batch_size=1)
-    data = (X[:1], labels[:1], X, labels)
-    loop = CompiledLoop(layers, data, plan, 1, threads, min(PREDICT_ROWS * threads, len(X)))
-    history = (np.zeros(1), np.zeros(1, np.int64), np.zeros(1, np.int64))
-    block_flops = flops_per_row(sizes) * PREDICT_ROWS * threads
-    blocks = max(int(INTERVAL_FLOPS // block_flops), 1)
-    for first in range(1, loop.items.total, blocks):
-        stop = min(first + blocks, loop.items.total)
-        loop.run(history, first, stop, 0, np.zeros((1, 1), np.int64), np.zeros(1))
-    return loop.predicted
+    return evaluate(architecture, layers, Source(X)).predicted
+
+
+def evaluate(architecture, layers, source, output_head=None, scaling=None):
+    """Run some rows through a network, in blocks that stay in cache; return the loop.
+
+    Its ``predicted`` holds the classes with the highest scores or, given an `output_head`,
+    ``outputs`` the predictions.
+    """
+    n = len(source)
+    threads = threads_for(flops_per_row(architecture.layer_sizes) * n)
+    block_size = min(PREDICT_ROWS * threads, n)
+    loop = loop_of(
+        *(architecture, layers, Settings(), None, source),
+        block_size=block_size,
+        output_head=output_head,
+        scaling=scaling,
+        threads=threads,
+    )
+    order = BlockOrder(n, block_size)
+    for _ in drive(loop, order, Records.empty(0, 1)):
+        pass
+    return loop
+
+
+class BlockOrder:
+    """Nothing but the blocks of one evaluation."""
+
+    def __init__(self, n, block_size):
+        self.n, self.block_size, self.done = n, block_size, 0
+        self.total = self.longest = -(-n // block_size)
+
+    def boundary(self, done):
+        """Return the end: Python looks nowhere else."""
+        return self.total
+
+    def items(self, first, stop):
+        """Return the blocks first..stop."""
+        return block_items(np.arange(first, stop) * self.block_size, self.block_size, self.n)
+
+
+def block_items(begins, block_size, n, epoch=0):
+    """Return blocks of the validation set, of n rows, as items."""
+    count, zeros = len(begins), np.zeros(len(begins), np.int64)
+    return Items(
+        kinds=np.full(count, BLOCK),
+        begins=begins,
+        counts=np.minimum(block_size, n - begins),
+        steps=zeros,
+        epochs=zeros + epoch,
+        keys=zeros,
+        rates=np.zeros(count),
+        decays=np.ones(count),
+        divisors=np.ones(count),
+        listed=None,
+    )
 
 
 def _predict_row(layers, x):

@@ -1,7 +1,5 @@
 """TwoLayerNet: CS231n's class, same seeds, same numbers."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from ._checks import (
     check_X,
     check_y,
 )
+from ._files import write_whole
 
 _NAMES = ("W1", "b1", "W2", "b2")
 _FORMAT = "fastnn.TwoLayerNet"
@@ -283,20 +282,7 @@ class TwoLayerNet:
         params = self._current_params()
         metadata = {"format": _FORMAT, "version": "1", "reg_factor": repr(self.reg_factor)}
         data = save({name: np.ascontiguousarray(params[name]) for name in _NAMES}, metadata)
-        path = Path(path)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(scratch).chmod(0o666 & ~umask)
-            Path(scratch).replace(path)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
+        write_whole(path, data)
 
     @classmethod
     def load(cls, path):

@@ -12,19 +12,19 @@ import numpy as np
 from ._jit import kernel, shared
 from .emitter import VECTOR_BYTES
 from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
-from .machine import address_of, cast_like, lanes_of
-from .product import Matrix, Rows, Step, descend, multiply, units
+from .machine import address_of, cast_like
+from .product import Matrix, Rows, descend, multiply
 from .simd import TILE_VECTORS
-from .update import sgd_step_bias
+from .update import SGD, column_sums, optimizer_step
 
 
 class _Pieces(NamedTuple):
     """Where the pieces of a workspace start, in elements; all but the last begin a vector."""
 
     table: int
-    squares: int
     tile: int
     vector: int
+    sums: int
     weights: int
     activations: int
     stop: int
@@ -35,13 +35,12 @@ def _pieces(n, K, N, itemsize):
     """Divide a workspace for n rows and a K by N matrix, or its transpose."""
     lanes = VECTOR_BYTES // itemsize
     widest = max(row_stride(K, itemsize), row_stride(N, itemsize))
-    most_units = max(units(K, N, lanes), units(N, K, lanes))
-    squares = round_up(n * 8 // itemsize, lanes)
-    tile = squares + round_up(most_units * 8 // itemsize, lanes)
+    tile = round_up(n * 8 // itemsize, lanes)
     vector = tile + TILE_VECTORS * lanes
-    weights = vector + widest
+    sums = vector + widest
+    weights = sums + widest
     activations = weights + max(matrix_size(K, N, lanes), matrix_size(N, K, lanes))
-    return _Pieces(0, squares, tile, vector, weights, activations, activations + n * widest)
+    return _Pieces(0, tile, vector, sums, weights, activations, activations + n * widest)
 
 
 def empty_workspace(n, K, N, dtype):
@@ -214,10 +213,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
         for j in range(stride):
             workspace[side + i * stride + j] = dZ[i, j] if j < N else 0
     like, base = workspace[0], address_of(workspace)
-    lanes = lanes_of(like)
-    step = Step(cast_like(like, learning_rate), cast_like(like, l2))
-    count = units(K, N, lanes)
-    squares = workspace[pieces.squares : pieces.squares + count * 8 // size].view(np.float64)
+    rate, decay = cast_like(like, learning_rate), cast_like(like, l2)
     pack(W, workspace, pieces.weights)
     descend(
         like,
@@ -226,18 +222,20 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
         N,
         Matrix(base + side * size, stride * size),
         base + pieces.weights * size,
-        step,
-        0,
-        count,
+        rate,
+        decay,
         base + pieces.tile * size,
-        squares,
     )
     unpack(workspace, pieces.weights, W)
     # `b` may have any stride: its update is in a contiguous copy.
     for j in range(N):
         workspace[pieces.vector + j] = b[j]
-    vector, gradient = base + pieces.vector * size, base + side * size
-    sgd_step_bias(like, (vector, gradient, stride * size, n, N, step.learning_rate))
+    vector, sums = base + pieces.vector * size, base + pieces.sums * size
+    column_sums(like, (base + side * size, stride * size, n, N, sums))
+    none = cast_like(like, 0.0)
+    optimizer_step(
+        like, (SGD, vector, sums, N, 0, 0, rate, none, none, none, none, none, none, none)
+    )
     for j in range(N):
         b[j] = workspace[pieces.vector + j]
 

@@ -113,6 +113,22 @@ class Emitter:
         """Return a b + c of three vectors."""
         return self.builder.call(self.multiply_add, [a, b, c])
 
+    def _unary(self, name, value):
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(self.vector, [self.vector]),
+            f"llvm.{name}.v{self.lanes}f{8 * self.size}",
+        )
+        return self.builder.call(function, [value])
+
+    def square_root(self, value):
+        """Return the square root of each lane, correctly rounded."""
+        return self._unary("sqrt", value)
+
+    def absolute(self, value):
+        """Return |value|."""
+        return self._unary("fabs", value)
+
     def at_least(self, value, floor):
         """Return max(value, floor) with NaN kept: the comparison is false for NaN."""
         below = self.builder.fcmp_ordered("<", value, floor)
@@ -210,6 +226,10 @@ class Emitter:
     def first(self, vector):
         """Return the element in lane 0."""
         return self.builder.extract_element(vector, ir.Constant(INT32, 0))
+
+    def widened(self, scalar):
+        """Return an element as a float64."""
+        return self.builder.fpext(scalar, ir.DoubleType()) if self.size == 4 else scalar
 
     def constant(self, number):
         """Return a vector of one number in every lane."""

@@ -41,6 +41,29 @@ def cast_like(context, like, value):
 
 
 @intrinsic
+def read_integer(context, address):
+    """Return the int64 at `address`."""
+    signature = types.int64(types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], INT64.as_pointer()))
+
+    return signature, codegen
+
+
+@intrinsic
+def read(context, like, address):
+    """Return the number of the type of `like` at `address`."""
+    signature = like(like, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        kind = context.get_value_type(signature.return_type)
+        return builder.load(builder.inttoptr(arguments[1], kind.as_pointer()))
+
+    return signature, codegen
+
+
+@intrinsic
 def atomic_add(context, address, amount):
     """Add `amount` to the int64 at `address`; what was written before is visible to its readers."""
     signature = types.int64(types.intp, types.int64)

@@ -18,6 +18,8 @@ SPINS = 2000
 
 #: Where in the barrier (int64) the flag lies that calls a run off: a cache line behind the count.
 ABORT = 8
+#: And the flag that says that thread 0 has done all of it.
+FINISHED = 9
 
 if sys.platform == "win32":
 

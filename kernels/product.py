@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ._jit import kernel, shared
 from .emitter import VECTOR_BYTES
 from .layout import panel_columns, round_up
-from .machine import lanes_of
+from .machine import cast_like, lanes_of
 from .simd import (
     GROUP,
     GROUP_VECTORS,
@@ -21,7 +21,7 @@ from .simd import (
     outer_group,
     outer_panel,
 )
-from .update import sgd_step
+from .update import SGD, optimizer_step
 
 
 class Rows(NamedTuple):
@@ -105,13 +105,6 @@ def multiply(like, rows, K, N, weights, bias, floor, out):
 # ----------------------------------------------------------------------- weight gradient and step
 
 
-class Step(NamedTuple):
-    """What SGD needs to take a step: ``w <- w - learning_rate (gradient + l2 w)``."""
-
-    learning_rate: float
-    l2: float
-
-
 @shared
 def units(K, N, lanes):
     """Return how many units of work the update of a packed K by N matrix has.
@@ -126,8 +119,8 @@ def units(K, N, lanes):
 
 
 @kernel
-def descend(like, rows, K, N, dZ, weights, step, lo, hi, tile, squares):
-    """Update units lo..hi of W: ``W <- W - learning_rate (A^T dZ + l2 W)``.
+def descend(like, rows, K, N, dZ, weights, learning_rate, l2, tile):
+    """Step down the gradient: ``W <- W - learning_rate (A^T dZ + l2 W)``.
 
     Parameters
     ----------
@@ -141,57 +134,39 @@ def descend(like, rows, K, N, dZ, weights, step, lo, hi, tile, squares):
         Gradient of the output, with zeros from column N up to whole vectors.
     weights : int
         Address of W, packed; modified in place.
-    step : Step
-        Values of the element type.
-    lo, hi : int
-        Units of work, see :func:`units`.
+    learning_rate, l2 : float32 or float64
     tile : int
         Address of room for one tile, TILE_VECTORS vectors.
-    squares : ndarray of shape (units,)
-        Each unit's sum of the new W^2 is written here; float64.
     """
     lanes = lanes_of(like)
     size = VECTOR_BYTES // lanes
     columns = panel_columns(K, N, lanes)
-    tall_units = (K + TALL - 1) // TALL
-    for unit in range(lo, hi):
-        squares[unit] = 0.0
-    k0, k1 = min(lo, tall_units) * TALL, min(min(hi, tall_units) * TALL, K)
+    none = cast_like(like, 0.0)
+    numbers = learning_rate, l2, none, none, none, none, none, none
     for first in range(0, columns, WIDE * lanes):
         width = min(WIDE, (columns - first) // lanes)
         across, side = width * lanes, dZ.address + first * size
-        k = k0
-        while k < k1:
-            height = tile_height(k1 - k)
+        k = 0
+        while k < K:
+            height = tile_height(K - k)
             outer_panel(
                 like,
                 (height, width, rows.table, k * size, side, dZ.stride, rows.stop, tile),
             )
             place = weights + (first * K + k * across) * size
-            squares[k // TALL] += sgd_step(
-                like, (place, tile, height * across, step.learning_rate, step.l2)
-            )
+            optimizer_step(like, (SGD, place, tile, height * across, 0, 0) + numbers)
             k += height
     length, across = round_up(K, lanes), GROUP_VECTORS * lanes
-    for unit in range(max(lo, tall_units), hi):
-        k = (unit - tall_units) * across
+    for k in range(0, K if columns < N else 0, across):
         count = min(across, K - k)
         for first in range(columns, N, GROUP):
             side = dZ.address + first * size
             outer_group(like, (rows.table, k * size, count, side, dZ.stride, rows.stop, tile))
             place = weights + (columns * K + (first - columns) * length + k) * size
-            whole = round_up(count, lanes)
             for c in range(GROUP):
-                squares[unit] += sgd_step(
-                    like,
-                    (
-                        place + c * length * size,
-                        tile + c * across * size,
-                        whole,
-                        step.learning_rate,
-                        step.l2,
-                    ),
-                )
+                target, source = place + c * length * size, tile + c * across * size
+                whole = round_up(count, lanes)
+                optimizer_step(like, (SGD, target, source, whole, 0, 0) + numbers)
 
 
 @shared

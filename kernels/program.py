@@ -1,10 +1,9 @@
-"""A network of any depth as the compiled loop sees it: flat buffers, and a program of operations.
+"""The program of a network: every operation of every thread, with its addresses and sizes.
 
-The program is a table of integers, one row an operation (*multiply these rows by this panel*,
-*update these rows of that panel*), with every address and size worked out here, once, in Python.
-Depth and sizes are therefore run-time values, one compilation for each dtype serves every network,
-and the compiled side is a single loop over rows of the table. Each thread has its own program: who
-owns which rows is decided here too, by nothing but the sizes and the thread's number.
+It is worked out here, once, in Python. Depth and sizes are therefore run-time values, one
+compilation for each dtype serves every network, and the compiled side is a single loop over rows of
+a table. Each thread has its own program: who owns which rows is decided here too, by nothing but
+the sizes and the thread's number.
 """
 
 import itertools
@@ -12,55 +11,69 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .emitter import VECTOR_BYTES
-from .layout import (
-    empty_aligned,
-    matrix_size,
-    panel_columns,
-    round_up,
-    row_stride,
-    written_columns,
-)
-from .product import block_columns, block_rows, units
+from . import operations as op
+from .activation import IDENTITY, RELU
+from .heads import SOFTMAX
+from .layout import empty_aligned, panel_columns, round_up, row_stride
+from .memory import BIAS_VECTORS, Memory
+from .product import block_columns, block_rows
 from .simd import GROUP, GROUP_VECTORS, TALL, TILE_VECTORS, WIDE
 from .softmax import ROWS_PER_LOG
+from .sparse import csr_block_columns
+from .update import ADAM, GRADIENT, SGD
 
-# ------------------------------------------------------------------------------------- operations
 
-#: Columns of the program: the operation, and its operands.
-FIELDS = 12
+#: Bytes of a tile of a sparse layer's gradient: it and a row of dZ stay in L1.
+CSR_TILE_BYTES = 1 << 14
 
-MULTIPLY_PANEL = 1  # see simd.multiply_panel: its arguments; floor is 1 for the ReLU
-MULTIPLY_GROUP = 2  # see simd.multiply_group: its arguments; floor is 1 for the ReLU
-SOFTMAX = 3  # first, stop, address of S, stride, width
-RELU_BACKWARD = 4  # addresses of A and dA, count
-PREDICT = 5  # first, stop, start, stride, classes
-UPDATE_PANEL = 6  # width, table, k0, k1, dZ address, dZ stride, address of W, start in squares
-UPDATE_GROUP = 7  # table, k, count, dZ address, dZ stride, address of W, its stride, in squares
-UPDATE_BIAS = 8  # addresses of the biases and dZ, dZ stride, count
-CLEAR_SQUARES = 9  # first, stop
-TRANSPOSE = 10  # start in params, k step, j step, ks, js, start in transposed, its j step
 
-#: Sections of a thread's program, in order; a section's end is the beginning of the next.
-ROWS, UPDATE, EVALUATE_BATCH, EVALUATE_BLOCK = range(4)
+class Architecture(NamedTuple):
+    """What a network computes: its layer sizes, and the codes of its activation and head."""
+
+    layer_sizes: tuple
+    activation: int = RELU
+    head: int = SOFTMAX
+
+
+class Work(NamedTuple):
+    """What a run does with a network.
+
+    A run without steps (no batch sizes) only evaluates; without block size it does not evaluate.
+    """
+
+    batch_sizes: tuple = ()  #: rows of a step: of most, and of an epoch's last if it has fewer
+    block_size: int = 0  #: rows that are evaluated or predicted at a time
+    optimizer: int = SGD  #: see update
+    clip: bool = False  #: gradients are kept until their norm is known
+    dropout: bool = False
+    general_loss: bool = False  #: weights of the rows, or smoothing of the labels
+    lazy: bool = False  #: untouched rows of a sparse layer's weights need no step
+    input_kind: int = op.DENSE
+    non_zeros: float = 0.0  #: a row of a CSR matrix, on average
+    evaluate_batch: bool = False  #: right answers on a batch after its step
+    output_head: int = -1  #: write the predictions of this head, instead of counting right answers
 
 
 class Buffers(NamedTuple):
-    """All memory of a run but the data; nothing in it outlives a step but params and squares."""
+    """All memory of a run but the data and the lists of rows."""
 
     params: np.ndarray  #: all weights, packed, and biases, padded, in one flat buffer
     transposed: np.ndarray  #: zeros for the widest row, then the transposes of layers 1, 2, ...
-    activations: np.ndarray  #: outputs and gradients of every layer
+    activations: np.ndarray  #: outputs, gradients and derivatives of every layer
+    input_scale: np.ndarray  #: (2, elements): factor and summand of each input, else empty
     tables: np.ndarray  #: int64 (2 n_layers, capacity): addresses of input rows, of gradients
-    labels: np.ndarray  #: int64 (capacity,): the batch's
+    labels: np.ndarray  #: int64 (capacity,): the batch's labels, or addresses of its targets
+    weights: np.ndarray  #: (capacity,): of the batch's rows
+    spans: np.ndarray  #: int64 (2, capacity): first and last non-zero of the batch's CSR rows
+    cursors: np.ndarray  #: int64 (threads, capacity): next non-zero of each row
     tiles: np.ndarray  #: (threads, elements): a gradient tile
-    squares: np.ndarray  #: float64: sum of W^2 a unit of work, kept up to date by the updates
-    losses: np.ndarray  #: float64: summed loss of each ROWS_PER_LOG rows
+    sums: np.ndarray  #: float64: see memory.Memory.squares
+    losses: np.ndarray  #: float64 (2, capacity): summed loss of each ROWS_PER_LOG rows
     correct: np.ndarray  #: int64 (threads, 2, 8): right answers, a cache line each
     barrier: np.ndarray  #: int64, see parallel.meet
     operations: np.ndarray  #: int64 (threads, most operations, FIELDS)
-    sections: np.ndarray  #: int64 (threads, 5): where each section begins
-    owned: np.ndarray  #: int64 (threads, 4): first and last row of the batch, and of a block
+    sections: np.ndarray  #: int64 (threads, sections + 1): where each section begins
+    endings: np.ndarray  #: int64 (sections,): what is known after each
 
 
 def share(count, unit, thread, threads):
@@ -73,285 +86,346 @@ def share(count, unit, thread, threads):
     return min(first, count), min(stop, count)
 
 
-class Layer(NamedTuple):
-    """Where one layer's pieces start, in elements of their buffers."""
-
-    fan_in: int
-    fan_out: int
-    weights: int
-    biases: int
-    transposed: int
-    stride: int  #: from one row of the output to the next
-    output: int
-    gradient: int  #: the same place as the output for the last layer
-    squares: int
+def copies_of(work):
+    """Return how many buffers of the parameters' size a run needs: (optimiser's, gradients')."""
+    remembered = 0 if work.optimizer in (SGD, GRADIENT) else 2 if work.optimizer == ADAM else 1
+    return remembered, int(work.clip or work.optimizer == GRADIENT)
 
 
 class Program:
-    """The buffers and the operations of a network.
+    """The buffers and the operations of a run.
 
     Parameters
     ----------
-    layer_sizes : sequence of int
-        Inputs, hidden units of each hidden layer, outputs.
-    batch_size : int
-        Rows in a training step.
-    block_size : int
-        Rows that are predicted at a time.
+    architecture : Architecture
+    work : Work
     threads : int
     dtype : dtype
         float32 or float64.
     """
 
-    def __init__(self, layer_sizes, batch_size, block_size, threads, dtype):
-        self.dtype = np.dtype(dtype)
-        self.size = self.dtype.itemsize
-        self.lanes = VECTOR_BYTES // self.size
-        self.batch_size, self.block_size, self.threads = batch_size, block_size, threads
-        self.capacity = max(batch_size, block_size)
-        self.layers = []
-        self.widest = max(row_stride(N, self.size) for N in layer_sizes)
-        params, transposed, activations, squares = 0, self.widest, 0, 0
-        for depth, (K, N) in enumerate(itertools.pairwise(layer_sizes)):
-            stride, last = row_stride(N, self.size), depth == len(layer_sizes) - 2
-            biases = params + matrix_size(K, N, self.lanes)
-            gradient = activations if last else activations + self.capacity * stride
-            self.layers.append(
-                Layer(K, N, params, biases, transposed, stride, activations, gradient, squares)
-            )
-            params = biases + stride
-            if depth > 0:
-                transposed += round_up(K, self.lanes) * N
-            activations = gradient + self.capacity * stride
-            squares += units(K, N, self.lanes)
-
-        count = len(self.layers)
-        tile = TILE_VECTORS * self.lanes
-        self.params = empty_aligned(params, self.dtype)
-        self.transposed = empty_aligned(transposed, self.dtype)
-        self.activations = empty_aligned(activations, self.dtype)
-        self.tables = np.zeros((2 * count, self.capacity), np.int64)
-        rows = np.arange(self.capacity)
+    def __init__(self, architecture, work, threads, dtype):
+        self.architecture, self.work, self.threads = architecture, work, threads
+        sizes, head = architecture.layer_sizes, architecture.head
+        capacity = max(*work.batch_sizes, work.block_size, 1)
+        sparse = work.input_kind == op.CSR
+        stored = work.dropout or architecture.activation not in op.FROM_OUTPUT
+        self.memory = memory = Memory(
+            *(sizes, capacity, dtype, sparse, stored and bool(work.batch_sizes)),
+            *(sum(copies_of(work)), -np.inf if head == SOFTMAX else 0.0),
+        )
+        self.layers, self.size, self.lanes = memory.layers, memory.size, memory.lanes
+        first = self.layers[0]
+        self.csr_block, self.csr_direct = 0, False
+        if sparse:
+            across = first.panel_vectors(self.lanes)
+            self.csr_block = csr_block_columns(work.non_zeros, first.fan_in, across)
+            self.csr_direct = work.lazy and work.optimizer == SGD and not work.clip
+        count, D = len(self.layers), sizes[0]
+        self.tables = np.zeros((2 * count, capacity), np.int64)
+        width = row_stride(D, self.size) if work.input_kind == op.BYTES else 0
+        self.inputs = empty_aligned(capacity * width, dtype).reshape(capacity, width)
+        rows = np.arange(capacity)
+        if width:
+            self.tables[0] = self.inputs.ctypes.data + rows * width * self.size
         for depth, layer in enumerate(self.layers):
             steps = rows * layer.stride * self.size
             if depth + 1 < count:
-                self.tables[depth + 1] = self._output(layer.output) + steps
-            self.tables[count + depth] = self._output(layer.gradient) + steps
+                self.tables[depth + 1] = memory.output(layer.output) + steps
+            self.tables[count + depth] = memory.output(layer.gradient) + steps
 
-        programs = [self._operations(thread) for thread in range(threads)]
+        endings, self.recipes = self._recipes()
+        programs = [self._sections(thread) for thread in range(threads)]
         longest = max(sum(map(len, sections)) for sections in programs)
-        operations = np.zeros((threads, longest, FIELDS), np.int64)
-        sections = np.zeros((threads, 5), np.int64)
+        operations = np.zeros((threads, longest, op.FIELDS), np.int64)
+        sections = np.zeros((threads, len(endings) + 1), np.int64)
         for thread, parts in enumerate(programs):
             sections[thread, 1:] = np.cumsum([len(part) for part in parts])
             for row, operation in enumerate(itertools.chain(*parts)):
                 operations[thread, row, : len(operation)] = operation
+        tile = max(TILE_VECTORS * self.lanes, self._csr_tile())
         self.buffers = Buffers(
-            params=self.params,
-            transposed=self.transposed,
-            activations=self.activations,
+            params=memory.params,
+            transposed=memory.transposed,
+            activations=memory.activations,
+            input_scale=empty_aligned(2 * width, dtype).reshape(2, width),
             tables=self.tables,
-            labels=np.zeros(self.capacity, np.int64),
-            tiles=empty_aligned(threads * tile, self.dtype).reshape(threads, tile),
-            squares=np.zeros(squares),
-            losses=np.zeros(self.capacity),
+            labels=np.zeros(capacity, np.int64),
+            weights=np.ones(capacity, dtype),
+            spans=np.zeros((2, capacity if sparse else 0), np.int64),
+            cursors=np.zeros((threads, capacity if sparse else 0), np.int64),
+            tiles=empty_aligned(threads * tile, dtype).reshape(threads, tile),
+            sums=memory.squares,
+            losses=np.zeros((2, -(-capacity // ROWS_PER_LOG))),
             correct=np.zeros((threads, 2, 8), np.int64),
             barrier=empty_aligned(16, np.float64).view(np.int64),
             operations=operations,
             sections=sections,
-            owned=np.array([self._owned(thread) for thread in range(threads)], np.int64),
+            endings=np.array(endings, np.int64),
         )
 
-    # ------------------------------------------------------------------------------- parameters
+    # --------------------------------------------------------------------------------- sections
 
-    def load(self, depth, W, b):
-        """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,), into the buffers.
+    def _recipes(self):
+        """Return what is known after each section, and the sections of each kind of item."""
+        endings, recipes = [], {}
+        for number in range(len(self.work.batch_sizes)):
+            first = len(endings)
+            endings += [op.STEPPED, op.NOTHING] + [op.NOTHING] * self.work.clip
+            recipes["step", number] = first, len(endings)
+            if self.work.evaluate_batch:
+                endings.append(op.EVALUATED)
+                recipes["evaluated step", number] = first, len(endings)
+        if self.work.block_size:
+            recipes["block"] = len(endings), len(endings) + 1
+            endings.append(op.NOTHING if self.work.output_head >= 0 else op.VALIDATED)
+        return endings, recipes
 
-        The last layer's padding gets a bias of -inf: its scores are -inf and their softmax is 0.
-        """
-        layer = self.layers[depth]
-        K, N = W.shape
-        for part, columns in self._pieces(layer):
-            part[:] = 0
-            part[:, : columns.stop - columns.start] = W[:, columns]
-        biases = self.params[layer.biases : layer.biases + layer.stride]
-        biases[:] = 0 if depth < len(self.layers) - 1 else -np.inf
-        biases[:N] = b
-        if depth > 0:
-            whole = round_up(K, self.lanes)
-            for part, columns in self._panels(self.transposed, layer.transposed, N, K, whole):
-                part[:] = 0
-                part[:, : columns.stop - columns.start] = W.T[:, columns]
-        squares = self.buffers.squares[layer.squares :][: units(K, N, self.lanes)]
-        squares[:] = 0
-        with np.errstate(over="ignore"):  # the loss will tell
-            squares[0] = np.sum(np.square(W, dtype=np.float64))
-
-    def store(self, depth, W, b):
-        """Unpack one layer's parameters into W (fan_in, fan_out) and b (fan_out,)."""
-        layer = self.layers[depth]
-        for part, columns in self._pieces(layer):
-            W[:, columns] = part[:, : columns.stop - columns.start]
-        b[:] = self.params[layer.biases : layer.biases + len(b)]
-
-    def _panels(self, buffer, start, K, N, stop):
-        """Yield each panel as a view (K, width), and the slice of the columns that it holds."""
-        wide = WIDE * self.lanes
-        for first in range(0, stop, wide):
-            width = min(wide, stop - first)
-            begin = start + first * K
-            part = buffer[begin : begin + K * width].reshape(K, width)
-            yield part, slice(first, min(first + width, N))
-
-    def _pieces(self, layer):
-        """Yield the panels and the groups, each as a view (K, width) and its slice of columns."""
-        K, N = layer.fan_in, layer.fan_out
-        stop = panel_columns(K, N, self.lanes)
-        yield from self._panels(self.params, layer.weights, K, N, stop)
-        if stop < N:
-            length, width = round_up(K, self.lanes), round_up(N - stop, GROUP)
-            begin = layer.weights + stop * K
-            groups = self.params[begin : begin + width * length].reshape(width, length)
-            groups[:, K:] = 0
-            yield groups[:, :K].T, slice(stop, N)
-
-    # ------------------------------------------------------------------------------- operations
-
-    def _parameter(self, start):
-        return self.params.ctypes.data + start * self.size
-
-    def _output(self, start):
-        return self.activations.ctypes.data + start * self.size
-
-    def _owned(self, thread):
-        batch = share(self.batch_size, ROWS_PER_LOG, thread, self.threads)
-        return (*batch, *share(self.block_size, ROWS_PER_LOG, thread, self.threads))
-
-    def _operations(self, thread):
+    def _sections(self, thread):
         """Return the operations of one thread, a list for each section."""
-        first, stop, block_first, block_stop = self._owned(thread)
-        last = self.layers[-1]
-        width = written_columns(last.fan_in, last.fan_out, self.lanes)
-        scores = self._output(last.output)
-        softmax = [(SOFTMAX, first, stop, scores, last.stride * self.size, width)]
-        return [
-            self._forward(first, stop) + softmax + self._backward(first, stop),
-            self._update(thread),
-            self._forward(first, stop) + self._predict(first, stop),
-            self._forward(block_first, block_stop) + self._predict(block_first, block_stop),
-        ]
-
-    def _forward(self, first, stop):
-        operations = []
-        for depth, layer in enumerate(self.layers):
-            operations += self._product(
-                self.tables[depth].ctypes.data,
-                first,
-                stop,
-                (layer.fan_in, layer.fan_out),
-                self._parameter(layer.weights),
-                self._parameter(layer.biases),
-                depth < len(self.layers) - 1,
-                self._output(layer.output),
-                layer.stride * self.size,
+        work, parts = self.work, []
+        for n in work.batch_sizes:
+            first, stop = share(n, ROWS_PER_LOG, thread, self.threads)
+            parts.append(
+                self._gather(first, stop, 0)
+                + self._forward(first, stop, training=True)
+                + [self._loss(first, stop, general=work.general_loss)]
+                + self._backward(first, stop)
             )
+            if work.clip or work.optimizer == GRADIENT:
+                parts.append(self._update(thread, n, op.KEEP))
+            else:
+                parts.append(self._update(thread, n, op.FUSED))
+            if work.clip:
+                memory = self.memory
+                norms = memory.units, 2 * memory.units + memory.bias_units
+                parts.append([(op.CLIP, *norms), *self._update(thread, n, op.APPLY)])
+            if work.evaluate_batch:
+                parts.append(self._forward(first, stop) + [self._correct(first, stop)])
+        if work.block_size:
+            first, stop = share(work.block_size, ROWS_PER_LOG, thread, self.threads)
+            block = self._gather(first, stop, 1) + self._forward(first, stop)
+            if work.output_head >= 0:
+                block.append(self._output(first, stop))
+            else:
+                block += [self._correct(first, stop), self._loss(first, stop, general=False)]
+            parts.append(block)
+        return parts
+
+    # ----------------------------------------------------------------------------- forward
+
+    def _gather(self, first, stop, source):
+        code = {op.DENSE: op.GATHER, op.CSR: op.GATHER_CSR, op.BYTES: op.GATHER_BYTES}
+        return [(code[self.work.input_kind], first, stop, source, self.layers[0].fan_in)]
+
+    def _forward(self, first, stop, training=False):
+        operations, memory = [], self.memory
+        activation = self.architecture.activation
+        for depth, layer in enumerate(self.layers):
+            last = depth == len(self.layers) - 1
+            out, stride = memory.output(layer.output), layer.stride * self.size
+            if layer.rows:
+                products = [(first, stop, self._csr_product(layer, first, stop, out, stride))]
+            else:
+                products = self._product(
+                    self.tables[depth].ctypes.data,
+                    (first, stop),
+                    (layer.fan_in, layer.fan_out),
+                    memory.parameter(layer.weights),
+                    memory.parameter(layer.biases),
+                    activation == RELU and not last,
+                    (out, stride),
+                )
+            for lo, hi, product in products:
+                operations += product
+                # A block's outputs are still in a cache when its activation is computed.
+                skip, D = lo * stride, 0
+                if training and layer.derivative >= 0:
+                    D = memory.output(layer.derivative) + skip
+                linear = activation == IDENTITY or (activation == RELU and not layer.rows)
+                if not last and (D or not linear):
+                    count = (hi - lo) * layer.stride
+                    operations.append((op.ACTIVATE, activation, out + skip, D, count))
+            if training and self.work.dropout and not last:
+                D = memory.output(layer.derivative)
+                count = round_up(layer.fan_out, self.lanes)
+                operations.append((op.DROPOUT, depth, out, D, stride, count, first, stop))
         return operations
 
-    def _product(self, table, first, stop, shape, weights, bias, relu, out, stride, groups=True):
-        """Return the operations of a product, block of rows by block of rows."""
-        (K, N), size = shape, self.size
+    def _product(self, table, rows, shape, weights, bias, relu, out, groups=True):
+        """Return the operations of a product, block of rows by block: (first, stop, operations)."""
+        (K, N), size, (out, stride) = shape, self.size, out
         columns = panel_columns(K, N, self.lanes) if groups else round_up(N, self.lanes)
-        block = block_rows(stop - first, K, size)
-        operations = []
-        for lo in range(first, stop, block):
-            hi = min(lo + block, stop)
+        block = block_rows(rows[1] - rows[0], K, size)
+        blocks = []
+        for lo in range(*rows, block):
+            hi, operations = min(lo + block, rows[1]), []
             for j in range(0, columns, WIDE * self.lanes):
                 vectors = min(WIDE, (columns - j) // self.lanes)
                 B = weights + j * K * size
                 operations.append(
-                    (MULTIPLY_PANEL, table, lo, hi, B, vectors, K, bias + j * size, relu)
+                    (op.MULTIPLY_PANEL, table, lo, hi, B, vectors, K, bias + j * size, relu)
                     + (out + j * size, stride)
                 )
             length = round_up(K, self.lanes) * size
             for j in range(columns, N, GROUP):
                 B = weights + columns * K * size + (j - columns) * length
                 operations.append(
-                    (MULTIPLY_GROUP, table, lo, hi, B, length, K, bias + j * size, relu)
+                    (op.MULTIPLY_GROUP, table, lo, hi, B, length, K, bias + j * size, relu)
                     + (out + j * size, stride)
                 )
+            blocks.append((lo, hi, operations))
+        return blocks
+
+    def _csr_product(self, layer, first, stop, out, stride):
+        memory, across = self.memory, layer.panel_vectors(self.lanes)
+        W, start = memory.parameter(layer.weights), memory.parameter(layer.biases)
+        operations = [(op.CSR_SEEK, first, stop, 0)]
+        for k0 in range(0, layer.fan_in, self.csr_block):
+            k1 = min(k0 + self.csr_block, layer.fan_in)
+            bias = start if k0 == 0 else 0
+            operations.append((op.CSR_MULTIPLY, first, stop, k1, bias, W, across, out, stride))
         return operations
 
+    def _loss(self, first, stop, general):
+        layer = self.layers[-1]
+        S, stride = self.memory.output(layer.output), layer.stride * self.size
+        width = layer.written(self.lanes)
+        return (op.LOSS, first, stop, S, stride, width, layer.fan_out, general)
+
+    def _correct(self, first, stop):
+        layer = self.layers[-1]
+        return (op.CORRECT, first, stop, layer.output, layer.stride, layer.fan_out)
+
+    def _output(self, first, stop):
+        layer, head = self.layers[-1], self.work.output_head
+        S, stride = self.memory.output(layer.output), layer.stride * self.size
+        width = layer.written(self.lanes)
+        return (op.OUTPUT, first, stop, S, stride, width, layer.fan_out, head)
+
+    # ----------------------------------------------------------------------------- backward
+
     def _backward(self, first, stop):
-        operations, transposed = [], self.transposed.ctypes.data
+        operations, memory = [], self.memory
+        transposed, activation = memory.transposed.ctypes.data, self.architecture.activation
         for depth in range(len(self.layers) - 1, 0, -1):
             layer, below = self.layers[depth], self.layers[depth - 1]
+            stride = below.stride * self.size
             # No groups here: their dot tile would not pay for the few outputs that it sums over.
-            operations += self._product(
+            products = self._product(
                 self.tables[len(self.layers) + depth].ctypes.data,
-                first,
-                stop,
+                (first, stop),
                 (layer.fan_out, layer.fan_in),
                 transposed + layer.transposed * self.size,
                 transposed,
                 False,
-                self._output(below.gradient),
-                below.stride * self.size,
+                (memory.output(below.gradient), stride),
                 groups=False,
             )
-            skip, count = first * below.stride, (stop - first) * below.stride
-            A, dA = self._output(below.output + skip), self._output(below.gradient + skip)
-            operations.append((RELU_BACKWARD, A, dA, count))
+            for lo, hi, product in products:
+                operations += product
+                skip, count = lo * stride, (hi - lo) * below.stride
+                dA = memory.output(below.gradient) + skip
+                if below.derivative >= 0:
+                    D = memory.output(below.derivative) + skip
+                    operations.append((op.BACKWARD_STORED, D, dA, count))
+                elif activation != IDENTITY:
+                    A = memory.output(below.output) + skip
+                    operations.append((op.BACKWARD, activation, A, dA, count))
         return operations
 
-    def _predict(self, first, stop):
-        last = self.layers[-1]
-        return [(PREDICT, first, stop, last.output, last.stride, last.fan_out)]
+    # ------------------------------------------------------------------------------- update
 
-    def _update(self, thread):
-        operations = []
+    def _update(self, thread, n, mode):
+        """Return the operations that turn one thread's share of the gradients into steps."""
+        operations, memory = [], self.memory
+        sums = memory.units if mode == op.KEEP else 0
         for depth, layer in enumerate(self.layers):
-            K, N, lanes = layer.fan_in, layer.fan_out, self.lanes
-            table = self.tables[depth].ctypes.data
-            columns, tall_units = panel_columns(K, N, lanes), -(-K // TALL)
-            across, length = GROUP_VECTORS * lanes, round_up(K, lanes)
-            # Panels and groups are divided alike, so that a thread reads the same columns of X.
-            lo, hi = share(tall_units, 1, thread, self.threads)
-            group_units = units(K, N, lanes) - tall_units
-            group_lo, group_hi = share(group_units, 1, thread, self.threads)
-            for first, stop in ((lo, hi), (tall_units + group_lo, tall_units + group_hi)):
-                operations.append((CLEAR_SQUARES, layer.squares + first, layer.squares + stop))
-            block = block_columns(self.batch_size, K, self.size)
-            for begin in range(0, K, block):
-                k0, k1 = max(lo * TALL, begin), min(hi * TALL, begin + block, K)
-                for j in range(0, columns if k0 < k1 else 0, WIDE * lanes):
-                    vectors = min(WIDE, (columns - j) // lanes)
-                    operations.append(
-                        (UPDATE_PANEL, vectors, table, k0, k1)
-                        + (self._output(layer.gradient + j), layer.stride * self.size)
-                        + (self._parameter(layer.weights + j * K), layer.squares)
-                    )
-                    if depth > 0:
-                        operations += self._transpose(layer, j, vectors * lanes, k0, k1)
-                k0, k1 = max(group_lo * across, begin), min(group_hi * across, begin + block, K)
-                for k in range(k0, k1, across):
-                    count, unit = min(across, K - k), tall_units + k // across
-                    for j in range(columns, N, GROUP):
-                        start = layer.weights + columns * K + (j - columns) * length
-                        operations.append(
-                            (UPDATE_GROUP, table, k, count)
-                            + (self._output(layer.gradient + j), layer.stride * self.size)
-                            + (self._parameter(start + k), length * self.size)
-                            + (layer.squares + unit,)
-                        )
-                        if depth > 0:
-                            operations += self._transpose_group(
-                                layer, j, start, length, k, k + count
-                            )
+            if layer.rows:
+                operations += self._update_rows(layer, thread, n, mode, sums)
+            else:
+                operations += self._update_packed(depth, thread, n, mode, sums)
             # The last thread first: it has the smaller share of the units more often.
-            whole = round_up(N, lanes)
-            lo, hi = share(whole, lanes, self.threads - 1 - thread, self.threads)
-            biases, gradient = self._parameter(layer.biases + lo), self._output(layer.gradient + lo)
-            operations.append((UPDATE_BIAS, biases, gradient, layer.stride * self.size, hi - lo))
+            group = BIAS_VECTORS * self.lanes
+            lo, hi = share(layer.fan_out, group, self.threads - 1 - thread, self.threads)
+            dZ, stride = memory.output(layer.gradient), layer.stride * self.size
+            for j in range(lo, hi, group):
+                b, side = memory.parameter(layer.biases + j), dZ + j * self.size
+                norm = 2 * memory.units + layer.norms + j // group
+                columns = min(group, hi - j)
+                operations.append((op.UPDATE_BIAS, mode, b, side, stride, columns, norm))
+        return operations
+
+    def _update_rows(self, layer, thread, n, mode, sums):
+        memory, across = self.memory, layer.panel_vectors(self.lanes)
+        lo, hi = share(layer.units(self.lanes), 1, thread, self.threads)
+        first = sums + layer.squares
+        dZ, stride = memory.output(layer.gradient), layer.stride * self.size
+        k_lo, k_hi = min(lo * TALL, layer.fan_in), min(hi * TALL, layer.fan_in)
+        operations = [(op.CLEAR_SUMS, first + lo, first + hi)]
+        if mode != op.APPLY:
+            operations.append((op.CSR_SEEK, 0, n, k_lo))
+        block = self.csr_block if self.csr_direct else self._csr_rows(layer)
+        for k0 in range(k_lo, k_hi, block):
+            k1 = min(k0 + block, k_hi)
+            W = memory.parameter(layer.weights + k0 * across * self.lanes)
+            operations.append(
+                (op.CSR_UPDATE, mode, k0, k1, dZ, stride, W, across, first, self.csr_direct)
+            )
+        return operations
+
+    def _csr_rows(self, layer):
+        """Return how many rows of a sparse layer's gradient are computed at a time, in L1."""
+        row = layer.panel_vectors(self.lanes) * self.lanes * self.size
+        return max(CSR_TILE_BYTES // row // TALL, 1) * TALL
+
+    def _csr_tile(self):
+        """Return the elements of a tile of a sparse layer's gradient."""
+        layer = self.layers[0]
+        if not layer.rows or self.csr_direct:
+            return 0
+        return self._csr_rows(layer) * layer.panel_vectors(self.lanes) * self.lanes
+
+    def _update_packed(self, depth, thread, n, mode, sums):
+        layer, memory = self.layers[depth], self.memory
+        K, N, lanes = layer.fan_in, layer.fan_out, self.lanes
+        table = self.tables[depth].ctypes.data
+        dZ, stride = memory.output(layer.gradient), layer.stride * self.size
+        columns, tall_units = layer.columns(lanes), -(-K // TALL)
+        across, length = GROUP_VECTORS * lanes, round_up(K, lanes)
+        transpose = depth > 0 and mode != op.KEEP
+        operations = []
+        # Panels and groups are divided alike, so that a thread reads the same columns of X.
+        lo, hi = share(tall_units, 1, thread, self.threads)
+        group_units = layer.units(lanes) - tall_units
+        group_lo, group_hi = share(group_units, 1, thread, self.threads)
+        base = sums + layer.squares
+        for first, stop in ((lo, hi), (tall_units + group_lo, tall_units + group_hi)):
+            operations.append((op.CLEAR_SUMS, base + first, base + stop))
+        block = block_columns(n, K, self.size)
+        for begin in range(0, K, block):
+            k0, k1 = max(lo * TALL, begin), min(hi * TALL, begin + block, K)
+            for j in range(0, columns if k0 < k1 else 0, WIDE * lanes):
+                vectors = min(WIDE, (columns - j) // lanes)
+                operations.append(
+                    (op.UPDATE_PANEL, mode, vectors, table, k0, k1)
+                    + (dZ + j * self.size, stride)
+                    + (memory.parameter(layer.weights + j * K), base)
+                )
+                if transpose:
+                    operations += self._transpose(layer, j, vectors * lanes, k0, k1)
+            k0, k1 = max(group_lo * across, begin), min(group_hi * across, begin + block, K)
+            for k in range(k0, k1, across):
+                count, unit = min(across, K - k), tall_units + k // across
+                for j in range(columns, N, GROUP):
+                    start = layer.weights + columns * K + (j - columns) * length
+                    operations.append(
+                        (op.UPDATE_GROUP, mode, table, k, count)
+                        + (dZ + j * self.size, stride)
+                        + (memory.parameter(start + k), length * self.size, base + unit)
+                    )
+                    if transpose:
+                        operations += self._transpose_group(layer, j, start, length, k, k + count)
         return operations
 
     def _targets(self, layer, k0, k1):
@@ -369,7 +443,8 @@ class Program:
         count = min(across, layer.fan_out - j)
         start = layer.weights + j * layer.fan_in
         return [
-            (TRANSPOSE, start + k * across, across, 1, stop - k, count) + (place + j * width, width)
+            (op.TRANSPOSE, start + k * across, across, 1, stop - k, count)
+            + (place + j * width, width)
             for k, stop, place, width in self._targets(layer, k0, k1)
         ]
 
@@ -377,6 +452,6 @@ class Program:
         """Return the operations that copy k0..k1 of a group's columns into the transpose."""
         count = min(GROUP, layer.fan_out - j)
         return [
-            (TRANSPOSE, start + k, 1, length, stop - k, count) + (place + j * width, width)
+            (op.TRANSPOSE, start + k, 1, length, stop - k, count) + (place + j * width, width)
             for k, stop, place, width in self._targets(layer, k0, k1)
         ]

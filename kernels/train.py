@@ -1,36 +1,25 @@
 """The compiled training loop: one loop over a program of operations, on every thread.
 
 A step has two phases: each thread takes some rows of the batch through the whole network and back,
-then some rows of every weight matrix through their update. After each phase all threads meet.
+then some rows of every weight matrix through their update. Where gradients are clipped, the second
+phase only keeps them, and a third takes the step. After each phase all threads meet.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from . import operations as op
 from ._jit import kernel
-from .activation import relu_mask
+from .activation import activate, activation_backward, multiply_in_place
+from .bytes import scale_bytes
+from .dropout import dropout_rows
 from .emitter import VECTOR_BYTES
+from .heads import LOGISTIC, SOFTMAX, loss_rows, predict_rows
 from .layout import round_up
-from .machine import address_of, cast_like
-from .parallel import meet
+from .machine import address_of, cast_like, read, read_integer
+from .parallel import FINISHED, meet
 from .product import tile_height
-from .program import (
-    CLEAR_SQUARES,
-    EVALUATE_BATCH,
-    EVALUATE_BLOCK,
-    MULTIPLY_GROUP,
-    MULTIPLY_PANEL,
-    PREDICT,
-    RELU_BACKWARD,
-    ROWS,
-    SOFTMAX,
-    TRANSPOSE,
-    UPDATE,
-    UPDATE_BIAS,
-    UPDATE_GROUP,
-    UPDATE_PANEL,
-)
 from .simd import (
     GROUP,
     GROUP_VECTORS,
@@ -41,172 +30,302 @@ from .simd import (
     outer_panel,
 )
 from .softmax import ROWS_PER_LOG, softmax_rows
-from .update import sgd_step, sgd_step_bias
+from .sparse import csr_multiply, csr_outer, csr_seek
+from .update import ADAM, column_sums, optimizer_step
 
-
-class Data(NamedTuple):
-    """What a run trains on and is validated on; read-only, C-contiguous."""
-
-    X: np.ndarray  #: (n_train, D)
-    y: np.ndarray  #: int64 (n_train,), 0..C-1
-    X_val: np.ndarray  #: (n_val, D)
-    y_val: np.ndarray  #: int64 (n_val,)
+#: Added to a step's dropout key for each layer; odd, so that no two layers share a pattern.
+LAYER_KEY = 0x2545F4914F6CDD1D
 
 
 class Plan(NamedTuple):
-    """What a run does: one item of work after the other, see :func:`train`."""
+    """The numbers of a run that do not change, Python's own integers and floats."""
 
-    batch_size: int
-    block_size: int  #: rows of the validation set in an item
-    steps_per_epoch: int
-    val_blocks: int  #: items that the validation set is divided into
+    head: int
+    optimizer: int  #: see update
+    keep: int  #: GRADIENT or ACCUMULATE: how gradients are kept
+    memory_1: int  #: bytes from a weight to what the optimiser remembers of it
+    memory_2: int
+    gradient: int  #: bytes from a weight to its kept gradient
+    output: int  #: address of the predictions, C-contiguous
+    weighted: int  #: 1 where sources have weights
+    units: int  #: sums of W^2
+    dropout_threshold: int  #: chance of a zero, times 2^32
     l2: float  #: the gradient of the penalty is l2 W
     penalty: float  #: the penalty is this times sum(W^2)
-
-
-class Batches(NamedTuple):
-    """The batches of some consecutive steps, from `first_step` on."""
-
-    first_step: int
-    rows: np.ndarray  #: int64 (steps, batch_size): indices into X
-    learning_rates: np.ndarray  #: float64 (steps,)
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    smoothing: float
+    max_norm: float  #: of the whole gradient
+    dropout_factor: float
 
 
 class History(NamedTuple):
     """What a run records."""
 
-    losses: np.ndarray  #: float64 (num_iters,)
+    losses: np.ndarray  #: float64 (steps,)
     train_correct: np.ndarray  #: int64 (epochs,): right answers on the batch, after its update
+    val_losses: np.ndarray  #: float64 (epochs,): summed over the validation set
     val_correct: np.ndarray  #: int64 (epochs,): right answers on the validation set
-    predicted: np.ndarray  #: int64 (n_val,): the latest predictions of the validation set
+    predicted: np.ndarray  #: int64 (n_val,): the latest classes of the validation set, or empty
 
 
 @kernel
-def train(thread, threads, buffers, data, plan, batches, history, first, stop):
-    """Do one thread's share of the items of work first..stop.
-
-    An epoch starts with a step, whose batch is then predicted again, and the validation set in
-    `val_blocks` blocks; the other steps follow. Numbering steps and blocks alike lets the caller
-    stop anywhere, on time, however long a validation set is.
+def train(thread, threads, buffers, plan, sources, items, numbers, listed, history):
+    """Do one thread's share of some items of work, see :mod:`.operations`.
 
     Results are the same bits for any number of threads and any division into calls: whatever is
     summed is summed by one thread in a fixed order.
+
+    Parameters
+    ----------
+    thread, threads : int
+    buffers : Buffers
+    plan : Plan
+    sources : ndarray of shape (2, SOURCE_FIELDS)
+        Where the rows of steps, and those to evaluate, come from.
+    items : ndarray of shape (n_items, ITEM)
+    numbers : ndarray of shape (n_items, NUMBERS)
+    listed : ndarray of shape (n_listed,)
+        Rows of the steps' batches, one after the other; int64.
+    history : History
 
     Returns
     -------
     bool
         False where the run was called off before its first item (see :func:`.parallel.meet`).
     """
-    params, transposed, activations, tables, labels, all_tiles = buffers[:6]
-    squares, losses, correct, barrier, all_operations, all_sections, all_owned = buffers[6:]
-    X, y, X_val, y_val = data
-    first_step, all_rows, learning_rates = batches
-    loss_history, train_correct, val_correct, predicted = history
-    tiles, operations = all_tiles[thread], all_operations[thread]
-    sections, owned = all_sections[thread], all_owned[thread]
-    n, like = plan.batch_size, params[0]
-    size, lanes = params.itemsize, VECTOR_BYTES // params.itemsize
-    tile, zero = address_of(tiles), cast_like(like, 0.0)
-    nothing, scale = cast_like(like, -np.inf), cast_like(like, 1.0 / max(n, 1))
-    l2 = cast_like(like, plan.l2)
-    rate = l2
+    params, transposed, activations, input_scale, tables, labels = buffers[:6]
+    all_weights, spans, all_cursors, all_tiles, sums, all_losses, correct = buffers[6:13]
+    barrier, all_operations, all_sections, endings = buffers[13:]
+    loss_history, train_correct, val_losses, val_correct, predicted = history
+    tiles, operations, sections = all_tiles[thread], all_operations[thread], all_sections[thread]
+    like, size, lanes = params[0], params.itemsize, VECTOR_BYTES // params.itemsize
+    tile, targets = address_of(tiles), address_of(labels)
+    weights, cursors = address_of(all_weights), address_of(all_cursors[thread])
+    zero, one, nothing = cast_like(like, 0.0), cast_like(like, 1.0), cast_like(like, -np.inf)
+    beta_1, beta_2 = cast_like(like, plan.beta_1), cast_like(like, plan.beta_2)
+    epsilon, smoothing = cast_like(like, plan.epsilon), cast_like(like, plan.smoothing)
 
     # Not the literal 0, for whose type Numba would compile the function anew.
     meetings = meet(barrier, threads, thread - thread)
     if meetings < 0:
         return False
-    for item in range(first, stop):
-        epoch = item // (plan.steps_per_epoch + plan.val_blocks)
-        position = item - epoch * (plan.steps_per_epoch + plan.val_blocks)
-        validating = 0 < position <= plan.val_blocks
-        index, begin, present, phases, penalty = 0, 0, n, 3 if position == 0 else 2, 0.0
-        if validating:
-            begin, phases = (position - 1) * plan.block_size, 1
-            present = min(plan.block_size, len(X_val) - begin)
-            for i in range(owned[2], owned[3]):
-                # Rows beyond the last are computed too, from the last, and not counted.
-                row = min(begin + i, len(X_val) - 1)
-                tables[0, i] = address_of(X_val) + row * X_val.strides[0]
-                labels[i] = y_val[row]
-        else:
-            index = epoch * plan.steps_per_epoch + max(position - plan.val_blocks, 0)
-            rows = all_rows[index - first_step]
-            for i in range(owned[0], owned[1]):
-                tables[0, i] = address_of(X) + rows[i] * X.strides[0]
-                labels[i] = y[rows[i]]
-            rate = cast_like(like, learning_rates[index - first_step])
-            if thread == 0:
-                for unit in range(len(squares)):
-                    penalty += squares[unit]
+    for number in range(len(items)):
+        item = items[number]
+        begin, present = item[op.BEGIN], item[op.COUNT]
+        divisor = numbers[number, op.DIVISOR]
+        scale = cast_like(like, 1.0 / divisor)
+        rate = cast_like(like, numbers[number, op.RATE])
+        decay = cast_like(like, numbers[number, op.DECAY])
+        new_1, new_2 = cast_like(like, 1.0 - plan.beta_1), cast_like(like, 1.0 - plan.beta_2)
+        step = (rate, cast_like(like, plan.l2), decay, beta_1, new_1, beta_2, new_2, epsilon)
+        bias_step = (rate, zero, one, beta_1, new_1, beta_2, new_2, epsilon)
+        penalty = 0.0
+        if thread == 0 and plan.penalty != 0.0:
+            for unit in range(plan.units):
+                penalty += sums[unit]
 
-        for phase in range(phases):
-            section = EVALUATE_BLOCK if validating else phase
+        for section in range(item[op.FIRST_SECTION], item[op.STOP_SECTION]):
+            # Who is ahead writes to one half while thread 0 still reads the other.
+            parity = meetings % 2
             for o in range(sections[section], sections[section + 1]):
                 f = operations[o]
                 code = f[0]
-                if code in (MULTIPLY_PANEL, MULTIPLY_GROUP):
+                if code in (op.MULTIPLY_PANEL, op.MULTIPLY_GROUP):
                     floor = zero if f[8] else nothing
                     arguments = (f[1], f[2], f[3], f[4], f[5], f[6], f[7], floor, f[9], f[10])
-                    if code == MULTIPLY_PANEL:
+                    if code == op.MULTIPLY_PANEL:
                         multiply_panel(like, arguments)
                     else:
                         multiply_group(like, arguments)
-                elif code == SOFTMAX:
-                    for i in range(f[1], f[2], ROWS_PER_LOG):
-                        end = min(i + ROWS_PER_LOG, f[2])
-                        place = (f[3], f[4], f[5], address_of(labels), i, end, scale)
-                        losses[i // ROWS_PER_LOG] = softmax_rows(like, place)
-                elif code == RELU_BACKWARD:
-                    relu_mask(like, (f[1], f[2], f[3]))
-                elif code == UPDATE_PANEL:
-                    k = f[3]
-                    while k < f[4]:
-                        height = tile_height(f[4] - k)
-                        outer_panel(like, (height, f[1], f[2], k * size, f[5], f[6], n, tile))
-                        count = height * f[1] * lanes
-                        place = f[7] + k * f[1] * VECTOR_BYTES
-                        squares[f[8] + k // TALL] += sgd_step(like, (place, tile, count, rate, l2))
+                elif code == op.UPDATE_PANEL:
+                    chosen, memory = plan.optimizer, plan.memory_1
+                    if f[1] == op.KEEP:
+                        chosen, memory = plan.keep, plan.gradient
+                    k = f[4]
+                    while k < f[5]:
+                        height = tile_height(f[5] - k)
+                        place, gradient = f[8] + k * f[2] * VECTOR_BYTES, tile
+                        if f[1] == op.APPLY:
+                            gradient = place + plan.gradient
+                        else:
+                            outer = (height, f[2], f[3], k * size, f[6], f[7], present, tile)
+                            outer_panel(like, outer)
+                        count = height * f[2] * lanes
+                        places = chosen, place, gradient, count, memory, plan.memory_2
+                        sums[f[9] + k // TALL] += optimizer_step(like, places + step)
                         k += height
-                elif code == UPDATE_GROUP:
-                    outer_group(like, (f[1], f[2] * size, f[3], f[4], f[5], n, tile))
-                    count = round_up(f[3], lanes)
+                elif code == op.UPDATE_GROUP:
+                    chosen, memory = plan.optimizer, plan.memory_1
+                    if f[1] == op.KEEP:
+                        chosen, memory = plan.keep, plan.gradient
+                    if f[1] != op.APPLY:
+                        outer_group(like, (f[2], f[3] * size, f[4], f[5], f[6], present, tile))
+                    count = round_up(f[4], lanes)
                     for c in range(GROUP):
-                        place, part = f[6] + c * f[7], tile + c * GROUP_VECTORS * VECTOR_BYTES
-                        squares[f[8]] += sgd_step(like, (place, part, count, rate, l2))
-                elif code == TRANSPOSE:
+                        place, gradient = f[7] + c * f[8], tile + c * GROUP_VECTORS * VECTOR_BYTES
+                        if f[1] == op.APPLY:
+                            gradient = place + plan.gradient
+                        places = chosen, place, gradient, count, memory, plan.memory_2
+                        sums[f[9]] += optimizer_step(like, places + step)
+                elif code == op.UPDATE_BIAS:
+                    chosen, memory, gradient = plan.optimizer, plan.memory_1, tile
+                    if f[1] == op.KEEP:
+                        chosen, memory = plan.keep, plan.gradient
+                    if f[1] == op.APPLY:
+                        gradient = f[2] + plan.gradient
+                    else:
+                        column_sums(like, (f[3], f[4], present, f[5], tile))
+                    places = chosen, f[2], gradient, f[5], memory, plan.memory_2
+                    squared = optimizer_step(like, places + bias_step)
+                    # Only then: another thread may still be adding up the norm.
+                    if f[1] == op.KEEP:
+                        sums[f[6]] = squared
+                elif code == op.TRANSPOSE:
                     for j in range(f[5]):
                         source, target = f[1] + j * f[3], f[6] + j * f[7]
                         for k in range(f[4]):
                             transposed[target + k] = params[source + k * f[2]]
-                elif code == UPDATE_BIAS:
-                    sgd_step_bias(like, (f[1], f[2], f[3], n, f[4], rate))
-                elif code == CLEAR_SQUARES:
+                elif code == op.CLEAR_SUMS:
                     for unit in range(f[1], f[2]):
-                        squares[unit] = 0.0
-                elif code == PREDICT:
+                        sums[unit] = 0.0
+                elif code == op.ACTIVATE:
+                    activate(like, (f[1], f[2], f[3], f[4]))
+                elif code == op.BACKWARD:
+                    activation_backward(like, (f[1], f[2], f[3], f[4]))
+                elif code == op.BACKWARD_STORED:
+                    multiply_in_place(like, (f[1], f[2], f[3]))
+                elif code == op.DROPOUT:
+                    key = item[op.KEY] + f[1] * LAYER_KEY
+                    places = (f[2], f[3], f[4], f[5], f[6], f[7], key, plan.dropout_threshold)
+                    dropout_rows(like, places + (cast_like(like, plan.dropout_factor),))
+                elif code == op.LOSS:
+                    end = min(f[2], present)
+                    for i in range(f[1], end, ROWS_PER_LOG):
+                        last = min(i + ROWS_PER_LOG, end)
+                        if plan.head == SOFTMAX:
+                            places = f[3], f[4], f[5], f[6], targets, i, last, f[7] * weights
+                            loss = softmax_rows(like, places + (smoothing, scale))
+                        else:
+                            places = plan.head, f[3], f[4], f[6], targets, i, last, weights
+                            loss = loss_rows(like, places + (scale,))
+                        all_losses[parity, i // ROWS_PER_LOG] = loss
+                elif code == op.CORRECT:
+                    end = min(f[2], present)
                     right = 0
-                    for i in range(f[1], min(f[2], present)):
-                        best = _best_class(activations, f[3] + i * f[4], f[5])
-                        right += best == labels[i]
-                        if validating:
-                            predicted[begin + i] = best
-                    correct[thread, item % 2, 0] = right
+                    if plan.head == SOFTMAX:
+                        for i in range(f[1], end):
+                            best = _best_class(activations, f[3] + i * f[4], f[5])
+                            right += best == labels[i]
+                            if item[op.SOURCE] == 1 and begin + i < len(predicted):
+                                predicted[begin + i] = best
+                    elif plan.head == LOGISTIC:
+                        for i in range(f[1], end):
+                            start, same = f[3] + i * f[4], True
+                            for j in range(f[5]):
+                                wanted = read(like, labels[i] + j * size) > 0.5
+                                same = same and (activations[start + j] > 0) == wanted
+                            right += same
+                    correct[thread, parity, 0] = right
+                elif code == op.OUTPUT:
+                    place = plan.output + begin * f[6] * size
+                    places = f[7], f[3], f[4], f[5], f[6], f[1], min(f[2], present), place
+                    predict_rows(like, places + (f[6] * size,))
+                elif code == op.CSR_MULTIPLY:
+                    places = cursors, address_of(spans[1]), sources[item[op.SOURCE], op.INDICES]
+                    rest = f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8]
+                    csr_multiply(like, places + (sources[item[op.SOURCE], op.X],) + rest)
+                elif code == op.CSR_SEEK:
+                    shift = 8 * f[1]
+                    places = address_of(spans[0]) + shift, address_of(spans[1]) + shift
+                    indices = sources[item[op.SOURCE], op.INDICES]
+                    rest = indices, f[2] - f[1], f[3]
+                    csr_seek(like, (cursors + shift,) + places + rest)
+                elif code == op.CSR_UPDATE:
+                    source = sources[item[op.SOURCE]]
+                    places = present, cursors, address_of(spans[1]), source[op.INDICES]
+                    places = places + (source[op.X], f[2], f[3], f[4], f[5])
+                    if f[9]:
+                        csr_outer(like, places + (-rate, f[6], f[7]))
+                    else:
+                        chosen, memory = plan.optimizer, plan.memory_1
+                        if f[1] == op.KEEP:
+                            chosen, memory = plan.keep, plan.gradient
+                        if f[1] != op.APPLY:
+                            tiles[: (f[3] - f[2]) * f[7] * lanes] = zero
+                            csr_outer(like, places + (one, tile, f[7]))
+                        for k in range(0, f[3] - f[2], TALL):
+                            skip = k * f[7] * VECTOR_BYTES
+                            place, gradient = f[6] + skip, tile + skip
+                            if f[1] == op.APPLY:
+                                gradient = place + plan.gradient
+                            count = min(TALL, f[3] - f[2] - k) * f[7] * lanes
+                            stepped = chosen, place, gradient, count, memory, plan.memory_2
+                            unit = f[8] + (f[2] + k) // TALL
+                            sums[unit] += optimizer_step(like, stepped + step)
+                elif code == op.CLIP:
+                    squared = 0.0
+                    for unit in range(f[1], f[2]):
+                        squared += sums[unit]
+                    norm, clip = np.sqrt(squared), 1.0
+                    # Neither branch for NaN: it stays visible.
+                    if not norm <= plan.max_norm:
+                        clip = plan.max_norm / norm
+                    scaled = cast_like(like, numbers[number, op.RATE])
+                    if plan.optimizer == ADAM:
+                        new_1 = cast_like(like, (1.0 - plan.beta_1) * clip)
+                        new_2 = cast_like(like, (1.0 - plan.beta_2) * clip * clip)
+                    else:
+                        scaled = cast_like(like, numbers[number, op.RATE] * clip)
+                    # The kept gradient holds that of the penalty.
+                    step = (scaled, zero, decay, beta_1, new_1, beta_2, new_2, epsilon)
+                    bias_step = (scaled, zero, one, beta_1, new_1, beta_2, new_2, epsilon)
+                else:
+                    source = sources[item[op.SOURCE]]
+                    for i in range(f[1], f[2]):
+                        # Rows beyond the last are computed too, from the last, and not counted.
+                        row = begin + min(i, present - 1)
+                        if item[op.LISTED]:
+                            row = listed[row]
+                        if code == op.GATHER:
+                            tables[0, i] = source[op.X] + row * source[op.X_STRIDE]
+                        elif code == op.GATHER_CSR:
+                            spans[0, i] = read_integer(source[op.INDPTR] + 8 * row)
+                            spans[1, i] = read_integer(source[op.INDPTR] + 8 * row + 8)
+                        else:
+                            place = source[op.X] + row * source[op.X_STRIDE]
+                            factors = address_of(input_scale[0]), address_of(input_scale[1])
+                            scale_bytes(like, (place, f[4]) + factors + (tables[0, i],))
+                        labels[i] = 0
+                        if plan.head == SOFTMAX and source[op.TARGETS] != 0:
+                            labels[i] = read_integer(source[op.TARGETS] + 8 * row)
+                        elif plan.head != SOFTMAX:
+                            labels[i] = source[op.TARGETS] + row * source[op.TARGET_STRIDE]
+                        if plan.weighted:
+                            all_weights[i] = one
+                            if source[op.WEIGHTS]:
+                                all_weights[i] = read(like, source[op.WEIGHTS] + size * row)
 
             meetings = meet(barrier, threads, meetings)
-            if thread == 0:
-                if section == ROWS:
-                    loss = 0.0
-                    for block in range((n + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
-                        loss += losses[block]
-                    loss_history[index] = loss / n + plan.penalty * penalty
-                elif section != UPDATE:
-                    total = 0
+            ending = endings[section]
+            if thread == 0 and ending != op.NOTHING:
+                total, loss = 0, 0.0
+                if ending != op.STEPPED:
                     for other in range(threads):
-                        total += correct[other, item % 2, 0]
-                    if section == EVALUATE_BATCH:
-                        train_correct[epoch] += total
-                    else:
-                        val_correct[epoch] += total
+                        total += correct[other, parity, 0]
+                if ending != op.EVALUATED:
+                    for block in range((present + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
+                        loss += all_losses[parity, block]
+                if ending == op.STEPPED:
+                    loss_history[item[op.STEP]] = loss / divisor + plan.penalty * penalty
+                elif ending == op.EVALUATED:
+                    train_correct[item[op.EPOCH]] = total
+                else:
+                    val_losses[item[op.EPOCH]] += loss
+                    val_correct[item[op.EPOCH]] += total
+    if thread == 0:
+        barrier[FINISHED] = 1
     return True
 
 

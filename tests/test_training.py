@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import TwoLayerNet, reference, training
-from fastnn.kernels import program
+from fastnn import TwoLayerNet, engine, reference, training
+from fastnn.kernels import memory, program
 
 DTYPES = [np.float32, np.float64]
 
@@ -41,19 +41,33 @@ def random_data(n, D, C, dtype, seed=0):
     return random.randn(n, D).astype(dtype), random.randint(0, C, n)
 
 
-def run(loop, plan, n_train, pieces=1, seed=0):
-    """Run all items of a loop, in `pieces` calls; return its histories."""
-    random = np.random.RandomState(seed)
-    rows = random.randint(0, n_train, (plan.num_iters, plan.batch_size))
-    rates = np.linspace(plan.learning_rate, plan.learning_rate / 2, plan.num_iters)
-    items = loop.items
-    history = np.zeros(plan.num_iters), *(np.zeros(items.epochs, np.int64) for _ in range(2))
-    borders = np.linspace(0, items.total, pieces + 1).astype(int).tolist()
+def make(cls, layers, data, plan, threads, block_size=None):
+    """Make a loop, or its twin, that trains as TwoLayerNet does; and the order of its work."""
+    X, y, X_val, y_val = data
+    block_size = block_size or max(plan.batch_size, min(256, len(X_val)))
+    loop = cls(
+        training.architecture_of(layers),
+        layers,
+        engine.Settings(l2=plan.l2, penalty=plan.penalty),
+        engine.Source(X, y),
+        engine.Source(X_val, y_val),
+        batch_sizes=(plan.batch_size,),
+        block_size=block_size,
+        evaluate_batch=True,
+        threads=threads,
+    )
+    random = np.random.RandomState(0)
+    return loop, training.CS231nOrder(plan, len(X), len(X_val), block_size, random, False)
+
+
+def run(loop, order, pieces=1):
+    """Run all items of a loop, in `pieces` calls; return its records."""
+    records = engine.Records.empty(order.plan.num_iters, order.epochs)
+    borders = np.linspace(0, order.total, pieces + 1).astype(int).tolist()
     for first, stop in itertools.pairwise(borders):
-        a, b = items.steps_before(first), items.steps_before(stop)
-        loop.run(history, first, stop, a, rows[a:b], rates[a:b])
+        loop.run(order.items(first, stop), records)
     loop.store()
-    return history
+    return records
 
 
 # ------------------------------------------------------------------------------------------ depth
@@ -77,18 +91,17 @@ def test_networks_of_any_depth_follow_the_twin(sizes, dtype, threads):
         *random_data(61, sizes[0], sizes[-1], dtype),
         *random_data(29, sizes[0], sizes[-1], dtype, seed=1),
     )
-    plan = training.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=40, batch_size=13)
+    plan = training.SGDPlan(0.1, 0.9, 0.02, 0.01, num_iters=40, batch_size=13)
     ours, twins = random_layers(sizes, dtype), random_layers(sizes, dtype)
-    loop = training.CompiledLoop(ours, data, plan, 4, threads=threads)
-    losses, train_correct, val_correct = run(loop, plan, 61)
-    twin = reference.TrainingLoop(twins, data, plan, 4)
-    expected, expected_train, expected_val = run(twin, plan, 61)
+    records = run(*make(engine.CompiledLoop, ours, data, plan, threads))
+    expected = run(*make(reference.TrainingLoop, twins, data, plan, threads))
     tolerance = 1e-9 if dtype == np.float64 else 2e-4
-    np.testing.assert_allclose(losses, expected, rtol=tolerance)
+    np.testing.assert_allclose(records.losses, expected.losses, rtol=tolerance)
+    np.testing.assert_allclose(records.val_losses, expected.val_losses, rtol=tolerance)
     # In float32, a row whose two best scores are all but equal may count on either side.
     slack = 0 if dtype == np.float64 else 1
-    assert np.abs(train_correct - expected_train).max() <= slack
-    assert np.abs(val_correct - expected_val).max() <= slack
+    assert np.abs(records.train_correct - expected.train_correct).max() <= slack
+    assert np.abs(records.val_correct - expected.val_correct).max() <= slack
     for (W, b), (W_twin, b_twin) in zip(ours, twins):
         np.testing.assert_allclose(W, W_twin, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(b, b_twin, rtol=tolerance, atol=tolerance)
@@ -125,9 +138,8 @@ def test_the_same_bits_for_any_division_into_calls(threads):
     results = []
     for pieces in (1, 2, 5, 31):
         layers = random_layers((17, 9, 4), np.float32)
-        loop = training.CompiledLoop(layers, data, plan, 4, threads=threads, block_size=64)
-        history = run(loop, plan, 61, pieces)
-        parts = [*history, *(part for layer in layers for part in layer)]
+        loop, order = make(engine.CompiledLoop, layers, data, plan, threads, block_size=64)
+        parts = [*run(loop, order, pieces), *(part for layer in layers for part in layer)]
         results.append([part.tobytes() for part in parts])
     for result in results[1:]:
         assert result == results[0]
@@ -159,6 +171,7 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         return raw[first : first + count].view(dtype)
 
     monkeypatch.setattr(program, "empty_aligned", guarded)
+    monkeypatch.setattr(memory, "empty_aligned", guarded)
     random = np.random.RandomState(0)
     for case in range(60):
         dtype = DTYPES[case % 2]
@@ -171,9 +184,8 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         data = (wide[:40], labels[:40], wide[40:], labels[40:])
         plan = training.SGDPlan(0.01, 1.0, 0.02, 0.01, num_iters=4, batch_size=batch_size)
         layers = random_layers(sizes, dtype)
-        loop = training.CompiledLoop(layers, data, plan, 2, threads=random.randint(1, 4))
-        losses, _, _ = run(loop, plan, 40)
-        assert np.isfinite(losses).all()
+        loop, order = make(engine.CompiledLoop, layers, data, plan, random.randint(1, 4))
+        assert np.isfinite(run(loop, order).losses).all()
         for raw, first, stop in raws:
             assert (raw[:first] == sentinel).all(), (sizes, batch_size)
             assert (raw[stop:] == sentinel).all(), (sizes, batch_size)

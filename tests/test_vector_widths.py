@@ -14,7 +14,7 @@ PROCESSORS = {"haswell": (AVX2, 32), "x86-64": ("+sse,+sse2", 16)}
 PROGRAM = """
     import numpy as np
     from fastnn import TwoLayerNet, reference
-    from fastnn.kernels import program
+    from fastnn.kernels import memory, program
     from fastnn.kernels.emitter import VECTOR_BYTES
 
     raws = []
@@ -27,7 +27,7 @@ PROGRAM = """
         raws.append((raw, first, first + count))
         return raw[first : first + count].view(dtype)
 
-    program.empty_aligned = guarded
+    program.empty_aligned = memory.empty_aligned = guarded
     random = np.random.RandomState(0)
     for D, H, C in ((4, 10, 3), (17, 19, 21), (70, 50, 10), (130, 33, 5), (40, 97, 18), (1, 1, 1)):
         for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-3)):

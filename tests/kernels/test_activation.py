@@ -1,4 +1,4 @@
-"""The ReLU's backward pass against its twin."""
+"""The activations and the ways back through them, against their twins."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn import kernels, reference
+from fastnn.kernels._jit import kernel
+from fastnn.kernels.activation import (
+    ACTIVATIONS,
+    GELU,
+    IDENTITY,
+    LEAKY_RELU,
+    LOGISTIC,
+    RELU,
+    SILU,
+    TANH,
+    activation_backward,
+    multiply_in_place,
+)
+from fastnn.kernels.machine import address_of
 
 DTYPES = ["float32", "float64"]
 SHAPES = [(1, 1), (1, 7), (3, 5), (4, 10), (5, 33), (7, 50), (8, 16), (9, 100), (2, 97)]
+CODES = sorted(ACTIVATIONS.values())
+SIZES = [*range(1, 36), 63, 64, 65, 70, 129]
 
 properties = settings(derandomize=True, deadline=None, max_examples=100)
 numbers = st.one_of(st.floats(-1e3, 1e3), st.sampled_from([0.0, -0.0]))
@@ -49,3 +65,136 @@ def test_zero_where_the_activation_is(dtype, pairs):
     kernels.relu_backward(A[np.newaxis], dA)
     assert (dA[0, A <= 0] == 0).all()
     np.testing.assert_array_equal(dA[0, A > 0], gradient[A > 0])
+
+
+def activated(Z, code, derivative=True):
+    """Return f(Z) and f'(Z), which is empty if not asked for."""
+    A, D = Z.copy(), np.full_like(Z, np.nan) if derivative else np.empty(0, Z.dtype)
+    assert kernels.activation(A, code, D) is None
+    return A, D
+
+
+@kernel
+def backward(code, A, dA):
+    activation_backward(A[0], (code, address_of(A), address_of(dA), A.size))
+
+
+@kernel
+def product(D, dA):
+    multiply_in_place(D[0], (address_of(D), address_of(dA), D.size))
+
+
+def test_the_codes():
+    assert list(ACTIVATIONS) == [
+        "identity",
+        "relu",
+        "leaky_relu",
+        "tanh",
+        "logistic",
+        "silu",
+        "gelu",
+    ]
+    assert CODES == list(range(7))
+    assert (ACTIVATIONS["relu"], ACTIVATIONS["tanh"]) == (RELU, TANH)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("code", CODES)
+def test_activation_equals_the_twin_at_every_size(guards, code, dtype):
+    random = np.random.RandomState(code)
+    eps = np.finfo(dtype).eps
+    for size in SIZES:
+        Z = (3 * random.randn(size)).astype(dtype)
+        expected, expected_D = Z.copy(), np.empty_like(Z)
+        reference.activation(expected, code, expected_D)
+        A, D = guards.output(Z), guards.output(np.full(size, np.nan, dtype))
+        kernels.activation(A, code, D)
+        # Of the negative side of a GELU, 1 + erf leaves an absolute precision.
+        np.testing.assert_allclose(A, expected, rtol=6 * eps, atol=4 * eps * (code == GELU))
+        np.testing.assert_allclose(D, expected_D, rtol=8 * eps, atol=4 * eps)
+        alone = guards.output(Z)
+        kernels.activation(alone, code, guards.output(np.empty(0, dtype)))
+        np.testing.assert_array_equal(alone, A)
+        guards.check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("code", CODES)
+def test_activation_of_other_shapes(code, dtype):
+    Z = np.random.RandomState(0).randn(3, 5, 7).astype(dtype)
+    A, D = activated(Z, code)
+    flat_A, flat_D = activated(Z.ravel(), code)
+    np.testing.assert_array_equal(A.ravel(), flat_A)
+    np.testing.assert_array_equal(D.ravel(), flat_D)
+    activated(np.empty((0, 4), dtype), code)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_derivative_by_central_differences(code):
+    Z = np.random.RandomState(0).uniform(-6, 6, 2000)
+    Z = Z[abs(Z) > 1e-3]
+    h = 1e-5
+    numerical = (activated(Z + h, code)[0] - activated(Z - h, code)[0]) / (2 * h)
+    _, D = activated(Z, code)
+    assert abs(D).max() > 0.2
+    np.testing.assert_allclose(D, numerical, atol=2e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("code", CODES)
+def test_far_from_zero(code, dtype):
+    largest = np.finfo(dtype).max
+    steps = np.array([6, 10, 30, 50, 88, 104, 200, 709, 750, 2000, 1e15, largest], dtype)
+    with np.errstate(over="ignore"):
+        Z = np.concatenate([steps, -steps, [0, -0.0, np.inf, -np.inf, np.nan]]).astype(dtype)
+    A, D = activated(Z, code)
+    finite = np.isfinite(Z)
+    assert np.isfinite(A[finite]).all()
+    assert np.isfinite(D[finite]).all()
+    assert np.isnan(A[-1])
+    assert (A[-5:-3] == (0.5 if code == LOGISTIC else 0)).all()
+    expected, expected_D = Z.copy(), np.empty_like(Z)
+    reference.activation(expected, code, expected_D)
+    np.testing.assert_allclose(A, expected, 1e-4, 1e-8)
+    np.testing.assert_allclose(D, expected_D, 1e-5, 1e-6)
+    if code in (RELU, SILU, GELU):
+        assert A[-2] == 0
+    if code in (TANH, LOGISTIC, SILU, GELU):
+        # Far to the left, all but what is left of the derivative has vanished.
+        assert (abs(D[len(steps) + 6 : 2 * len(steps)]) <= 1e-80).all()
+        assert D[-2] == 0
+        assert D[-3] == (code in (SILU, GELU))
+    else:
+        assert D[-1] == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("code", [IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC])
+def test_way_back_from_the_activation_alone(guards, code, dtype):
+    random = np.random.RandomState(code)
+    for size in SIZES:
+        A, D = activated((2 * random.randn(size)).astype(dtype), code)
+        gradient = random.randn(size).astype(dtype)
+        dA, by_product = guards.output(gradient), guards.output(gradient)
+        backward(code, guards.input(A), dA)
+        product(guards.input(D), by_product)
+        eps = np.finfo(dtype).eps
+        np.testing.assert_array_equal(by_product, gradient * D)
+        np.testing.assert_allclose(dA, by_product, rtol=4 * eps, atol=4 * eps)
+        guards.check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_way_back_where_values_are_not_finite(guards, dtype):
+    gradient = np.array([2.0, 3.0, np.nan, np.nan, 5.0], dtype)
+    small = np.dtype(dtype).type(0.01)
+    expected = {
+        IDENTITY: gradient,
+        RELU: [2.0, 3.0, 0.0, np.nan, 0.0],
+        LEAKY_RELU: [2.0, 3.0, np.nan, np.nan, small * 5],
+    }
+    for code, wanted in expected.items():
+        A = guards.input(np.array([np.nan, np.inf, -0.0, 1.0, -np.inf], dtype))
+        dA = guards.output(gradient)
+        backward(code, A, dA)
+        np.testing.assert_array_equal(dA, wanted)

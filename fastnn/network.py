@@ -1,0 +1,445 @@
+"""Network: a fully-connected network of any depth."""
+
+import itertools
+import math
+
+import numpy as np
+
+from . import _files, training
+from ._checks import (
+    check_choice,
+    check_dtype,
+    check_input,
+    check_numbers,
+    check_random_state,
+    check_size,
+    check_target,
+    check_weights,
+)
+from .engine import (
+    LAST_STEP,
+    STEP,
+    Architecture,
+    Items,
+    Records,
+    Scaling,
+    Settings,
+    Source,
+    flops_per_row,
+    jit_disabled,
+)
+
+#: Names of the activations of hidden layers.
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
+#: Names of the output heads.
+HEADS = ("softmax", "logistic", "identity", "exponential")
+#: Rows of a block whose gradients are added up.
+GRADIENT_ROWS = 512
+FORMAT = "fastnn.Network"
+
+
+class Network:
+    """A fully-connected network: affine maps with an activation between them, and an output head.
+
+    Each hidden layer computes ``A = activation(X W + b)``; the last one computes scores, which the
+    head turns into predictions and, with targets, into a loss:
+
+    ============= ======================== ====================================================
+    head          prediction               loss of a row, summed over the outputs
+    ============= ======================== ====================================================
+    `softmax`     softmax(s)               cross-entropy with the right class
+    `logistic`    logistic(s)              cross-entropy with targets in [0, 1], each by itself
+    `identity`    s                        half the squared error
+    `exponential` exp(s)                   half the Poisson deviance, for counts and rates
+    ============= ======================== ====================================================
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Inputs, units of each hidden layer (there may be none), outputs.
+    activation : str, default="relu"
+        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "logistic", "silu" or "gelu" (exact).
+    head : str, default="softmax"
+        "softmax", "logistic", "identity" or "exponential".
+    dtype : dtype, default=float32
+        float32, or float64: half as fast.
+    init : str, default="glorot"
+        "glorot": weights and biases uniform within ``sqrt(6 / (fan_in + fan_out))``
+        (``sqrt(2 / ...)`` for the logistic activation), as scikit-learn draws them [1]_. "he":
+        normal with variance ``2 / fan_in``, biases 0, for deep networks of ReLUs [2]_.
+    random_state : int, RandomState or None, default=None
+        Draws the parameters; None for NumPy's global generator.
+    byte_mean, byte_std : float or array-like of shape (n_inputs,), default=0, 255
+        Inputs of dtype uint8 are read as ``(X - byte_mean) / byte_std``, row by row as they are
+        needed: no floating-point copy of the images exists. Other inputs are taken as they are.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+        All parameters: the weights of the first layer, row by row, its biases, those of the next.
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Views of `params`: the weights of each layer.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Views of `params`: the biases of each layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of a wrong type or value; the message says what to do.
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+       networks", AISTATS 2010.
+    .. [2] He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, Trainer
+    >>> X = np.random.RandomState(0).uniform(-1, 1, (500, 2))
+    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)  # exclusive or
+    >>> net = Network((2, 16, 2), activation="tanh", random_state=0)
+    >>> history = Trainer(net, "adam", batch_size=50, max_iter=200, random_state=0).fit(X, y)
+    >>> bool(np.mean(net.predict(X) == y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        layer_sizes,
+        activation="relu",
+        head="softmax",
+        *,
+        dtype=np.float32,
+        init="glorot",
+        random_state=None,
+        byte_mean=0.0,
+        byte_std=255.0,
+    ):
+        try:
+            sizes = tuple(layer_sizes)
+        except TypeError:
+            raise TypeError(
+                f"layer_sizes is {layer_sizes!r}, but it is a sequence of integers: pass for "
+                "example (784, 100, 10)"
+            ) from None
+        if len(sizes) < 2:
+            raise ValueError(
+                f"layer_sizes is {sizes}, but a network has inputs and outputs at least: pass for "
+                "example (784, 100, 10)"
+            )
+        self.layer_sizes = tuple(
+            check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes)
+        )
+        self.activation = check_choice(activation, "activation", ACTIVATIONS)
+        self.head = check_choice(head, "head", HEADS)
+        if head == "softmax" and self.layer_sizes[-1] < 2:
+            raise ValueError(
+                "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'"
+            )
+        self.dtype = check_dtype(dtype)
+        self.init = check_choice(init, "init", ("glorot", "he"))
+        D = self.layer_sizes[0]
+        self.byte_mean = check_numbers(byte_mean, "byte_mean", D)
+        self.byte_std = check_numbers(byte_std, "byte_std", D)
+        if not (self.byte_std > 0).all():
+            raise ValueError(f"byte_std holds {self.byte_std.min()}, but a scale is above 0")
+        count = sum(K * N + N for K, N in itertools.pairwise(self.layer_sizes))
+        self.params = np.zeros(count, self.dtype)
+        self._draw(check_random_state(random_state))
+
+    def _draw(self, random):
+        for (K, N), W, b in zip(
+            itertools.pairwise(self.layer_sizes), self.coefs_, self.intercepts_
+        ):
+            if self.init == "he":
+                W[:] = random.randn(K, N) * math.sqrt(2 / K)
+                b[:] = 0
+            else:
+                bound = math.sqrt((2 if self.activation == "logistic" else 6) / (K + N))
+                W[:] = random.uniform(-bound, bound, (K, N))
+                b[:] = random.uniform(-bound, bound, N)
+
+    def __repr__(self):
+        return (
+            f"Network({self.layer_sizes}, activation={self.activation!r}, head={self.head!r}, "
+            f"dtype={self.dtype})"
+        )
+
+    # --------------------------------------------------------------------------- parameters
+
+    @property
+    def layers(self):
+        """The parameters of each layer, a list of (W, b), views of `params`."""
+        layers, first, flat = [], 0, self.params
+        for K, N in itertools.pairwise(self.layer_sizes):
+            W = flat[first : first + K * N].reshape(K, N)
+            first += K * N
+            layers.append((W, flat[first : first + N]))
+            first += N
+        return layers
+
+    @property
+    def coefs_(self):
+        """The weights of each layer, views of `params`."""
+        return [W for W, _ in self.layers]
+
+    @property
+    def intercepts_(self):
+        """The biases of each layer, views of `params`."""
+        return [b for _, b in self.layers]
+
+    @property
+    def architecture(self):
+        """What the network computes, without its parameters."""
+        return Architecture(self.layer_sizes, self.activation, self.head)
+
+    @property
+    def scaling(self):
+        """What becomes of inputs of dtype uint8: factor and summand of each."""
+        factor = (1 / self.byte_std).astype(self.dtype)
+        return Scaling(factor, (-self.byte_mean / self.byte_std).astype(self.dtype))
+
+    # ---------------------------------------------------------------------------- inference
+
+    def decision_function(self, X):
+        """Compute the scores.
+
+        Parameters
+        ----------
+        X : array-like or CSR matrix of shape (n_samples, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        TypeError, ValueError
+            For data of a wrong type, shape or value; the message says what to do.
+        """
+        return self._outputs(X, "identity")
+
+    def predict_proba(self, X):
+        """Compute the probability of each class, or of each output for the logistic head.
+
+        Parameters
+        ----------
+        X : array-like or CSR matrix of shape (n_samples, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        AttributeError
+            If the head is none of a classifier.
+        TypeError, ValueError
+            For data of a wrong type, shape or value; the message says what to do.
+        """
+        if self.head not in ("softmax", "logistic"):
+            raise AttributeError(
+                f"a network with head={self.head!r} predicts numbers, not classes: call predict"
+            )
+        return self._outputs(X, self.head)
+
+    def predict(self, X):
+        """Predict classes, or numbers.
+
+        Parameters
+        ----------
+        X : array-like or CSR matrix of shape (n_samples, n_inputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            softmax: the class with the highest score, int64, the first of several; logistic: 1
+            where the probability is above a half, int64; else the predictions. One output gives
+            the first shape, several the second.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For data of a wrong type, shape or value; the message says what to do.
+        """
+        if self.head == "softmax":
+            X = check_input(X, self.layer_sizes[0], self.dtype)
+            if self._is_small(X):
+                return self._small_scores(X, "identity").argmax(axis=1)
+            return training.evaluate(
+                self.architecture, self.layers, Source(X), scaling=self.scaling
+            ).predicted
+        outputs = self._outputs(X, "identity" if self.head == "logistic" else self.head)
+        if self.head == "logistic":
+            outputs = (outputs > 0).astype(np.int64)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _outputs(self, X, head):
+        X = check_input(X, self.layer_sizes[0], self.dtype)
+        if self._is_small(X):
+            return self._small_scores(X, head)
+        return training.evaluate(
+            self.architecture, self.layers, Source(X), head, self.scaling
+        ).outputs
+
+    def _is_small(self, X):
+        """Tell whether packing the weights would cost more than it saves."""
+        flops = flops_per_row(self.layer_sizes) * len(X) if isinstance(X, np.ndarray) else math.inf
+        return flops < training.PACKED_FLOPS or len(X) < 16 or jit_disabled()
+
+    def _small_scores(self, X, head):
+        from ._twin import predictions, scores
+
+        if X.dtype == np.uint8:
+            X = X * self.scaling.factor + self.scaling.summand
+        if len(X) == 1:
+            # NumPy's calls take half as long for a vector as for a matrix.
+            return predictions(head, scores(self.architecture, self.layers, X[0]))[None]
+        return predictions(head, scores(self.architecture, self.layers, X))
+
+    # ----------------------------------------------------------------------- full gradients
+
+    def loss_and_gradient(self, X, y, alpha=0.0, sample_weight=None, label_smoothing=0.0):
+        """Compute the loss over all rows, and its gradient by every parameter.
+
+        Parameters
+        ----------
+        X : array-like or CSR matrix of shape (n_samples, n_inputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Classes 0..n_outputs-1 for the softmax, else targets.
+        alpha : float, default=0.0
+            Strength of the penalty.
+        sample_weight : array-like of shape (n_samples,), optional
+        label_smoothing : float, default=0.0
+            In [0, 1): share of the target that is spread evenly over all classes; softmax only.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean over the rows, plus ``alpha / 2 sum(W^2)`` over all weights.
+        gradient : ndarray of shape (n_params,)
+            In the order of `params`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For data of a wrong type, shape or value; the message says what to do.
+        """
+        X = check_input(X, self.layer_sizes[0], self.dtype)
+        y = check_target(y, self.head, X.shape[0], self.layer_sizes[-1], self.dtype)
+        weights = check_weights(sample_weight, X.shape[0], self.dtype)
+        n, size = X.shape[0], min(GRADIENT_ROWS, X.shape[0])
+        last = n % size
+        loop = training.loop_of(
+            self.architecture,
+            self.layers,
+            Settings("accumulate", label_smoothing=label_smoothing),
+            Source(X, y, weights),
+            batch_sizes=(size, last) if last else (size,),
+            scaling=self.scaling,
+        )
+        total = float(n) if weights is None else float(weights.sum(dtype=np.float64))
+        order = _GradientOrder(n, size, total)
+        records = Records.empty(order.total, 1)
+        for _ in training.drive(loop, order, records):
+            pass
+        gradient, first = np.empty_like(self.params), 0
+        loss = float(records.losses.sum())
+        for (dW, db), (W, _) in zip(loop.gradients(), self.layers):
+            loss += alpha / 2 * float(np.sum(np.square(W, dtype=np.float64)))
+            dW += self.dtype.type(alpha) * W
+            for part in (dW, db):
+                gradient[first : first + part.size] = part.ravel()
+                first += part.size
+        return loss, gradient
+
+    # -------------------------------------------------------------------------------- files
+
+    def save(self, path):
+        """Write the network to a safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        _files.save(path, FORMAT, self._description(), self._arrays())
+
+    @classmethod
+    def load(cls, path):
+        """Read a network that `save` wrote, or that of a checkpoint.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no model of this class.
+        """
+        description, arrays = _files.load(path, (FORMAT, "fastnn.Trainer"), "Network.save")
+        return cls._from_file(description, arrays, path)
+
+    def _description(self):
+        return {
+            "layer_sizes": list(self.layer_sizes),
+            "activation": self.activation,
+            "head": self.head,
+            "dtype": self.dtype.name,
+            "init": self.init,
+        }
+
+    def _arrays(self):
+        return {"params": self.params, "byte_mean": self.byte_mean, "byte_std": self.byte_std}
+
+    @classmethod
+    def _from_file(cls, description, arrays, path):
+        try:
+            kept = ("layer_sizes", "activation", "head", "dtype", "init")
+            scaling = {name: arrays[name] for name in ("byte_mean", "byte_std")}
+            known = {name: description[name] for name in kept}
+            net = cls(**known, random_state=np.random.RandomState(0), **scaling)
+            if arrays["params"].shape != net.params.shape:
+                raise ValueError(f"it holds {arrays['params'].size} parameters")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no Network ({error}): pass a file written by Network.save"
+            ) from None
+        net.params[:] = arrays["params"]
+        return net
+
+
+class _GradientOrder:
+    """All rows, block by block."""
+
+    def __init__(self, n, size, divisor):
+        self.n, self.size, self.divisor, self.done = n, size, divisor, 0
+        self.total = self.longest = -(-n // size)
+
+    def boundary(self, done):
+        return self.total
+
+    def items(self, first, stop):
+        numbers = np.arange(first, stop)
+        counts = np.minimum(self.size, self.n - numbers * self.size)
+        zeros = np.zeros_like(numbers)
+        return Items(
+            kinds=np.where(counts == self.size, STEP, LAST_STEP),
+            begins=numbers * self.size,
+            counts=counts,
+            steps=numbers,
+            epochs=zeros,
+            keys=zeros,
+            rates=np.zeros(len(numbers)),
+            decays=np.ones(len(numbers)),
+            divisors=np.full(len(numbers), self.divisor),
+            listed=None,
+        )

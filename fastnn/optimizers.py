@@ -1,0 +1,161 @@
+"""Optimisers: how a step follows the gradient; descriptions of what the compiled loop does."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent: ``w <- w - learning_rate g``.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=0.1
+        The schedule multiplies it.
+    """
+
+    learning_rate_init: float = 0.1
+
+    name = "sgd"
+
+    def numbers(self):
+        """Return beta_1, beta_2 and epsilon of the compiled step."""
+        return 0.0, 0.0, 0.0
+
+    def rates(self, learning_rates, steps):
+        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        return learning_rates, np.ones_like(learning_rates)
+
+
+@dataclass(frozen=True)
+class Momentum(SGD):
+    """Gradient descent with a velocity: ``v <- momentum v - learning_rate g``, ``w <- w + v``.
+
+    Nesterov's variant looks ahead: ``w <- w + momentum v - learning_rate g`` [1]_.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=0.01
+    momentum : float, default=0.9
+        In [0, 1).
+    nesterovs_momentum : bool, default=False
+
+    References
+    ----------
+    .. [1] Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum
+       in deep learning", ICML 2013.
+    """
+
+    learning_rate_init: float = 0.01
+    momentum: float = 0.9
+    nesterovs_momentum: bool = False
+
+    @property
+    def name(self):  # type: ignore[override]
+        """The compiled step's name."""
+        return "nesterov" if self.nesterovs_momentum else "momentum"
+
+    def numbers(self):
+        """Return beta_1, beta_2 and epsilon of the compiled step."""
+        return self.momentum, 0.0, 0.0
+
+
+@dataclass(frozen=True)
+class Adam(SGD):
+    """Adam [1]_: steps scaled by running means of the gradient and of its square.
+
+    ``m <- beta_1 m + (1 - beta_1) g`` and ``v <- beta_2 v + (1 - beta_2) g^2``; then
+    ``w <- w - rate m / (sqrt(v) + epsilon)`` with
+    ``rate = learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)`` at step t, from 1 on.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=0.001
+    beta_1, beta_2 : float, default=0.9, 0.999
+        In [0, 1).
+    epsilon : float, default=1e-8
+
+    References
+    ----------
+    .. [1] Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+    """
+
+    learning_rate_init: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    name = "adam"
+
+    def numbers(self):
+        """Return beta_1, beta_2 and epsilon of the compiled step."""
+        return self.beta_1, self.beta_2, self.epsilon
+
+    def rates(self, learning_rates, steps):
+        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        t = steps + 1.0
+        corrections = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        return learning_rates * corrections, np.ones_like(learning_rates)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam, and weights that decay by themselves [1]_: ``w <- (1 - learning_rate weight_decay) w``.
+
+    Unlike the gradient of an L2 penalty, the decay is not divided by ``sqrt(v)``. Biases do not
+    decay.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=0.001
+    beta_1, beta_2 : float, default=0.9, 0.999
+        In [0, 1).
+    epsilon : float, default=1e-8
+    weight_decay : float, default=0.01
+
+    References
+    ----------
+    .. [1] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    """
+
+    weight_decay: float = 0.01
+
+    def rates(self, learning_rates, steps):
+        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        rates, _ = super().rates(learning_rates, steps)
+        return rates, 1 - learning_rates * self.weight_decay
+
+
+#: The names that stand for an optimiser with its defaults.
+OPTIMIZERS = {
+    "sgd": SGD(),
+    "momentum": Momentum(),
+    "nesterov": Momentum(nesterovs_momentum=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+
+
+def check_optimizer(optimizer):
+    """Return an optimiser for itself or its name, its numbers checked."""
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        return OPTIMIZERS[optimizer]
+    if not isinstance(optimizer, SGD):
+        names = ", ".join(OPTIMIZERS)
+        raise (ValueError if isinstance(optimizer, str) else TypeError)(
+            f"optimizer is {optimizer!r}, but known are {names}: pass one of these names, or for "
+            "example fastnn.optimizers.Adam(learning_rate_init=0.01)"
+        )
+    for name, value in vars(optimizer).items():
+        if isinstance(value, bool):
+            continue
+        below_one = name in ("momentum", "beta_1", "beta_2")
+        if not math.isfinite(value) or value < 0 or (below_one and value >= 1):
+            limits = "in [0, 1)" if below_one else "finite and not negative"
+            raise ValueError(
+                f"{name} is {value}, but it must be {limits}: pass for example "
+                f"{type(optimizer).__name__}({name}={type(optimizer).__dataclass_fields__[name].default})"
+            )
+    return optimizer
