@@ -101,8 +101,8 @@ def check_input(X, n_features, dtype, name="X"):
 def _check_csr(X, n_features, dtype, name):
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(
-            f"{name} has shape {X.shape}, but the network has {n_features} inputs: pass {name} with "
-            f"{n_features} columns, or make a network with {X.shape[-1]} inputs"
+            f"{name} has shape {X.shape}, but the network has {n_features} inputs: pass {name} "
+            f"with {n_features} columns, or make a network with {X.shape[-1]} inputs"
         )
     if X.shape[0] == 0:
         raise ValueError(f"{name} is empty, shape {X.shape}: pass at least one row")
@@ -141,8 +141,8 @@ def check_target(y, head, n_samples, n_outputs, dtype, name="y", X_name="X"):
         array = array[:, None]
     if array.shape != (n_samples, n_outputs):
         raise ValueError(
-            f"{name} has shape {np.shape(y)}, but needed is ({n_samples}, {n_outputs}): one row for "
-            f"each of {X_name}, one column for each output of the network"
+            f"{name} has shape {np.shape(y)}, but needed is ({n_samples}, {n_outputs}): one row "
+            f"for each of {X_name}, one column for each output of the network"
         )
     with np.errstate(over="ignore"):
         targets = np.ascontiguousarray(array, dtype)

@@ -105,7 +105,7 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     from fastnn.benchmark import Network, peak_gflops, share_of_peak, threads_used
-    from fastnn.training import jit_disabled
+    from fastnn.engine import jit_disabled
 
     settings = outcome.settings
     sizes = dataset.n_features, settings.hidden, dataset.n_classes
@@ -325,7 +325,7 @@ def bench(dtypes: Sequence[str], seconds: float) -> None:
     Two minutes or less; other programs disturb it. NumPy gets as many threads as fastnn.
     """
     from fastnn import benchmark
-    from fastnn.training import jit_disabled
+    from fastnn.engine import jit_disabled
 
     if jit_disabled():
         raise click.ClickException(

@@ -290,7 +290,7 @@ class Network:
         return flops < training.PACKED_FLOPS or len(X) < 16 or jit_disabled()
 
     def _small_scores(self, X, head):
-        from ._twin import predictions, scores
+        from .reference.network import predictions, scores
 
         if X.dtype == np.uint8:
             X = X * self.scaling.factor + self.scaling.summand

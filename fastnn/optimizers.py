@@ -53,7 +53,7 @@ class Momentum(SGD):
     nesterovs_momentum: bool = False
 
     @property
-    def name(self):  # type: ignore[override]
+    def name(self):
         """The compiled step's name."""
         return "nesterov" if self.nesterovs_momentum else "momentum"
 

@@ -169,8 +169,8 @@ class Trainer:
         ):
             if value and network.head != "softmax":
                 raise ValueError(
-                    f"{name} needs classes, but the network's head is {network.head!r}: pass it for "
-                    "head='softmax' only"
+                    f"{name} needs classes, but the network's head is {network.head!r}: pass it "
+                    "for head='softmax' only"
                 )
         if not (class_weight is None or class_weight == "balanced"):
             try:
@@ -324,7 +324,7 @@ class Trainer:
         trainer.best_epoch_ = description["best_epoch"]
         if description["best"] is not None:
             trainer._best = description["best"], arrays["best_params"]
-        parts: dict = {"history": {}, "state": {}}
+        parts = {"history": {}, "state": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")
             if rest:

@@ -72,9 +72,7 @@ class SGDPlan(NamedTuple):
 def loop_of(*arguments, **options):
     """Make a CompiledLoop, or its twin where compilation is switched off."""
     if jit_disabled():
-        from ._twin import TrainingLoop
-
-        return TrainingLoop(*arguments, **options)
+        return reference.TrainingLoop(*arguments, **options)
     return CompiledLoop(*arguments, **options)
 
 
@@ -338,7 +336,7 @@ def predict(layers, X):
     architecture = architecture_of(layers)
     flops = flops_per_row(architecture.layer_sizes) * len(X)
     if flops < PACKED_FLOPS or len(X) < 16 or jit_disabled():
-        return reference.scores(X, layers).argmax(axis=1)
+        return reference.network.scores(architecture, layers, X).argmax(axis=1)
     return evaluate(architecture, layers, Source(X)).predicted
 
 

@@ -13,20 +13,24 @@ from .affine import (
     affine_backward_weights,
     empty_workspace,
 )
+from .dropout import dropout
 from .elementwise import erf, exp, log, logistic, tanh
+from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
 from .peak import flops_per_repetition, fma_loop
 from .softmax import softmax_gradient
 from .sparse import csr_affine, csr_affine_backward_weights
-from .update import sgd_update
+from .update import adam_update, momentum_update, sgd_update
 
 __all__ = [
     "activation",
+    "adam_update",
     "affine",
     "affine_backward_input",
     "affine_backward_sgd",
     "affine_backward_weights",
     "csr_affine",
     "csr_affine_backward_weights",
+    "dropout",
     "empty_workspace",
     "erf",
     "exp",
@@ -34,8 +38,12 @@ __all__ = [
     "fma_loop",
     "log",
     "logistic",
+    "logistic_gradient",
+    "momentum_update",
+    "poisson_gradient",
     "relu_backward",
     "sgd_update",
     "softmax_gradient",
+    "squared_error_gradient",
     "tanh",
 ]

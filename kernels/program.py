@@ -22,7 +22,6 @@ from .softmax import ROWS_PER_LOG
 from .sparse import csr_block_columns
 from .update import ADAM, GRADIENT, SGD
 
-
 #: Bytes of a tile of a sparse layer's gradient: it and a row of dZ stay in L1.
 CSR_TILE_BYTES = 1 << 14
 

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 
 from ._jit import kernel
-from .emitter import INT64, integer, outlined
+from .emitter import integer, outlined
 from .machine import address_of, cast_like
 from .vector_math import exp_nonpositive
 
