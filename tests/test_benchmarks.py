@@ -11,6 +11,7 @@ import pytest
 from asv_runner.discovery import disc_benchmarks
 
 import benchmarks
+import benchmarks.networks
 import benchmarks.startup
 import benchmarks.training
 from benchmarks.common import (
@@ -26,8 +27,10 @@ from benchmarks.common import (
     warm,
 )
 from benchmarks.numba_cache import digest_of, kernel_folder
+from fastnn.engine import Records
 
 FOLDER = str(Path(benchmarks.__file__).parent)
+WORKSPACES = ("workspace", "positions", "padded", "table")
 FOUND = {benchmark.name: benchmark for benchmark in disc_benchmarks(FOLDER)}
 
 
@@ -59,7 +62,7 @@ def test_kernel_computes_what_its_twin_does(name, network, dtype):
         assert returned["fastnn"] == pytest.approx(returned["numpy"], rel=1e-5)
     names = inspect.signature(kernel_of("numpy", case.kernel)).parameters
     for argument, actual, expected in zip(names, arguments["fastnn"], arguments["numpy"]):
-        if isinstance(expected, np.ndarray) and argument != "workspace":
+        if isinstance(expected, np.ndarray) and argument not in WORKSPACES:
             assert_close(actual, expected)
 
 
@@ -88,6 +91,32 @@ def test_prediction_computes_what_its_twin_does(network, dtype):
     # Near ties may fall either way in float32.
     tie = 1e-5 * np.abs(scores).max()
     assert np.all(scores[np.arange(len(X)), chosen] >= scores.max(axis=1) - tie)
+
+
+@pytest.mark.parametrize("network", benchmarks.networks.PROBLEMS)
+def test_deep_training_computes_what_its_twin_does(network):
+    problem, losses = benchmarks.networks.PROBLEMS[network], {}
+    for impl in IMPLS:
+        records = Records.empty(3, 1)
+        loop = benchmarks.networks.loop_of(impl, problem, 2)
+        loop.run(benchmarks.networks.items_of(problem, 3), records)
+        losses[impl] = records.losses
+    np.testing.assert_allclose(losses["fastnn"], losses["numpy"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("data", benchmarks.networks.SPARSE)
+def test_sparse_training_computes_what_the_dense_does(data):
+    problem, losses = benchmarks.networks.SPARSE[data], []
+    share = np.count_nonzero(benchmarks.networks.data_of(problem)[0]) / (
+        len(benchmarks.networks.data_of(problem)[0]) * problem.layer_sizes[0]
+    )
+    assert share == pytest.approx(problem.density, rel=0.05)
+    for csr in (False, True):
+        records = Records.empty(3, 1)
+        loop = benchmarks.networks.loop_of("fastnn", problem, 2, csr)
+        loop.run(benchmarks.networks.items_of(problem, 3), records)
+        losses.append(records.losses)
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 # --------------------------------------------------------------------------------- collected, run

@@ -121,6 +121,60 @@ def sgd_update(shape, dtype, rng):
     return W, dW, 1e-3, 1e-3
 
 
+def momentum_update(shape, dtype, rng):
+    W, dW = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.D, shape.H)
+    return W, dW, 1e-3, 1e-3, 0.9, True, np.zeros_like(W)
+
+
+def adam_update(shape, dtype, rng):
+    W, dW = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.D, shape.H)
+    return W, dW, 1e-3, 1e-3, 1e-2, (0.9, 0.999), 1e-8, 10, np.zeros((2, *W.shape), W.dtype)
+
+
+def elementwise(shape, dtype, rng):
+    X = normal(rng, dtype, shape.n, shape.H)
+    return np.abs(X), np.empty_like(X)
+
+
+def gelu(shape, dtype, rng):
+    Z = normal(rng, dtype, shape.n, shape.H)
+    return Z, 6, np.empty_like(Z)
+
+
+def dropout(shape, dtype, rng):
+    # Any other rate would scale what is kept up, call after call; none takes another time.
+    return normal(rng, dtype, shape.n, -(-shape.H // 16) * 16), 0.0, 12345
+
+
+def targets(shape, dtype, rng):
+    S, Y = normal(rng, dtype, shape.n, shape.C), rng.random((shape.n, shape.C), dtype=dtype)
+    return S, Y, np.ones(shape.n, dtype), np.empty(shape.n, np.int64)
+
+
+def csr_rows(shape, dtype, rng):
+    """Return a CSR matrix of ten minibatches, a fifth of it non-zero, and the rows of one."""
+    examples, count = 10 * shape.n, max(shape.D // 5, 1)
+    columns = [np.sort(rng.choice(shape.D, count, replace=False)) for _ in range(examples)]
+    indptr, indices = np.arange(examples + 1) * count, np.concatenate(columns).astype(np.int32)
+    rows = rng.integers(0, examples, shape.n)
+    positions = np.empty((2, shape.n), np.int64)
+    padded = np.empty((shape.D + shape.n + 1, -(-shape.H // 16) * 16), dtype)
+    return (indptr, indices, normal(rng, dtype, len(indices))), rows, positions, padded
+
+
+def csr_affine(shape, dtype, rng):
+    X, rows, positions, padded = csr_rows(shape, dtype, rng)
+    W, b = normal(rng, dtype, shape.D, shape.H), normal(rng, dtype, shape.H)
+    return X, rows, W, b, True, positions, padded, np.empty((shape.n, shape.H), dtype)
+
+
+def csr_affine_backward_weights(shape, dtype, rng):
+    X, rows, positions, padded = csr_rows(shape, dtype, rng)
+    dZ = normal(rng, dtype, shape.n, shape.H)
+    dW, db = np.empty((shape.D, shape.H), dtype), np.empty(shape.H, dtype)
+    return X, rows, dZ, positions, padded, dW, db
+
+
 #: By the name of the benchmark class. The kernels that work in place are timed on what their last
 #: call left: it stays finite, and the time of none of them depends on the values.
 KERNEL_CASES = {
@@ -132,6 +186,22 @@ KERNEL_CASES = {
     "ReluBackward": KernelCase("relu_backward", relu_backward),
     "SoftmaxGradient": KernelCase("softmax_gradient", softmax_gradient),
     "SGDUpdate": KernelCase("sgd_update", sgd_update),
+    "MomentumUpdate": KernelCase("momentum_update", momentum_update),
+    "AdamUpdate": KernelCase("adam_update", adam_update),
+    "Exp": KernelCase("exp", elementwise),
+    "Log": KernelCase("log", elementwise),
+    "Tanh": KernelCase("tanh", elementwise),
+    "Logistic": KernelCase("logistic", elementwise),
+    "Erf": KernelCase("erf", elementwise),
+    "Gelu": KernelCase("activation", gelu),
+    "Dropout": KernelCase("dropout", dropout),
+    "LogisticGradient": KernelCase("logistic_gradient", targets),
+    "SquaredErrorGradient": KernelCase("squared_error_gradient", targets),
+    "PoissonGradient": KernelCase("poisson_gradient", targets),
+    "CsrAffine": KernelCase("csr_affine", csr_affine),
+    "CsrAffineBackwardWeights": KernelCase(
+        "csr_affine_backward_weights", csr_affine_backward_weights
+    ),
 }
 
 

@@ -67,3 +67,59 @@ class SoftmaxGradient(_Kernel):
 
 class SGDUpdate(_Kernel):
     """The update of W1 from a gradient in memory."""
+
+
+class MomentumUpdate(_Kernel):
+    """The same with Nesterov's momentum."""
+
+
+class AdamUpdate(_Kernel):
+    """The same with AdamW."""
+
+
+class Exp(_Kernel):
+    """Of each hidden activation, as the following."""
+
+
+class Log(_Kernel):
+    """The natural logarithm."""
+
+
+class Tanh(_Kernel):
+    """The hyperbolic tangent."""
+
+
+class Logistic(_Kernel):
+    """The logistic function."""
+
+
+class Erf(_Kernel):
+    """The error function; its twin calls Python's for each element."""
+
+
+class Gelu(_Kernel):
+    """An activation with its derivative."""
+
+
+class Dropout(_Kernel):
+    """Of the hidden layer."""
+
+
+class LogisticGradient(_Kernel):
+    """The logistic head's loss and gradient."""
+
+
+class SquaredErrorGradient(_Kernel):
+    """The identity head's loss and gradient."""
+
+
+class PoissonGradient(_Kernel):
+    """The exponential head's loss and gradient."""
+
+
+class CsrAffine(_Kernel):
+    """X[rows] W1 + b1 and ReLU, a fifth of X non-zero; its twin is a loop over rows."""
+
+
+class CsrAffineBackwardWeights(_Kernel):
+    """X[rows]^T dZ for such an X."""
