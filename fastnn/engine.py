@@ -203,7 +203,7 @@ class CompiledLoop:
         self.predicted = np.zeros(n_val, np.int64)
         outputs = (len(val), sizes[-1]) if output_head is not None else (0, 0)
         self.outputs = np.empty(outputs, dtype)
-        self.remembered, _ = program.copies_of(work)
+        self.remembered = program.remembered_by(work.optimizer)
         distance = self.memory.distance
         self.kept = self.remembered + 1
         self.plan = Plan(
@@ -213,6 +213,9 @@ class CompiledLoop:
             memory_1=distance(1),
             memory_2=distance(2),
             gradient=distance(self.kept),
+            parts=self.program.parts,
+            part=distance(self.kept + int(work.keeps)),
+            copy=distance(1),
             output=self.outputs.ctypes.data,
             weighted=int(work.general_loss),
             units=self.memory.units,

@@ -27,9 +27,9 @@ OUTPUT = 12  # first, stop, S, stride, width, outputs, head
 
 # ---------------------------------------------------------------------------- gradient and update
 
-UPDATE_PANEL = 13  # mode, vectors, table, k0, k1, dZ, dZ stride, W, first sum
-UPDATE_GROUP = 14  # mode, table, k, count, dZ, dZ stride, W, its stride, sum
-UPDATE_BIAS = 15  # mode, b, dZ, dZ stride, count, sum
+UPDATE_PANEL = 13  # mode, vectors, table, k0, k1, dZ, dZ stride, W, first sum, rows, memory
+UPDATE_GROUP = 14  # mode, table, k, count, dZ, dZ stride, W, its stride, sum, rows, memory
+UPDATE_BIAS = 15  # mode, b, dZ, dZ stride, count, sum, (unused three), rows, memory
 CSR_SEEK = 16  # first, stop, k0
 CSR_UPDATE = 17  # mode, k0, k1, dZ, dZ stride, W, across, first sum, 1 to write W directly
 CLEAR_SUMS = 18  # first, stop
@@ -37,8 +37,8 @@ TRANSPOSE = 19  # start in params, k step, j step, ks, js, start in transposed, 
 CLIP = 20  # first, stop: of the sums of squared gradients
 
 #: Modes of an update: the gradient goes straight into the step; it is only kept; a kept one is
-#: stepped along.
-FUSED, KEEP, APPLY = range(3)
+#: stepped along; the gradient of a part of the rows is kept, `memory` bytes behind the weights.
+FUSED, KEEP, APPLY, PART = range(4)
 
 # --------------------------------------------------------------------------------------- sections
 

@@ -31,7 +31,7 @@ from .simd import (
 )
 from .softmax import ROWS_PER_LOG, softmax_rows
 from .sparse import csr_multiply, csr_outer, csr_seek
-from .update import ADAM, column_sums, optimizer_step
+from .update import ADAM, GRADIENT, column_sums, optimizer_step, sum_parts
 
 #: Added to a step's dropout key for each layer; odd, so that no two layers share a pattern.
 LAYER_KEY = 0x2545F4914F6CDD1D
@@ -46,6 +46,9 @@ class Plan(NamedTuple):
     memory_1: int  #: bytes from a weight to what the optimiser remembers of it
     memory_2: int
     gradient: int  #: bytes from a weight to its kept gradient
+    parts: int  #: parts of the batch whose gradients are added up, 0 for none
+    part: int  #: bytes from a weight to its gradient by the first of them
+    copy: int  #: bytes from there to the next
     output: int  #: address of the predictions, C-contiguous
     weighted: int  #: 1 where sources have weights
     units: int  #: sums of W^2
@@ -146,37 +149,56 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     k = f[4]
                     while k < f[5]:
                         height = tile_height(f[5] - k)
+                        count = height * f[2] * lanes
                         place, gradient = f[8] + k * f[2] * VECTOR_BYTES, tile
                         if f[1] == op.APPLY:
                             gradient = place + plan.gradient
+                        elif f[1] != op.PART and plan.parts > 0:
+                            sum_parts(like, (place + plan.part, plan.copy, plan.parts, count, tile))
                         else:
-                            outer = (height, f[2], f[3], k * size, f[6], f[7], present, tile)
+                            outer = (height, f[2], f[3], k * size, f[6], f[7], f[10], tile)
                             outer_panel(like, outer)
-                        count = height * f[2] * lanes
-                        places = chosen, place, gradient, count, memory, plan.memory_2
-                        sums[f[9] + k // TALL] += optimizer_step(like, places + step)
+                        if f[1] == op.PART:
+                            places = GRADIENT, place, gradient, count, f[11], f[11]
+                            optimizer_step(like, places + bias_step)
+                        else:
+                            places = chosen, place, gradient, count, memory, plan.memory_2
+                            sums[f[9] + k // TALL] += optimizer_step(like, places + step)
                         k += height
                 elif code == op.UPDATE_GROUP:
                     chosen, memory = plan.optimizer, plan.memory_1
                     if f[1] == op.KEEP:
                         chosen, memory = plan.keep, plan.gradient
-                    if f[1] != op.APPLY:
-                        outer_group(like, (f[2], f[3] * size, f[4], f[5], f[6], present, tile))
+                    summed = f[1] != op.PART and plan.parts > 0
+                    if f[1] != op.APPLY and not summed:
+                        outer_group(like, (f[2], f[3] * size, f[4], f[5], f[6], f[10], tile))
                     count = round_up(f[4], lanes)
                     for c in range(GROUP):
                         place, gradient = f[7] + c * f[8], tile + c * GROUP_VECTORS * VECTOR_BYTES
                         if f[1] == op.APPLY:
                             gradient = place + plan.gradient
-                        places = chosen, place, gradient, count, memory, plan.memory_2
-                        sums[f[9]] += optimizer_step(like, places + step)
+                        elif summed:
+                            parts = place + plan.part, plan.copy, plan.parts, count, gradient
+                            sum_parts(like, parts)
+                        if f[1] == op.PART:
+                            places = GRADIENT, place, gradient, count, f[11], f[11]
+                            optimizer_step(like, places + bias_step)
+                        else:
+                            places = chosen, place, gradient, count, memory, plan.memory_2
+                            sums[f[9]] += optimizer_step(like, places + step)
                 elif code == op.UPDATE_BIAS:
                     chosen, memory, gradient = plan.optimizer, plan.memory_1, tile
                     if f[1] == op.KEEP:
                         chosen, memory = plan.keep, plan.gradient
                     if f[1] == op.APPLY:
                         gradient = f[2] + plan.gradient
+                    elif f[1] == op.PART:
+                        chosen, memory = GRADIENT, f[11]
+                        column_sums(like, (f[3], f[4], f[10], f[5], tile))
+                    elif plan.parts > 0:
+                        sum_parts(like, (f[2] + plan.part, plan.copy, plan.parts, f[5], tile))
                     else:
-                        column_sums(like, (f[3], f[4], present, f[5], tile))
+                        column_sums(like, (f[3], f[4], f[10], f[5], tile))
                     places = chosen, f[2], gradient, f[5], memory, plan.memory_2
                     squared = optimizer_step(like, places + bias_step)
                     # Only then: another thread may still be adding up the norm.

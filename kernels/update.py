@@ -86,6 +86,25 @@ optimizer_step = outlined(
 )
 
 
+def _sum_parts(emit, first, distance, parts, count, out):
+    builder = emit.builder
+
+    def elements(load, store, carried):
+        def part(i, _, sums):
+            return [builder.fadd(sums[0], load(emit.at(first, (i, distance))))]
+
+        _, sums = emit.loop(integer(1), parts, [load(first)], part)
+        store(sums[0], out)
+        return carried
+
+    emit.vectors(count, [], elements)
+    builder.ret_void()
+
+
+#: ``sum_parts(like, (first, distance, parts, count, out))`` writes the sums of `count` elements of
+#: several arrays, which start at `first` and are `distance` bytes apart; in their order.
+sum_parts = outlined("sum_parts", 5, set(), _sum_parts)
+
 #: Vectors of columns that are summed at a time: as many independent additions.
 COLUMN_VECTORS = 4
 
