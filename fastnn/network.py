@@ -146,7 +146,8 @@ class Network:
         if not (self.byte_std > 0).all():
             raise ValueError(f"byte_std holds {self.byte_std.min()}, but a scale is above 0")
         count = sum(K * N + N for K, N in itertools.pairwise(self.layer_sizes))
-        self.params = np.zeros(count, self.dtype)
+        self._params = np.zeros(count, self.dtype)
+        self.layers = self._views()
         self._draw(check_random_state(random_state))
 
     def _draw(self, random):
@@ -170,15 +171,37 @@ class Network:
     # --------------------------------------------------------------------------- parameters
 
     @property
-    def layers(self):
-        """The parameters of each layer, a list of (W, b), views of `params`."""
-        layers, first, flat = [], 0, self.params
+    def params(self):
+        """All parameters in one array; what is assigned is copied into it."""
+        return self._params
+
+    @params.setter
+    def params(self, values):
+        array = np.asarray(values)
+        if array.shape != self._params.shape:
+            raise ValueError(
+                f"params has shape {array.shape}, but the network needs {self._params.shape}: "
+                "assign an array of that shape, or make a network of other sizes"
+            )
+        self._params[:] = array
+
+    def _views(self):
+        """Return the parameters of each layer, (W, b), views of `params`."""
+        layers, first, flat = [], 0, self._params
         for K, N in itertools.pairwise(self.layer_sizes):
             W = flat[first : first + K * N].reshape(K, N)
             first += K * N
             layers.append((W, flat[first : first + N]))
             first += N
         return layers
+
+    def __getstate__(self):
+        # Views would become copies.
+        return {name: value for name, value in vars(self).items() if name != "layers"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.layers = self._views()
 
     @property
     def coefs_(self):
@@ -286,18 +309,23 @@ class Network:
 
     def _is_small(self, X):
         """Tell whether packing the weights would cost more than it saves."""
-        flops = flops_per_row(self.layer_sizes) * len(X) if isinstance(X, np.ndarray) else math.inf
-        return flops < training.PACKED_FLOPS or len(X) < 16 or jit_disabled()
+        if not isinstance(X, np.ndarray):
+            return False
+        if len(X) < 16 or jit_disabled():
+            return True
+        return flops_per_row(self.layer_sizes) * len(X) < training.PACKED_FLOPS
 
     def _small_scores(self, X, head):
         from .reference.network import predictions, scores
 
         if X.dtype == np.uint8:
             X = X * self.scaling.factor + self.scaling.summand
-        if len(X) == 1:
-            # NumPy's calls take half as long for a vector as for a matrix.
-            return predictions(head, scores(self.architecture, self.layers, X[0]))[None]
-        return predictions(head, scores(self.architecture, self.layers, X))
+        # NumPy's calls take half as long for a vector as for a matrix.
+        rows = X[0] if len(X) == 1 else X
+        outputs = scores(self.activation, self.layers, rows)
+        if head != "identity":
+            outputs = predictions(head, outputs)
+        return outputs[None] if len(X) == 1 else outputs
 
     # ----------------------------------------------------------------------- full gradients
 

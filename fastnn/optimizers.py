@@ -1,9 +1,14 @@
-"""Optimisers: how a step follows the gradient; descriptions of what the compiled loop does."""
+"""Optimisers: how a step follows the gradient; descriptions of what the compiled loop does.
 
-import math
+Their numbers are checked where they are made: ValueError for a number out of its range, TypeError
+for what is no number.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
+
+from ._fields import check_fields, check_kind
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,9 @@ class SGD:
     learning_rate_init: float = 0.1
 
     name = "sgd"
+
+    def __post_init__(self):
+        check_fields(self)
 
     def numbers(self):
         """Return beta_1, beta_2 and epsilon of the compiled step."""
@@ -76,6 +84,7 @@ class Adam(SGD):
     beta_1, beta_2 : float, default=0.9, 0.999
         In [0, 1).
     epsilon : float, default=1e-8
+        Above 0.
 
     References
     ----------
@@ -113,6 +122,7 @@ class AdamW(Adam):
     beta_1, beta_2 : float, default=0.9, 0.999
         In [0, 1).
     epsilon : float, default=1e-8
+        Above 0.
     weight_decay : float, default=0.01
 
     References
@@ -139,23 +149,7 @@ OPTIMIZERS = {
 
 
 def check_optimizer(optimizer):
-    """Return an optimiser for itself or its name, its numbers checked."""
-    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
-        return OPTIMIZERS[optimizer]
-    if not isinstance(optimizer, SGD):
-        names = ", ".join(OPTIMIZERS)
-        raise (ValueError if isinstance(optimizer, str) else TypeError)(
-            f"optimizer is {optimizer!r}, but known are {names}: pass one of these names, or for "
-            "example fastnn.optimizers.Adam(learning_rate_init=0.01)"
-        )
-    for name, value in vars(optimizer).items():
-        if isinstance(value, bool):
-            continue
-        below_one = name in ("momentum", "beta_1", "beta_2")
-        if not math.isfinite(value) or value < 0 or (below_one and value >= 1):
-            limits = "in [0, 1)" if below_one else "finite and not negative"
-            raise ValueError(
-                f"{name} is {value}, but it must be {limits}: pass for example "
-                f"{type(optimizer).__name__}({name}={type(optimizer).__dataclass_fields__[name].default})"
-            )
-    return optimizer
+    """Return an optimiser for itself or its name."""
+    return check_kind(
+        optimizer, "optimizer", OPTIMIZERS, "fastnn.optimizers.Adam(learning_rate_init=0.01)"
+    )

@@ -9,8 +9,8 @@ from .training import INDEX_BYTES
 class EpochOrder:
     """Epochs of shuffled batches, each followed by the blocks of the validation set.
 
-    Nothing but the seeds and the number of an item decides what it is, so that a training can go on
-    from anywhere.
+    Nothing but the seed and the number of an item decides what it is, so that a training can go on
+    from anywhere: epoch e visits its rows as ``RandomState([seed, e])`` permutes, or draws, them.
 
     Parameters
     ----------
@@ -18,12 +18,15 @@ class EpochOrder:
     train, val : Source
         `val` may be None.
     batch_size, block_size : int
-    place : dict
-        Where the run stands: ``seeds``, ``done`` (items) and ``factor`` (on the learning rate).
+    seed : int
+    done : int, default=0
+        Items that are done.
+    factor : float, default=1.0
+        On the learning rate, besides that of the schedule.
     """
 
-    def __init__(self, trainer, train, val, batch_size, block_size, place):
-        self.trainer, self.place, self.weights = trainer, place, train.weights
+    def __init__(self, trainer, train, val, batch_size, block_size, seed, done=0, factor=1.0):
+        self.trainer, self.weights, self.seed, self.factor = trainer, train.weights, seed, factor
         self.n, self.n_val = len(train), 0 if val is None else len(val)
         self.batch_size, self.block_size = batch_size, block_size
         self.steps_per_epoch = -(-self.n // batch_size)
@@ -33,7 +36,7 @@ class EpochOrder:
         self.total = self.epochs * self.per_epoch
         self.total_steps = self.epochs * self.steps_per_epoch
         self.longest = max(INDEX_BYTES // (8 * batch_size), 1)
-        self.done = min(place["done"], self.total)
+        self.done = min(done, self.total)
         self.in_order = not trainer.replacement and (
             not trainer.shuffle or self.steps_per_epoch == 1
         )
@@ -60,7 +63,7 @@ class EpochOrder:
     def rows(self, epoch):
         """Return the rows of an epoch's batches, one after the other."""
         if self._rows[0] != epoch:
-            random = np.random.RandomState([self.place["seeds"][1], epoch])
+            random = np.random.RandomState([self.seed, epoch])
             if self.trainer.replacement:
                 rows = random.randint(0, self.n, self.steps_per_epoch * self.batch_size)
             else:
@@ -84,9 +87,9 @@ class EpochOrder:
         steps = epochs * self.steps_per_epoch + within
         optimizer = self.trainer.optimizer
         factors = self.trainer.schedule.factors(
-            steps, self.steps_per_epoch, self.total_steps, self.batch_size
+            steps, self.steps_per_epoch, self.total_steps, int(self.counts.sum())
         )
-        learning_rates = optimizer.learning_rate_init * self.place["factor"] * factors
+        learning_rates = optimizer.learning_rate_init * self.factor * factors
         self.rates[steps] = learning_rates
         rates, decays = optimizer.rates(learning_rates, steps)
         short = (self.counts[within] < self.batch_size) & ~blocks
@@ -96,7 +99,7 @@ class EpochOrder:
             counts=counts,
             steps=steps,
             epochs=epochs,
-            keys=_keys(self.place["seeds"][1], steps),
+            keys=_keys(self.seed, steps),
             rates=rates,
             decays=decays,
             divisors=self._divisors(listed, begins, counts, blocks),

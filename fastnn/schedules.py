@@ -1,16 +1,25 @@
-"""Schedules: what becomes of the learning rate while a network trains."""
+"""Schedules: what becomes of the learning rate while a network trains.
+
+Their numbers are checked where they are made: ValueError for a number out of its range, TypeError
+for what is no number.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ._fields import check_fields, check_kind
+
 
 @dataclass(frozen=True)
 class Constant:
     """The learning rate stays what it is."""
 
-    def factors(self, steps, steps_per_epoch, total, batch_size):
+    def __post_init__(self):
+        check_fields(self)
+
+    def factors(self, steps, steps_per_epoch, total, rows):
         """Return the factors on the learning rate at some steps.
 
         Parameters
@@ -19,7 +28,8 @@ class Constant:
             Numbers of steps, from 0 on.
         steps_per_epoch, total : int
             Steps in an epoch and in the whole training.
-        batch_size : int
+        rows : int
+            Rows that an epoch visits.
 
         Returns
         -------
@@ -41,14 +51,14 @@ class StepDecay(Constant):
     every: int = 10
     factor: float = 0.1
 
-    def factors(self, steps, steps_per_epoch, total, batch_size):
+    def factors(self, steps, steps_per_epoch, total, rows):
         """Return the factors on the learning rate at some steps."""
         return self.factor ** (steps // steps_per_epoch // self.every).astype(float)
 
 
 @dataclass(frozen=True)
 class InverseScaling(Constant):
-    """Divide the learning rate by ``(t + 1)^power_t``, t samples seen at the start of the epoch.
+    """Divide the learning rate by ``(t + 1)^power_t``, t rows visited when the epoch begins.
 
     That is scikit-learn's ``learning_rate="invscaling"``.
 
@@ -59,9 +69,9 @@ class InverseScaling(Constant):
 
     power_t: float = 0.5
 
-    def factors(self, steps, steps_per_epoch, total, batch_size):
+    def factors(self, steps, steps_per_epoch, total, rows):
         """Return the factors on the learning rate at some steps."""
-        seen = (steps // steps_per_epoch) * float(steps_per_epoch * batch_size)
+        seen = (steps // steps_per_epoch) * float(rows)
         return 1 / (seen + 1) ** self.power_t
 
 
@@ -70,16 +80,17 @@ class Adaptive(Constant):
     """Divide the learning rate by `divisor` where the training stands still.
 
     The loss that counts is that of the validation set if there is one, else the mean over the
-    epoch's steps. That is scikit-learn's ``learning_rate="adaptive"``.
+    epoch's steps. scikit-learn's ``learning_rate="adaptive"`` does much the same.
 
     Parameters
     ----------
     divisor : float, default=5.0
+        Above 1.
     n_iter_no_change : int, default=10
         Epochs without an improvement by `tol` that are waited for.
     tol : float, default=1e-4
     lowest : float, default=1e-6
-        The training ends where the learning rate would fall below.
+        The training ends where the learning rate would fall below it.
     """
 
     divisor: float = 5.0
@@ -97,7 +108,7 @@ class Cosine(Constant):
     warmup : float, default=0.0
         Share of the training, in [0, 1), in which the learning rate rises from 0.
     final : float, default=0.0
-        Last factor on the learning rate.
+        Factor on the learning rate, in [0, 1], to which it falls.
 
     References
     ----------
@@ -107,9 +118,10 @@ class Cosine(Constant):
     warmup: float = 0.0
     final: float = 0.0
 
-    def factors(self, steps, steps_per_epoch, total, batch_size):
+    def factors(self, steps, steps_per_epoch, total, rows):
         """Return the factors on the learning rate at some steps."""
-        rise = self.warmup * total
+        # Whole steps, so that the last of them comes to the full rate and not beyond.
+        rise = round(self.warmup * total)
         place = np.clip((steps - rise) / max(total - rise, 1), 0, 1)
         falling = self.final + (1 - self.final) * (1 + np.cos(math.pi * place)) / 2
         return np.where(steps < rise, (steps + 1) / max(rise, 1), falling)
@@ -122,11 +134,11 @@ class OneCycle(Constant):
     Parameters
     ----------
     warmup : float, default=0.3
-        Share of the training, in (0, 1), in which the learning rate rises.
+        Share of the training, in [0, 1), in which the learning rate rises.
     start : float, default=0.04
-        First factor on the learning rate.
+        First factor on the learning rate, in [0, 1].
     final : float, default=4e-6
-        Last factor.
+        Last factor, in [0, 1].
 
     References
     ----------
@@ -138,7 +150,7 @@ class OneCycle(Constant):
     start: float = 0.04
     final: float = 4e-6
 
-    def factors(self, steps, steps_per_epoch, total, batch_size):
+    def factors(self, steps, steps_per_epoch, total, rows):
         """Return the factors on the learning rate at some steps."""
         peak = self.warmup * (total - 1)
         rising = np.clip(steps / max(peak, 1e-9), 0, 1)
@@ -161,19 +173,4 @@ SCHEDULES = {
 
 def check_schedule(schedule):
     """Return a schedule for itself or its name."""
-    if isinstance(schedule, str) and schedule in SCHEDULES:
-        return SCHEDULES[schedule]
-    if not isinstance(schedule, Constant):
-        names = ", ".join(SCHEDULES)
-        raise (ValueError if isinstance(schedule, str) else TypeError)(
-            f"schedule is {schedule!r}, but known are {names}: pass one of these names, or for "
-            "example fastnn.schedules.Cosine(warmup=0.1)"
-        )
-    for name, value in vars(schedule).items():
-        share = name in ("warmup", "final", "start")
-        if not math.isfinite(value) or value < 0 or (share and value > 1):
-            limits = "in [0, 1]" if share else "finite and not negative"
-            raise ValueError(f"{name} is {value}, but it must be {limits}")
-        if name in ("every", "divisor", "n_iter_no_change") and value < 1:
-            raise ValueError(f"{name} is {value}, but it must be at least 1")
-    return schedule
+    return check_kind(schedule, "schedule", SCHEDULES, "fastnn.schedules.Cosine(warmup=0.1)")

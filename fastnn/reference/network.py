@@ -57,9 +57,9 @@ def forward(architecture, layers, X, mask=None):
     raise ValueError("a network needs a layer")
 
 
-def scores(architecture, layers, X):
+def scores(activation, layers, X):
     """Return the scores of some rows, or of a single one, X of shape (D,)."""
-    (activate, _), last = ACTIVATIONS[architecture.activation], len(layers) - 1
+    (activate, _), last = ACTIVATIONS[activation], len(layers) - 1
     for depth, (W, b) in enumerate(layers):
         X = X.dot(W)
         X += b
