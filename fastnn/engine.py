@@ -149,10 +149,12 @@ class CompiledLoop:
         scaling=None,
         threads=None,
     ):
-        from .kernels import operations, program, update
+        from .kernels import operations, update
         from .kernels.activation import ACTIVATIONS
         from .kernels.heads import HEADS
+        from .kernels.program import Program
         from .kernels.train import Plan
+        from .kernels.work import Codes, Work, remembered_by
 
         sizes, dtype = architecture.layer_sizes, layers[0][0].dtype
         sources = [source for source in (train, val) if source is not None]
@@ -170,7 +172,7 @@ class CompiledLoop:
         weighted = any(source.weights is not None for source in sources)
         code = getattr(update, settings.optimizer.upper())
         keeps = code in (update.GRADIENT, update.ACCUMULATE)
-        work = program.Work(
+        work = Work(
             batch_sizes=tuple(batch_sizes),
             block_size=block_size,
             optimizer=update.GRADIENT if keeps else code,
@@ -183,10 +185,8 @@ class CompiledLoop:
             evaluate_batch=evaluate_batch,
             output_head=-1 if output_head is None else HEADS[output_head],
         )
-        codes = program.Architecture(
-            tuple(sizes), ACTIVATIONS[architecture.activation], HEADS[architecture.head]
-        )
-        self.program = program.Program(codes, work, self.threads, dtype)
+        codes = Codes(tuple(sizes), ACTIVATIONS[architecture.activation], HEADS[architecture.head])
+        self.program = Program(codes, work, self.threads, dtype)
         self.memory = self.program.memory
         self.layers = layers
         for depth, (W, b) in enumerate(layers):
@@ -203,7 +203,7 @@ class CompiledLoop:
         self.predicted = np.zeros(n_val, np.int64)
         outputs = (len(val), sizes[-1]) if output_head is not None else (0, 0)
         self.outputs = np.empty(outputs, dtype)
-        self.remembered = program.remembered_by(work.optimizer)
+        self.remembered = remembered_by(work.optimizer)
         distance = self.memory.distance
         self.kept = self.remembered + 1
         self.plan = Plan(
