@@ -81,7 +81,7 @@ def check_numbers(values, name, size):
         )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds numbers that are not finite")
-    return np.array(np.broadcast_to(array, (size,)))
+    return array.copy()
 
 
 def check_input(X, n_features, dtype, name="X"):

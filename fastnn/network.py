@@ -221,8 +221,9 @@ class Network:
     @property
     def scaling(self):
         """What becomes of inputs of dtype uint8: factor and summand of each."""
-        factor = (1 / self.byte_std).astype(self.dtype)
-        return Scaling(factor, (-self.byte_mean / self.byte_std).astype(self.dtype))
+        numbers = 1 / self.byte_std, -self.byte_mean / self.byte_std
+        shape = self.layer_sizes[:1]
+        return Scaling(*(np.broadcast_to(x, shape).astype(self.dtype) for x in numbers))
 
     # ---------------------------------------------------------------------------- inference
 

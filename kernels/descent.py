@@ -70,18 +70,20 @@ class Descent:
     def _rows(self, layer, thread, n, mode, sums):
         memory, across = self.memory, layer.panel_vectors(self.lanes)
         lo, hi = share(layer.units(self.lanes), 1, thread, self.threads)
-        first = sums + layer.squares
+        first, unit = sums + layer.squares, layer.unit_rows()
         dZ, stride = memory.output(layer.gradient), layer.stride * self.size
-        k_lo, k_hi = min(lo * TALL, layer.fan_in), min(hi * TALL, layer.fan_in)
+        # A block of columns has one sum of squares; SGD that writes in place has none.
+        step = layer.fan_in if self.csr_direct else unit
+        starts = range(lo * unit, min(hi * unit, layer.fan_in), step)
         operations = [(op.CLEAR_SUMS, first + lo, first + hi)]
         if mode != op.APPLY:
-            operations.append((op.CSR_SEEK, 0, n, k_lo))
-        block = self.csr_rows
-        for k0 in range(k_lo, k_hi, block):
-            k1 = min(k0 + block, k_hi)
-            W = memory.parameter(layer.weights + k0 * across * self.lanes)
+            operations.append((op.CSR_SEEK, 0, n, lo * unit))
+        for start in starts:
+            stop = min(start + step, hi * unit, layer.fan_in)
+            W = memory.parameter(layer.weights + start * across * self.lanes)
             operations.append(
-                (op.CSR_UPDATE, mode, k0, k1, dZ, stride, W, across, first, self.csr_direct)
+                (op.CSR_UPDATE, mode, start, stop, dZ, stride, W, across)
+                + (first + start // unit, self.csr_direct, self.csr_rows)
             )
         return operations
 

@@ -20,6 +20,8 @@ from .simd import GROUP, TALL, WIDE
 
 #: Bytes in a page, and how far beyond a multiple of it the distance between two copies is.
 PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
+#: Most units of work of a layer for sparse input: as many threads can share it.
+CSR_UNITS = 64
 #: Vectors of biases that one thread updates together.
 BIAS_VECTORS = 4
 
@@ -62,10 +64,14 @@ class Layer(NamedTuple):
             return self.fan_in * self.stride
         return matrix_size(self.fan_in, self.fan_out, lanes)
 
+    def unit_rows(self):
+        """Return the rows of a unit of work of sparse input: no more units for more columns."""
+        return round_up(-(-self.fan_in // CSR_UNITS), TALL)
+
     def units(self, lanes):
         """Return the units of work of the weights' update."""
         if self.rows:
-            return -(-self.fan_in // TALL)
+            return -(-self.fan_in // self.unit_rows())
         return units(self.fan_in, self.fan_out, lanes)
 
 
@@ -96,7 +102,7 @@ class Memory:
         self.lanes = lanes = VECTOR_BYTES // self.size
         self.capacity, self.floor = capacity, floor
         self.layers = []
-        widest = max(row_stride(N, self.size) for N in layer_sizes)
+        widest = max(row_stride(N, self.size) for N in layer_sizes[1:])
         params, transposed, activations, squares, norms = 0, widest, 0, 0, 0
         for depth, (K, N) in enumerate(itertools.pairwise(layer_sizes)):
             stride, last = row_stride(N, self.size), depth == len(layer_sizes) - 2
@@ -160,7 +166,8 @@ class Memory:
         squares = self.squares[layer.squares :][: layer.units(self.lanes)]
         squares[:] = 0
         with np.errstate(over="ignore"):  # the loss will tell
-            squares[0] = np.sum(np.square(W, dtype=np.float64))
+            for k in range(0, K, 1024):  # no float64 copy of all of it
+                squares[0] += np.sum(np.square(W[k : k + 1024], dtype=np.float64))
 
     def store(self, depth, W, b):
         """Unpack one layer's parameters into W (fan_in, fan_out) and b (fan_out,)."""

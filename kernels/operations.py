@@ -16,7 +16,7 @@ GATHER_CSR = 1  # first, stop, source: the same for the rows of a CSR matrix
 GATHER_BYTES = 2  # first, stop, source, inputs: the same, and scale uint8 to the batch's own rows
 MULTIPLY_PANEL = 3  # see simd.multiply_panel: its arguments; floor is 1 for the ReLU
 MULTIPLY_GROUP = 4  # see simd.multiply_group: its arguments; floor is 1 for the ReLU
-CSR_MULTIPLY = 5  # first, stop, k1, start, W, across, out, out stride
+CSR_MULTIPLY = 5  # first, stop, K, b, W, across, out, out stride, columns at a time
 ACTIVATE = 6  # activation, addresses of Z and of the derivatives (or 0), count
 DROPOUT = 7  # layer, addresses of A and of the derivatives (or 0), stride, count, first, stop
 LOSS = 8  # first, stop, S, stride, width, outputs, 1 for weights and smoothing
@@ -31,7 +31,9 @@ UPDATE_PANEL = 13  # mode, vectors, table, k0, k1, dZ, dZ stride, W, first sum, 
 UPDATE_GROUP = 14  # mode, table, k, count, dZ, dZ stride, W, its stride, sum, rows, memory
 UPDATE_BIAS = 15  # mode, b, dZ, dZ stride, count, sum, (unused three), rows, memory
 CSR_SEEK = 16  # first, stop, k0
-CSR_UPDATE = 17  # mode, k0, k1, dZ, dZ stride, W, across, first sum, 1 to write W directly
+CSR_UPDATE = (
+    17  # mode, k0, k1, dZ, dZ stride, W, across, sum, 1 to write W directly, columns at a time
+)
 CLEAR_SUMS = 18  # first, stop
 TRANSPOSE = 19  # start in params, k step, j step, ks, js, start in transposed, its j step
 CLIP = 20  # first, stop: of the sums of squared gradients

@@ -107,12 +107,11 @@ class Passes:
     def _csr_product(self, layer, first, stop, out, stride):
         memory, across = self.memory, layer.panel_vectors(self.lanes)
         W, start = memory.parameter(layer.weights), memory.parameter(layer.biases)
-        operations = [(op.CSR_SEEK, first, stop, 0)]
-        for k0 in range(0, layer.fan_in, self.csr_block):
-            k1 = min(k0 + self.csr_block, layer.fan_in)
-            bias = start if k0 == 0 else 0
-            operations.append((op.CSR_MULTIPLY, first, stop, k1, bias, W, across, out, stride))
-        return operations
+        places = W, across, out, stride, self.csr_block
+        return [
+            (op.CSR_SEEK, first, stop, 0),
+            (op.CSR_MULTIPLY, first, stop, layer.fan_in, start, *places),
+        ]
 
     def loss(self, first, stop, general):
         """Return the operation that turns scores into gradients."""

@@ -255,9 +255,13 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     places = f[7], f[3], f[4], f[5], f[6], f[1], min(f[2], present), place
                     predict_rows(like, places + (f[6] * size,))
                 elif code == op.CSR_MULTIPLY:
-                    places = cursors, address_of(spans[1]), sources[item[op.SOURCE], op.INDICES]
-                    rest = f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8]
-                    csr_multiply(like, places + (sources[item[op.SOURCE], op.X],) + rest)
+                    source, sums_place = sources[item[op.SOURCE]], f[4]
+                    for k0 in range(0, f[3], f[9]):
+                        places = cursors, address_of(spans[1]), source[op.INDICES], source[op.X]
+                        rest = f[1], f[2], min(k0 + f[9], f[3]), sums_place, f[5], f[6], f[7], f[8]
+                        csr_multiply(like, places + rest)
+                        # The next block goes on from the sums of this one.
+                        sums_place = 0
                 elif code == op.CSR_SEEK:
                     shift = 8 * f[1]
                     places = address_of(spans[0]) + shift, address_of(spans[1]) + shift
@@ -265,27 +269,24 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     rest = indices, f[2] - f[1], f[3]
                     csr_seek(like, (cursors + shift,) + places + rest)
                 elif code == op.CSR_UPDATE:
-                    source = sources[item[op.SOURCE]]
-                    places = present, cursors, address_of(spans[1]), source[op.INDICES]
-                    places = places + (source[op.X], f[2], f[3], f[4], f[5])
-                    if f[9]:
-                        csr_outer(like, places + (-rate, f[6], f[7]))
-                    else:
-                        chosen, memory = plan.optimizer, plan.memory_1
-                        if f[1] == op.KEEP:
-                            chosen, memory = plan.keep, plan.gradient
-                        if f[1] != op.APPLY:
-                            tiles[: (f[3] - f[2]) * f[7] * lanes] = zero
+                    source, chosen, memory = sources[item[op.SOURCE]], plan.optimizer, plan.memory_1
+                    if f[1] == op.KEEP:
+                        chosen, memory = plan.keep, plan.gradient
+                    for k0 in range(f[2], f[3], f[10]):
+                        k1, place = min(k0 + f[10], f[3]), f[6] + (k0 - f[2]) * f[7] * VECTOR_BYTES
+                        places = present, cursors, address_of(spans[1]), source[op.INDICES]
+                        places = places + (source[op.X], k0, k1, f[4], f[5])
+                        count, gradient = (k1 - k0) * f[7] * lanes, tile
+                        if f[9]:
+                            csr_outer(like, places + (-rate, place, f[7]))
+                            continue
+                        if f[1] == op.APPLY:
+                            gradient = place + plan.gradient
+                        else:
+                            tiles[:count] = zero
                             csr_outer(like, places + (one, tile, f[7]))
-                        for k in range(0, f[3] - f[2], TALL):
-                            skip = k * f[7] * VECTOR_BYTES
-                            place, gradient = f[6] + skip, tile + skip
-                            if f[1] == op.APPLY:
-                                gradient = place + plan.gradient
-                            count = min(TALL, f[3] - f[2] - k) * f[7] * lanes
-                            stepped = chosen, place, gradient, count, memory, plan.memory_2
-                            unit = f[8] + (f[2] + k) // TALL
-                            sums[unit] += optimizer_step(like, stepped + step)
+                        stepped = chosen, place, gradient, count, memory, plan.memory_2
+                        sums[f[8]] += optimizer_step(like, stepped + step)
                 elif code == op.CLIP:
                     squared = 0.0
                     for unit in range(f[1], f[2]):
