@@ -119,15 +119,13 @@ def _check_csr(X, n_features, dtype, name):
             f"{name} holds {data[~np.isfinite(data)][0]}, but every feature must be finite in "
             f"{data.dtype}: drop such rows or fill them in"
         )
-    indptr, indices = (
-        np.ascontiguousarray(part, kind)
-        for part, kind in ((matrix.indptr, np.int64), (matrix.indices, np.int32))
-    )
+    indptr, indices = np.ascontiguousarray(matrix.indptr, np.int64), matrix.indices
     inside = len(indices) == 0 or (indices.min() >= 0 and indices.max() < n_features)
     whole = indptr[0] == 0 and indptr[-1] <= len(indices) and (np.diff(indptr) >= 0).all()
     if not (inside and whole and len(indptr) == X.shape[0] + 1 and len(data) == len(indices)):
         raise ValueError(f"{name} is a broken CSR matrix: check it with {name}.check_format()")
-    return Sparse(X.shape, indptr, indices, data)
+    # Only now: a wide index that is out of range could become another one.
+    return Sparse(X.shape, indptr, np.ascontiguousarray(indices, np.int32), data)
 
 
 def check_target(y, head, n_samples, n_outputs, dtype, name="y", X_name="X"):
@@ -173,7 +171,8 @@ def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
         raise ValueError(
             f"{name} has shape {array.shape}, but needed is ({n_samples},): one weight a row"
         )
-    weights = np.ascontiguousarray(array, dtype)
+    with np.errstate(over="ignore"):
+        weights = np.ascontiguousarray(array, dtype)
     if not _all_finite(weights) or weights.min() < 0 or not weights.any():
         raise ValueError(
             f"{name} must be finite, not negative, and not all 0: look at {name}.min()"

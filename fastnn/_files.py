@@ -1,11 +1,16 @@
 """Files that are whole at any moment, and the models and checkpoints in them."""
 
+import contextlib
 import json
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: Goes up when older versions of fastnn could not read the files any more.
 VERSION = "1"
@@ -14,21 +19,54 @@ VERSION = "1"
 def write_whole(path, data):
     """Write bytes to a file beside `path`, and move it there when it is complete.
 
-    A kill at any moment leaves the previous file or the new one, whole; a kill while it is being
-    written also leaves the scratch file, ``.<name>.<digits>.part``.
+    A kill at any moment leaves the previous file or the new one, whole. A kill while it is being
+    written also leaves the scratch file, ``.<name>.part``, which the next write takes over.
     """
     path = Path(path)
-    # A name of its own: two processes that write to one path do not mix their bytes.
-    scratch = path.parent / f".{path.name}.{secrets.token_hex(8)}.part"
-    try:
-        with scratch.open("xb") as file:
+    with _scratch_of(path) as file:
+        scratch = Path(file.name)
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+            if fcntl is None:
+                file.close()  # Windows moves no open file
+            scratch.replace(path)
+        except BaseException:
+            if fcntl is None:
+                file.close()
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+def _scratch_of(path):
+    """Open the scratch file of `path`, empty, and lock it: writers to one path take turns."""
+    if fcntl is None:
+        # Without locks, each process has a scratch file of its own.
+        return path.with_name(f".{path.name}.{os.getpid()}.part").open("wb")
+    scratch = path.with_name(f".{path.name}.part")
+    while True:
+        file = scratch.open("ab")  # "wb" would empty what another one is writing
+        try:
+            # Some network file systems have no locks. A kill gives the lock up, as closing does.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever had the lock has moved or removed the file, unless it was killed.
+            if _lies_at(file, scratch):
+                file.truncate(0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lies_at(file, path):
+    """Tell whether an open file is the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def check_target_path(path, name):
@@ -53,7 +91,8 @@ def save(path, format_name, description, arrays):
     from safetensors.numpy import save as to_bytes
 
     metadata = {"format": format_name, "version": VERSION, "description": json.dumps(description)}
-    data = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # Not ascontiguousarray, which gives a single number a dimension.
+    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_whole(path, to_bytes(data, metadata))
 
 

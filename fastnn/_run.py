@@ -91,6 +91,8 @@ class Run:
             # The compiled loop and its twin do not keep all the same.
             self.loop.restore({**self.loop.state(), **state})
             order.rates[: len(state["rates"])] = state["rates"]
+            losses = trainer.history["step_loss"]
+            self.records.losses[: len(losses)] = losses
             for name in RECORDED:
                 getattr(self.records, name)[: len(state[name])] = state[name]
 
@@ -150,6 +152,7 @@ class Run:
         )
         self.begun, self.first_step = time.perf_counter(), order.steps_done()
         steps, warned, saved = order.steps_done(), False, time.perf_counter()
+        shows = reporter.bar is not None or reporter.function is not None
         try:
             with reporter:
                 for _ in self._turns():
@@ -157,7 +160,7 @@ class Run:
                     warned = warned or training.warn_of_divergence(
                         self.records.losses, order.rates, before, steps, stacklevel=4
                     )
-                    if reporter.shows:
+                    if shows:
                         reporter.update(self.status())
                     epochs = order.epochs_done()
                     if epochs == self.position.ended:
@@ -275,12 +278,12 @@ class Run:
         trainer.history |= dict(zip(EPOCH_FIELDS, self._epochs(0, epochs)))
         state = {**self.loop.state(), "rates": order.rates[:steps].copy()}
         for name in RECORDED:
-            state[name] = getattr(records, name)[: steps if name == "losses" else epochs + 1].copy()
+            state[name] = getattr(records, name)[: epochs + 1].copy()
         trainer._progress = replace(self.position, done=order.done), state
 
 
-#: Of the records, what a run goes on with.
-RECORDED = ("losses", "val_losses", "val_correct")
+#: Of the records, what a run goes on with besides the history: perhaps of half a validation set.
+RECORDED = ("val_losses", "val_correct")
 
 
 def measured_items(n, size):

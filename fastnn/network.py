@@ -10,8 +10,10 @@ from ._checks import (
     check_choice,
     check_dtype,
     check_input,
+    check_number,
     check_numbers,
     check_random_state,
+    check_share,
     check_size,
     check_target,
     check_weights,
@@ -325,7 +327,9 @@ class Network:
         rows = X[0] if len(X) == 1 else X
         outputs = scores(self.activation, self.layers, rows)
         if head != "identity":
-            outputs = predictions(head, outputs)
+            # Of many rows and of few: what is beyond all numbers shows in the result alone.
+            with np.errstate(over="ignore", invalid="ignore"):
+                outputs = predictions(head, outputs)
         return outputs[None] if len(X) == 1 else outputs
 
     # ----------------------------------------------------------------------- full gradients
@@ -359,6 +363,13 @@ class Network:
         X = check_input(X, self.layer_sizes[0], self.dtype)
         y = check_target(y, self.head, X.shape[0], self.layer_sizes[-1], self.dtype)
         weights = check_weights(sample_weight, X.shape[0], self.dtype)
+        alpha = check_number(alpha, "alpha", "pass 0 for no penalty")
+        label_smoothing = check_share(label_smoothing, "label_smoothing", "pass 0 for none")
+        if label_smoothing and self.head != "softmax":
+            raise ValueError(
+                f"label_smoothing needs classes, but the network's head is {self.head!r}: pass it "
+                "for head='softmax' only"
+            )
         n, size = X.shape[0], min(GRADIENT_ROWS, X.shape[0])
         last = n % size
         loop = training.loop_of(

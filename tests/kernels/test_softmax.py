@@ -6,6 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn import kernels, reference
+from fastnn.kernels._jit import kernel
+from fastnn.kernels.machine import address_of, cast_like
+from fastnn.kernels.softmax import softmax_rows
 
 DTYPES = ["float32", "float64"]
 CLASSES = [1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 33, 48, 49, 50, 96, 97, 100]
@@ -152,3 +155,108 @@ def test_only_the_right_class_has_a_negative_gradient(dtype, drawn):
     assert (S[each_row, y] <= 0).all()
     S[each_row, y] = 0
     assert (S >= 0).all()
+
+
+# ---------------------------------------------------------------- rows with weights, soft targets
+
+
+@kernel
+def general_rows(S, width, classes, y, first, stop, weights, smoothing, scale):
+    like = S[0, 0]
+    places = address_of(S), S.strides[0], width, classes, address_of(y), first, stop
+    numbers = cast_like(like, smoothing), cast_like(like, scale)
+    return softmax_rows(like, places + (address_of(weights),) + numbers)
+
+
+def general_twin(scores, y, weights, smoothing, scale):
+    losses, gradient = reference.network.losses("softmax", scores, y, smoothing)
+    return float(np.sum(losses * weights)), gradient * (weights[:, None] * scale)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_and_smoothing_equal_the_twin_at_every_size(guards, dtype, smoothing):
+    random = np.random.RandomState(0)
+    eps = float(np.finfo(dtype).eps)
+    for C in range(1, 71):
+        # Rows as the loop has them: padded by classes that never come.
+        width = C + C % 5
+        scores = np.full((5, width + 3), -np.inf, dtype)
+        scores[:, :C] = 3 * random.randn(5, C)
+        y, weights = random.randint(0, C, 5), random.uniform(0, 2, 5).astype(dtype)
+        weights[2] *= C % 2
+        S = guards.output(scores)
+        arrays = guards.input(y), guards.input(weights)
+        loss = general_rows(S, width, C, arrays[0], 1, 4, arrays[1], smoothing, 0.25)
+        real, rows = scores[1:4, :C].astype(float), slice(1, 4)
+        expected_loss, expected = general_twin(real, y[rows], weights[rows], smoothing, 0.25)
+        assert loss == pytest.approx(expected_loss, rel=64 * eps, abs=64 * eps)
+        np.testing.assert_allclose(S[rows, :C], expected, rtol=64 * eps, atol=8 * eps)
+        np.testing.assert_array_equal(S[rows, C:width], 0)
+        # Nothing else is touched.
+        np.testing.assert_array_equal(S[:, width:], -np.inf)
+        np.testing.assert_array_equal(S[[0, 4]], scores[[0, 4]])
+        guards.check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_of_one_without_smoothing_are_the_plain_form(guards, dtype):
+    random = np.random.RandomState(0)
+    eps = float(np.finfo(dtype).eps)
+    for C in (2, 10, 17, 100):
+        scores, y = random.randn(4, C).astype(dtype), random.randint(0, C, 4)
+        S, plain = guards.output(scores), scores.copy()
+        loss = general_rows(S, C, C, y, 0, 4, np.ones(4, dtype), 0.0, 0.25)
+        assert loss == pytest.approx(kernels.softmax_gradient(plain, y), rel=64 * eps)
+        np.testing.assert_allclose(S, plain, rtol=8 * eps, atol=2 * eps)
+
+
+def test_smoothing_worked_by_hand(guards):
+    # Probabilities 3/4 and 1/4; targets 1 - 0.2 + 0.1 and 0.1; a weight of 2.
+    S = guards.output(np.log([[3.0, 1.0]]))
+    loss = general_rows(S, 2, 2, np.array([0]), 0, 1, np.full(1, 2.0), 0.2, 1.0)
+    assert loss == pytest.approx(-2 * (0.9 * np.log(3 / 4) + 0.1 * np.log(1 / 4)), rel=1e-14)
+    np.testing.assert_allclose(S, [[2 * (0.75 - 0.9), 2 * (0.25 - 0.1)]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_scores_with_smoothing_neither_overflow_nor_vanish(guards, dtype):
+    large = np.finfo(dtype).max / 16
+    S = guards.output(np.array([[large, -large, 0], [-large, -large, -large]], dtype))
+    y, weights = np.array([0, 2]), np.ones(2, dtype)
+    loss = general_rows(S, 3, 3, y, 0, 2, weights, 0.3, 1.0)
+    # The first row's other classes are 2 and 1 times `large` below the right one.
+    assert loss == pytest.approx(0.1 * 3 * float(large) + np.log(3), rel=1e-6)
+    expected = [[0.2, -0.1, -0.1], [1 / 3 - 0.1, 1 / 3 - 0.1, 1 / 3 - 0.8]]
+    np.testing.assert_allclose(S, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("column", [0, 9, 18])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_weighted_row_that_is_not_finite_shows_in_itself_and_in_the_loss(
+    guards, dtype, column, value
+):
+    random = np.random.RandomState(0)
+    scores, y = random.randn(4, 19).astype(dtype), np.arange(4)
+    weights = random.uniform(0, 2, 4).astype(dtype)
+    clean = scores.copy()
+    general_rows(clean, 19, 19, y, 0, 4, weights, 0.1, 1.0)
+    scores[2, column] = value
+    S = guards.output(scores)
+    assert np.isnan(general_rows(S, 19, 19, y, 0, 4, weights, 0.1, 1.0))
+    assert np.isnan(S[2]).all()
+    np.testing.assert_array_equal(S[[0, 1, 3]], clean[[0, 1, 3]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@properties
+@given(drawn=scores_and_labels, smoothing=st.sampled_from([0.0, 0.1, 0.5]))
+def test_rows_of_the_smoothed_gradient_sum_to_zero(dtype, drawn, smoothing):
+    S, y = unpack(drawn, dtype)
+    n, C = S.shape
+    weights = np.arange(n).astype(dtype)
+    loss = general_rows(S, C, C, y, 0, n, weights, smoothing, 1.0)
+    assert loss >= -1e-4
+    bound = 8 * C * np.finfo(dtype).eps * weights
+    assert (abs(S.sum(axis=1, dtype=np.float64)) <= bound).all()

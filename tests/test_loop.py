@@ -1,0 +1,800 @@
+"""The compiled loop against its twin: any network, optimiser, option and kind of input."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Network, engine, reference, training
+from fastnn.kernels import memory, program
+from fastnn.kernels.heads import SOFTMAX
+from fastnn.kernels.product import block_columns, block_rows
+
+DTYPES = [np.float32, np.float64]
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
+HEADS = ("softmax", "logistic", "identity", "exponential")
+#: Names of optimisers with beta_1, beta_2, epsilon and the factor on the weights.
+OPTIMIZERS = {
+    "sgd": ("sgd", 0.0, 0.0, 0.0, 1.0),
+    "momentum": ("momentum", 0.9, 0.0, 0.0, 1.0),
+    "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
+    "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
+    "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+}
+OPTIONS = {
+    "plain": {},
+    "clipping": {"max_norm": 0.3},
+    "dropout": {"dropout": 0.3},
+    "smoothing": {"label_smoothing": 0.1},
+    "weights": {"weighted": True},
+    "all": {"max_norm": 0.1, "dropout": 0.5, "label_smoothing": 0.2, "weighted": True},
+}
+KINDS = ("dense", "bytes", "csr")
+SCALING = 3.0, 50.0
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    fastnn.set_num_threads(None)
+
+
+# -------------------------------------------------------------------------------- what is trained
+
+
+def random_layers(sizes, dtype, seed=0):
+    random = np.random.RandomState(seed)
+    return [
+        ((random.randn(K, N) / np.sqrt(K)).astype(dtype), (0.1 * random.randn(N)).astype(dtype))
+        for K, N in itertools.pairwise(sizes)
+    ]
+
+
+def scaling_of(D, dtype):
+    """Return what bytes become: another factor and summand for each input."""
+    mean, std = SCALING[0] + np.arange(D), SCALING[1] + np.arange(D)
+    return engine.Scaling((1 / std).astype(dtype), (-mean / std).astype(dtype))
+
+
+def random_targets(random, n, outputs, head, dtype):
+    if head == "softmax":
+        return random.randint(0, outputs, n)
+    return {
+        "logistic": lambda: random.randint(0, 2, (n, outputs)),
+        "identity": lambda: random.randn(n, outputs),
+        "exponential": lambda: random.poisson(2, (n, outputs)),
+    }[head]().astype(dtype)
+
+
+def sparse_of(X):
+    """Return the non-zeros of a dense array."""
+    there = X != 0
+    indptr = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return engine.Sparse(X.shape, indptr, np.nonzero(there)[1].astype(np.int32), X[there])
+
+
+def random_source(sizes, head, dtype, n, kind="dense", weighted=False, seed=0):
+    """Make rows with their targets and, if asked for, weights, one of which is 0."""
+    random = np.random.RandomState(seed)
+    D, outputs = sizes[0], sizes[-1]
+    if kind == "bytes":
+        X = random.randint(0, 256, (n, D)).astype(np.uint8)
+    else:
+        X = random.randn(n, D).astype(dtype)
+    if kind == "csr":
+        # An empty row and an empty column at each end, where there is room, and others by chance.
+        X[random.uniform(size=X.shape) < 0.7] = 0
+        X[[0, -1]] = 0
+        if D > 2:
+            X[:, [0, -1]] = 0
+        X = sparse_of(X)
+    y = random_targets(random, n, outputs, head, dtype)
+    weights = None
+    if weighted:
+        weights = random.uniform(0, 2, n).astype(dtype)
+        weights[n // 2] = 0
+    return engine.Source(X, y, weights)
+
+
+def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
+    """Make the items of shuffled epochs, each followed by the blocks of the validation set.
+
+    Where `batch_size` does not divide the rows, an epoch ends with a smaller batch. Without a last
+    batch the first step of each epoch is evaluated.
+    """
+    _, beta_1, beta_2, _, decay = OPTIMIZERS[optimizer]
+    random, n, n_val = np.random.RandomState(5), len(train), 0 if val is None else len(val)
+    kinds, begins, counts, steps, numbers, divisors, listed = [], [], [], [], [], [], []
+    step, evaluates = 0, n % batch_size == 0
+    for epoch in range(epochs):
+        rows = random.permutation(n)
+        for first in range(0, n, batch_size):
+            count = min(batch_size, n - first)
+            kind = engine.STEP if count == batch_size else engine.LAST_STEP
+            kinds.append(engine.EVALUATED_STEP if evaluates and first == 0 else kind)
+            begins.append(epoch * n + first)
+            weights = train.weights
+            chosen = rows[first : first + count]
+            divisors.append(count if weights is None else weights[chosen].sum(dtype=float))
+            counts.append(count)
+            steps.append(step)
+            numbers.append(epoch)
+            step += 1
+        for first in range(0, n_val, block_size or 1):
+            kinds.append(engine.BLOCK)
+            begins.append(first)
+            divisors.append(1.0)
+            counts.append(min(block_size, n_val - first))
+            steps.append(0)
+            numbers.append(epoch)
+        listed.append(rows)
+    steps = np.array(steps)
+    rates = np.full(len(steps), rate)
+    if optimizer in ("adam", "adamw"):
+        rates *= np.sqrt(1 - beta_2 ** (steps + 1.0)) / (1 - beta_1 ** (steps + 1.0))
+    return engine.Items(
+        kinds=np.array(kinds),
+        begins=np.array(begins),
+        counts=np.array(counts),
+        steps=steps,
+        epochs=np.array(numbers),
+        keys=steps * 7919 + 12345,
+        rates=rates,
+        decays=np.full(len(steps), decay),
+        divisors=np.array(divisors, float),
+        listed=np.concatenate(listed),
+    )
+
+
+class Run:
+    """A training of one loop: its records and its parameters afterwards."""
+
+    def __init__(
+        self,
+        cls,
+        sizes,
+        dtype,
+        *,
+        activation="relu",
+        head="softmax",
+        optimizer="sgd",
+        kind="dense",
+        n=61,
+        n_val=29,
+        batch_size=13,
+        block_size=16,
+        epochs=4,
+        rate=0.01,
+        l2=0.01,
+        weighted=False,
+        threads=1,
+        pieces=1,
+        place=None,
+        **settings,
+    ):
+        self.layers = random_layers(sizes, dtype)
+        train = random_source(sizes, head, dtype, n, kind, weighted)
+        val = random_source(sizes, head, dtype, n_val, kind, seed=1) if n_val else None
+        if place is not None:
+            train, val = place(train), place(val)
+        name, *betas, _ = OPTIMIZERS[optimizer]
+        last = n % batch_size
+        self.loop = cls(
+            engine.Architecture(tuple(sizes), activation, head),
+            self.layers,
+            engine.Settings(name, l2, l2 / 2, *betas, **settings),
+            train,
+            val,
+            batch_sizes=(batch_size, last) if last else (batch_size,),
+            block_size=block_size if n_val else 0,
+            evaluate_batch=not last,
+            scaling=scaling_of(sizes[0], dtype),
+            threads=threads,
+        )
+        items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate)
+        self.records = engine.Records.empty(items.steps.max() + 1, epochs)
+        borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
+        for first, stop in itertools.pairwise(borders):
+            piece = engine.Items(*(part[first:stop] for part in items[:-1]), items.listed)
+            self.loop.run(piece, self.records)
+        self.loop.store()
+        self.params = np.concatenate([part.ravel() for layer in self.layers for part in layer])
+
+    def bits(self):
+        """Return all results as bytes."""
+        results = [*self.records, self.loop.predicted, self.params]
+        return [result.tobytes() for result in results]
+
+
+def assert_follows_the_twin(sizes, dtype, tolerance, threads=(1,), **arguments):
+    expected = Run(reference.TrainingLoop, sizes, dtype, **arguments)
+    for count in threads:
+        run = Run(engine.CompiledLoop, sizes, dtype, threads=count, **arguments)
+        records, wanted = run.records, expected.records
+        np.testing.assert_allclose(records.losses, wanted.losses, tolerance, tolerance)
+        np.testing.assert_allclose(records.val_losses, wanted.val_losses, tolerance, tolerance)
+        np.testing.assert_allclose(run.params, expected.params, tolerance, tolerance)
+        # In float32, a row whose two best scores are all but equal may count on either side.
+        slack = 0 if dtype == np.float64 else 1
+        assert np.abs(records.train_correct - wanted.train_correct).max() <= slack
+        assert np.abs(records.val_correct - wanted.val_correct).max() <= slack
+        if run.loop.plan.head == SOFTMAX:
+            assert np.count_nonzero(run.loop.predicted != expected.loop.predicted) <= slack
+    begin = np.concatenate([p.ravel() for layer in random_layers(sizes, dtype) for p in layer])
+    assert abs(expected.params - begin).max() > 1e-4, "the training has moved nothing"
+
+
+# ------------------------------------------------------------------------------- as the twin does
+
+COMBINATIONS = list(itertools.product(ACTIVATIONS, HEADS, OPTIMIZERS))
+
+
+@pytest.mark.parametrize(("activation", "head", "optimizer"), COMBINATIONS)
+def test_every_combination_follows_the_twin(activation, head, optimizer):
+    arguments = {"activation": activation, "head": head, "optimizer": optimizer}
+    # 40 epochs of four batches of 13 and one of 9 are 200 steps.
+    assert_follows_the_twin((11, 17, 9, 4), np.float64, 1e-8, epochs=40, **arguments)
+
+
+@pytest.mark.parametrize(("activation", "head", "optimizer"), COMBINATIONS[::7])
+def test_float32_follows_the_twin(activation, head, optimizer):
+    arguments = {"activation": activation, "head": head, "optimizer": optimizer}
+    assert_follows_the_twin((11, 17, 9, 4), np.float32, 5e-3, epochs=40, **arguments)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "gelu"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_follows_the_twin(option, activation, optimizer):
+    assert_follows_the_twin(
+        *((11, 17, 9, 4), np.float64, 1e-8, (1, 3)),
+        **OPTIONS[option],
+        activation=activation,
+        optimizer=optimizer,
+        epochs=10,
+    )
+
+
+@pytest.mark.parametrize("head", HEADS[1:])
+@pytest.mark.parametrize("option", ["clipping", "dropout", "weights"])
+def test_every_option_of_the_other_heads_follows_the_twin(option, head):
+    assert_follows_the_twin(
+        *((11, 17, 9, 4), np.float64, 1e-8, (1, 3)),
+        **OPTIONS[option],
+        activation="silu",
+        head=head,
+        optimizer="adam",
+        epochs=10,
+    )
+
+
+@pytest.mark.parametrize("sizes", [(11, 4), (3, 1, 1, 2), (70, 100, 50, 33, 5)], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("option", ["plain", "all"])
+def test_every_kind_of_input_follows_the_twin(option, kind, sizes):
+    for optimizer in ("sgd", "nesterov", "adamw"):
+        assert_follows_the_twin(
+            *(sizes, np.float64, 1e-8, (1, 3)),
+            **OPTIONS[option],
+            kind=kind,
+            optimizer=optimizer,
+            activation="leaky_relu",
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", HEADS)
+def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
+    # Batches that divide the rows: the first of each epoch is evaluated after its step.
+    for kind in KINDS:
+        assert_follows_the_twin(
+            *((11, 17, 2), dtype, 1e-8 if dtype == np.float64 else 2e-3, (1, 3)),
+            head=head,
+            kind=kind,
+            n=64,
+            batch_size=16,
+            epochs=6,
+        )
+    run = Run(engine.CompiledLoop, (11, 17, 2), dtype, head=head, n=64, batch_size=16)
+    counted = run.records.train_correct.sum() + run.records.val_correct.sum()
+    # A regression has none.
+    assert (counted > 0) == (head in ("softmax", "logistic"))
+
+
+@pytest.mark.parametrize("option", ["plain", "clipping", "dropout", "all"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_batches_in_parts_follow_the_twin(optimizer, option):
+    for activation in ("relu", "gelu"):
+        # The last batch has a part for each of few rows, and parts without any.
+        for n in (2 * 1100, 2 * 1100 + 37):
+            assert program.parts_of((11, 17, 9, 4), 1100, False) > 0
+            assert_follows_the_twin(
+                *((11, 17, 9, 4), np.float64, 1e-8, (1, 2, 5)),
+                **OPTIONS[option],
+                activation=activation,
+                optimizer=optimizer,
+                n=n,
+                batch_size=1100,
+                epochs=2,
+                block_size=300,
+            )
+
+
+@pytest.mark.parametrize("sizes", [(500, 60, 10), (20, 430, 300, 5)], ids=str)
+@pytest.mark.parametrize("option", ["plain", "all"])
+def test_products_in_blocks_of_rows_and_of_columns_follow_the_twin(option, sizes):
+    n, K = 240, max(sizes)
+    assert block_rows(n // 2, K, 4) == n // 2
+    assert block_rows(n, K, 8) < n
+    assert block_columns(n, K, 8) < K
+    for kind, optimizer in itertools.product(KINDS, ("sgd", "adamw")):
+        arguments = {"kind": kind, "optimizer": optimizer, "activation": "silu", "epochs": 2}
+        arguments.update(OPTIONS[option], n=270, batch_size=n, n_val=250, block_size=n)
+        assert_follows_the_twin(sizes, np.float64, 1e-8, (1, 3), **arguments)
+        first, other = (
+            Run(engine.CompiledLoop, sizes, np.float64, threads=threads, **arguments).bits()
+            for threads in (1, 5)
+        )
+        assert other == first
+
+
+def test_the_penalty_and_the_decay_leave_biases_alone():
+    # Targets that the scores of zero weights meet already: only penalty and decay move anything.
+    W, b = np.ones((3, 2)), np.ones(2)
+    source = engine.Source(np.zeros((4, 3)), np.ones((4, 2)))
+    for optimizer in ("sgd", "adamw"):
+        name, *betas, decay = OPTIMIZERS[optimizer]
+        layers = [(W.copy(), b.copy())]
+        loop = engine.CompiledLoop(
+            engine.Architecture((3, 2), "relu", "identity"),
+            layers,
+            engine.Settings(name, 0.5 if name == "sgd" else 0.0, 0.0, *betas),
+            source,
+            batch_sizes=(4,),
+            evaluate_batch=True,
+            threads=1,
+        )
+        loop.run(epochs_of(source, None, 4, 0, 1, optimizer, 0.1), engine.Records.empty(1, 1))
+        loop.store()
+        expected = 1 - 0.1 * 0.5 if name == "sgd" else decay
+        np.testing.assert_allclose(layers[0][0], expected, rtol=1e-15)
+        np.testing.assert_array_equal(layers[0][1], 1.0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_batch_that_weighs_nothing_moves_nothing(head):
+    X, y, _ = random_source((11, 17, 4), head, np.float64, 16)
+    source = engine.Source(X, y, np.zeros(16))
+    layers = random_layers((11, 17, 4), np.float64)
+    loop = engine.CompiledLoop(
+        *(engine.Architecture((11, 17, 4), "tanh", head), layers, engine.Settings("sgd"), source),
+        batch_sizes=(16,),
+        evaluate_batch=True,
+        threads=1,
+    )
+    items = epochs_of(source, None, 16, 0, 1, "sgd", 0.1)._replace(divisors=np.array([np.inf]))
+    records = engine.Records.empty(1, 1)
+    loop.run(items, records)
+    loop.store()
+    assert records.losses[0] == 0
+    for layer, before in zip(layers, random_layers((11, 17, 4), np.float64)):
+        for part, same in zip(layer, before):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_a_diverged_training_shows():
+    for option in ("plain", "clipping", "all"):
+        run = Run(engine.CompiledLoop, (11, 17, 4), np.float32, rate=1e30, **OPTIONS[option])
+        assert not np.isfinite(run.records.losses[-1]), option
+        assert not np.isfinite(run.params).all(), option
+
+
+# --------------------------------------------------------------------------------------- same bits
+
+SIZES = [(11, 3), (17, 9, 4), (33, 50, 21, 10), (5, 70, 1, 3)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
+    for sizes, dtype in itertools.product(SIZES, DTYPES):
+        for option, activation in (("plain", "relu"), ("all", "gelu"), ("clipping", "tanh")):
+            arguments = {
+                "activation": activation,
+                "optimizer": optimizer,
+                "kind": kind,
+                "epochs": 2,
+            }
+            arguments.update(OPTIONS[option])
+            first, *others = (
+                Run(engine.CompiledLoop, sizes, dtype, threads=threads, **arguments).bits()
+                for threads in (1, 2, 3, 5)
+            )
+            for other in others:
+                assert other == first, (sizes, dtype, option)
+
+
+@pytest.mark.parametrize("kind", ["dense", "bytes"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_same_bits_for_batches_in_parts(optimizer, kind):
+    for sizes, n in itertools.product([(4, 10, 3), (11, 17, 9, 4), (5, 3)], (1100, 2300, 2203)):
+        assert program.parts_of(sizes, 1100, False) > 0
+        for option in ("plain", "all"):
+            arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}
+            first, *others = (
+                Run(
+                    *(engine.CompiledLoop, sizes, np.float32),
+                    optimizer=optimizer,
+                    kind=kind,
+                    threads=threads,
+                    **arguments,
+                ).bits()
+                for threads in (1, 2, 3, 5, 16)
+            )
+            for other in others:
+                assert other == first, (sizes, n, option)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_bits_for_any_division_into_calls(kind, threads):
+    for optimizer, option in (("sgd", "plain"), ("nesterov", "clipping"), ("adamw", "all")):
+        first, *others = (
+            Run(
+                *(engine.CompiledLoop, (17, 9, 4), np.float32),
+                optimizer=optimizer,
+                kind=kind,
+                threads=threads,
+                pieces=pieces,
+                **OPTIONS[option],
+            ).bits()
+            for pieces in (1, 2, 5, 28)
+        )
+        for other in others:
+            assert other == first, (optimizer, option)
+
+
+def test_what_a_run_goes_on_with_changes_no_bit():
+    for optimizer, kind in itertools.product(OPTIMIZERS, KINDS):
+        arguments = {"optimizer": optimizer, "kind": kind, "max_norm": 0.3, "dropout": 0.2}
+        whole = Run(engine.CompiledLoop, (17, 50, 4), np.float32, n=60, batch_size=12, **arguments)
+        half = Run(
+            *(engine.CompiledLoop, (17, 50, 4), np.float32),
+            n=60,
+            batch_size=12,
+            epochs=2,
+            **arguments,
+        )
+        layers = [(W.copy(), b.copy()) for W, b in half.layers]
+        train, val = half.loop.data
+        again = engine.CompiledLoop(
+            *(engine.Architecture((17, 50, 4)), layers),
+            engine.Settings(
+                OPTIMIZERS[optimizer][0],
+                *(0.01, 0.005, *OPTIMIZERS[optimizer][1:4]),
+                max_norm=0.3,
+                dropout=0.2,
+            ),
+            *(train, val),
+            batch_sizes=(12,),
+            block_size=16,
+            evaluate_batch=True,
+            scaling=scaling_of(17, np.float32),
+            threads=1,
+        )
+        again.restore(half.loop.state())
+        items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01)
+        middle = len(items.kinds) // 2
+        records = engine.Records.empty(20, 4)
+        again.run(engine.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
+        again.store()
+        params = np.concatenate([part.ravel() for layer in layers for part in layer])
+        np.testing.assert_array_equal(params, whole.params)
+        np.testing.assert_array_equal(records.losses[10:], whole.records.losses[10:])
+
+
+# ------------------------------------------------------------------------------------------ kinds
+
+
+def both_kinds(X, y, N, optimizer, l2, **settings):
+    """Train on X as it is and by its non-zeros; return losses and parameters of both."""
+    name, *betas, _ = OPTIMIZERS[optimizer]
+    results = []
+    for data in (X, sparse_of(X)):
+        layers = random_layers((X.shape[1], N, 4), np.float64)
+        source = engine.Source(data, y)
+        loop = engine.CompiledLoop(
+            engine.Architecture((X.shape[1], N, 4), "tanh"),
+            layers,
+            engine.Settings(name, l2, l2 / 2, *betas, **settings),
+            *(source, source),
+            batch_sizes=(16, len(X) % 16),
+            block_size=20,
+            threads=2,
+        )
+        items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
+        records = engine.Records.empty(items.steps.max() + 1, 5)
+        loop.run(items, records)
+        loop.store()
+        parts = [part.ravel() for layer in layers for part in layer]
+        results.append((records.losses, records.val_losses, np.concatenate(parts)))
+    return results
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.1])
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_sparse_input_follows_the_dense_one(optimizer, l2, max_norm):
+    random = np.random.RandomState(0)
+    X = random.randn(75, 400) * (random.uniform(size=(75, 400)) < 0.05)
+    X[[0, 10, 11, 74]] = 0
+    X[:, [0, 7, 8, 399]] = 0
+    y = random.randint(0, 4, 75)
+    for N in (1, 17, 100, 300):
+        for dense, sparse in zip(*both_kinds(X, y, N, optimizer, l2, max_norm=max_norm)):
+            np.testing.assert_allclose(sparse, dense, rtol=1e-10, atol=1e-10)
+
+
+def test_rows_without_zeros_and_a_matrix_without_any():
+    random = np.random.RandomState(0)
+    y = random.randint(0, 4, 75)
+    for X in (random.randn(75, 130), np.zeros((75, 130))):
+        for optimizer in ("sgd", "adam"):
+            for dense, sparse in zip(*both_kinds(X, y, 50, optimizer, 0.0)):
+                np.testing.assert_allclose(sparse, dense, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_many_columns_follow_the_dense_ones(optimizer, max_norm):
+    random = np.random.RandomState(0)
+    X = random.randn(75, 5003) * (random.uniform(size=(75, 5003)) < 0.01)
+    y = random.randint(0, 4, 75)
+    for l2 in (0.0, 0.01):
+        for dense, sparse in zip(*both_kinds(X, y, 17, optimizer, l2, max_norm=max_norm)):
+            np.testing.assert_allclose(sparse, dense, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_bytes_follow_their_scaled_copy(optimizer):
+    scaling = scaling_of(37, np.float64)
+
+    def scaled(source):
+        X, y, weights = source
+        return engine.Source(X * scaling.factor + scaling.summand, y, weights)
+
+    arguments = {"optimizer": optimizer, "kind": "bytes", **OPTIONS["all"]}
+    sizes = (37, 17, 4)
+    run = Run(engine.CompiledLoop, sizes, np.float64, **arguments)
+    expected = Run(engine.CompiledLoop, sizes, np.float64, place=scaled, **arguments)
+    np.testing.assert_allclose(run.params, expected.params, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(run.records.losses, expected.records.losses, rtol=1e-10)
+    np.testing.assert_allclose(run.records.val_losses, expected.records.val_losses, rtol=1e-10)
+
+
+# -------------------------------------------------------------------------------------- its memory
+
+
+class Guarded:
+    """Hands out memory between sentinels: as a float NaN, as an index -1."""
+
+    MARGIN, SENTINEL = 4096, 0xFF
+
+    def __init__(self):
+        self.raws = []
+
+    def empty(self, size, dtype):
+        """Take the place of empty_aligned."""
+        count = size * np.dtype(dtype).itemsize
+        raw = np.full(count + 2 * self.MARGIN + 64, self.SENTINEL, np.uint8)
+        first = self.MARGIN + -(raw.ctypes.data + self.MARGIN) % 64
+        raw[first : first + count] = 0
+        self.raws.append((raw, first, first + count))
+        return raw[first : first + count].view(dtype)
+
+    def copy(self, array):
+        """Return a copy of an array between sentinels."""
+        placed = self.empty(array.size, array.dtype).reshape(array.shape)
+        placed[...] = array
+        return placed
+
+    def rows(self, array):
+        """Return a copy whose every row lies between sentinels, and is no multiple of a line."""
+        wide = np.full((len(array), (array.shape[1] + 5) * array.itemsize), 0xFF, np.uint8)
+        view = self.copy(wide.view(array.dtype))[:, 2 : array.shape[1] + 2]
+        view[...] = array
+        return view
+
+    def source(self, source):
+        """Place the arrays of a source; what lies beyond them is NaN, an unknown class, or 255."""
+        X, y, weights = source
+        if isinstance(X, engine.Sparse):
+            X = engine.Sparse(X.shape, *(self.copy(part) for part in X[1:]))
+        else:
+            X = self.rows(X)
+        y = self.rows(y) if y.ndim == 2 else self.copy(y)
+        return engine.Source(X, y, None if weights is None else self.copy(weights))
+
+    def check(self, case):
+        """Assert that nothing was written but what was handed out; then forget it."""
+        for raw, first, stop in self.raws:
+            assert (raw[:first] == self.SENTINEL).all(), case
+            assert (raw[stop:] == self.SENTINEL).all(), case
+        self.raws.clear()
+
+
+class GuardedLoop(engine.CompiledLoop):
+    """A loop whose other buffers lie between sentinels too."""
+
+    guarded = Guarded()
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        buffers = self.program.buffers
+        names = ("labels", "weights", "spans", "cursors", "losses", "correct")
+        placed = {name: self.guarded.copy(getattr(buffers, name)) for name in names}
+        self.program.buffers = buffers._replace(**placed)
+        self.predicted = self.guarded.copy(self.predicted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
+    guarded = Guarded()
+    monkeypatch.setattr(program, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(memory, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(GuardedLoop, "guarded", guarded)
+    random = np.random.RandomState([seed, KINDS.index(kind)])
+
+    def one_of(choices):
+        return choices[random.randint(len(choices))]
+
+    for number in range(5):
+        widths = [1, 3, 8, 17, 31, 48, 50, 64, 97, 130]
+        sizes = [one_of(widths) for _ in range(random.randint(2, 5))]
+        batch_size, n = random.randint(1, 70), random.randint(70, 150)
+        if number == 0:
+            # Few weights and many rows: a batch in parts.
+            sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
+            assert program.parts_of(sizes, batch_size, sparse=False) > 0
+        case = {
+            "activation": one_of(ACTIVATIONS),
+            "head": one_of(HEADS),
+            "optimizer": one_of(list(OPTIMIZERS)),
+            "dropout": one_of([0.0, 0.4]),
+            "max_norm": one_of([0.0, 0.2]),
+            "weighted": one_of([False, True]),
+            "l2": one_of([0.0, 0.01]),
+            "kind": kind,
+            "n": n,
+            "batch_size": batch_size,
+            "n_val": random.randint(1, 90),
+            "block_size": random.randint(1, 100),
+            "threads": random.randint(1, 5),
+            "epochs": 2,
+            "rate": 1e-3,
+        }
+        dtype = DTYPES[number % 2]
+        run = Run(GuardedLoop, sizes, dtype, place=guarded.source, **case)
+        # A row beyond the data, or an element beyond a row, would bring its NaN into a loss.
+        for result in (run.records.losses, run.records.val_losses, run.params):
+            assert np.isfinite(result).all(), (sizes, case)
+        guarded.check((sizes, case))
+        # And bytes, which know no NaN, would change it.
+        assert run.bits() == Run(engine.CompiledLoop, sizes, dtype, **case).bits(), (sizes, case)
+        guarded.raws.clear()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", HEADS)
+def test_predictions_are_written_inside_of_their_array(head, dtype):
+    guarded = Guarded()
+    for outputs, n, block_size in ((1, 1, 1), (3, 29, 8), (17, 31, 31), (50, 40, 100)):
+        sizes = 11, 9, outputs
+        X = random_source(sizes, "identity", dtype, n).X
+        layers = random_layers(sizes, dtype)
+        loop = engine.CompiledLoop(
+            *(engine.Architecture(sizes, "relu", head), layers, engine.Settings(), None),
+            engine.Source(X),
+            block_size=block_size,
+            output_head=head,
+            threads=2,
+        )
+        loop.outputs = guarded.copy(loop.outputs)
+        loop.plan = loop.plan._replace(output=loop.outputs.ctypes.data)
+        order = training.BlockOrder(n, block_size)
+        loop.run(order.items(0, order.total), engine.Records.empty(0, 1))
+        S = reference.network.scores("relu", layers, X)
+        tolerance = 1e-12 if dtype == np.float64 else 2e-5
+        expected = reference.network.predictions(head, S)
+        np.testing.assert_allclose(loop.outputs, expected, rtol=tolerance, atol=tolerance)
+        guarded.check((sizes, n))
+
+
+# -------------------------------------------------------------------------------------- gradients
+
+
+def numerical_gradient(net, h=1e-5, **arguments):
+    """Return the central differences of the loss by each parameter."""
+    gradient = np.empty_like(net.params)
+    for i, value in enumerate(net.params.copy()):
+        sides = []
+        for side in (value + h, value - h):
+            net.params[i] = side
+            sides.append(net.loss_and_gradient(**arguments)[0])
+        net.params[i] = value
+        gradient[i] = (sides[0] - sides[1]) / (2 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_by_central_differences(activation, head):
+    sizes = (5, 7, 6, 3)
+    net = Network(sizes, activation, head, dtype=np.float64, random_state=0)
+    X, y, weights = random_source(sizes, head, np.float64, 23, weighted=True)
+    arguments = {"X": X, "y": y, "alpha": 0.1, "sample_weight": weights}
+    if head == "softmax":
+        arguments["label_smoothing"] = 0.1
+    _, gradient = net.loss_and_gradient(**arguments)
+    assert abs(gradient).max() > 1e-2
+    np.testing.assert_allclose(gradient, numerical_gradient(net, **arguments), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 511, 512, 513, 1300])
+def test_full_gradient_is_that_of_the_twin(n, kind, head):
+    sizes, dtype = (23, 17, 4), np.float64
+    source = random_source(sizes, head, dtype, n, kind, weighted=n > 1)
+    net = Network(sizes, "silu", head, dtype=dtype, byte_mean=3, byte_std=50, random_state=0)
+    smoothing = 0.1 if head == "softmax" else 0.0
+    X = source.X
+    if kind == "csr":
+        sparse = pytest.importorskip("scipy.sparse")
+        X = sparse.csr_array((X.data, X.indices, X.indptr), X.shape)
+    loss, gradient = net.loss_and_gradient(X, source.y, 0.1, source.weights, smoothing)
+
+    divisor = float(n if source.weights is None else source.weights.sum())
+    layers = [(W.copy(), b.copy()) for W, b in net.layers]
+    twin = reference.TrainingLoop(
+        *(net.architecture, layers),
+        engine.Settings("gradient", 0.1, 0.05, label_smoothing=smoothing),
+        source,
+        batch_sizes=(n,),
+        scaling=net.scaling,
+    )
+    X, y, weights = twin.rows(source, np.arange(n))
+    expected = twin.step(X, y, weights, 0, 0.0, 1.0, divisor)
+    assert loss == pytest.approx(expected, rel=1e-12)
+    parts = [part.ravel() for layer in twin.gradients() for part in layer]
+    assert abs(gradient).max() > 1e-3
+    np.testing.assert_allclose(gradient, np.concatenate(parts), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["dense", "bytes"])
+def test_full_gradient_is_the_same_for_any_number_of_threads(monkeypatch, kind, dtype):
+    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+    X, y, weights = random_source((23, 17, 4), "softmax", dtype, 1300, kind, weighted=True)
+    net = Network((23, 17, 4), "gelu", dtype=dtype, random_state=0)
+    results = []
+    for threads in (1, 2, 3, 5):
+        fastnn.set_num_threads(threads)
+        loss, gradient = net.loss_and_gradient(X, y, 0.1, weights, 0.1)
+        results.append((loss, gradient.tobytes()))
+    for result in results[1:]:
+        assert result == results[0]
+
+
+def test_full_gradient_changes_nothing():
+    X, y, weights = random_source((23, 17, 4), "softmax", np.float64, 600, weighted=True)
+    net = Network((23, 17, 4), dtype=np.float64, random_state=0)
+    arrays = X, y, weights, net.params
+    before = [array.copy() for array in arrays]
+    for array in arrays[:3]:
+        array.flags.writeable = False
+    net.loss_and_gradient(X, y, 0.1, weights)
+    for array, copy in zip(arrays, before):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,705 @@
+"""Network: construction, parameters, inference on any input, errors and files."""
+
+import copy
+import itertools
+import json
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Network, reference
+
+sparse = pytest.importorskip("scipy.sparse")
+
+DTYPES = [np.float32, np.float64]
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
+HEADS = ("softmax", "logistic", "identity", "exponential")
+SIZES = 20, 13, 7, 4
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    fastnn.set_num_threads(None)
+
+
+@pytest.fixture
+def many_threads(monkeypatch):
+    """Let small networks use as many threads as are set."""
+    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+
+
+@pytest.fixture
+def always_compiled(monkeypatch):
+    """Leave nothing of 16 rows and more to NumPy."""
+    monkeypatch.setattr("fastnn.training.PACKED_FLOPS", 0)
+
+
+def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
+    return np.random.RandomState(seed).randn(n, D).astype(dtype)
+
+
+def scores_of(net, X):
+    """Return the scores by the twin, in float64."""
+    layers = [(W.astype(float), b.astype(float)) for W, b in net.layers]
+    return reference.network.scores(net.activation, layers, np.asarray(X, float))
+
+
+# ------------------------------------------------------------------------------------ construction
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "match"),
+    [
+        ((5,), {}, TypeError, r"layer_sizes is 5, but it is a sequence .* \(784, 100, 10\)"),
+        (((5,),), {}, ValueError, r"layer_sizes is \(5,\), but a network has inputs and outputs"),
+        (((),), {}, ValueError, r"layer_sizes is \(\), but"),
+        (((5, 0, 3),), {}, ValueError, r"layer_sizes\[1\] is 0, but it must be at least 1"),
+        (
+            ((5, 3.0),),
+            {},
+            TypeError,
+            r"layer_sizes\[1\] is 3.0 of type float, but it is an int",
+        ),
+        (("53",), {}, TypeError, r"layer_sizes\[0\] is '5' of type str"),
+        (
+            ((5, 3), "sigmoid"),
+            {},
+            ValueError,
+            "activation is 'sigmoid', but it is one of ident",
+        ),
+        (((5, 3), None), {}, TypeError, "activation is None, but it is one of"),
+        (((5, 3), "relu", "mse"), {}, ValueError, "head is 'mse', but it is one of softmax, log"),
+        (((5, 1),), {}, ValueError, "softmax of 1 output is always 1: pass 2 outputs, or head='lo"),
+        (((5, 3),), {"dtype": "f2"}, TypeError, "dtype is 'f2', but .* pass dtype=numpy.float32"),
+        (((5, 3),), {"dtype": None}, TypeError, "dtype is None"),
+        (((5, 3),), {"dtype": "no"}, TypeError, "dtype is 'no'"),
+        (((5, 3),), {"init": "zeros"}, ValueError, "init is 'zeros', but it is one of glorot, he"),
+        (((5, 3),), {"random_state": "x"}, TypeError, "random_state is 'x', but it is None"),
+        (((5, 3),), {"byte_std": 0}, ValueError, "byte_std holds 0.0, but a scale is above 0"),
+        (((5, 3),), {"byte_std": [1, 2]}, ValueError, r"byte_std has shape \(2,\), .* \(5,\)"),
+        (((5, 3),), {"byte_mean": "x"}, TypeError, "byte_mean is 'x', but it is a number"),
+        (((5, 3),), {"byte_mean": np.nan}, ValueError, "byte_mean holds numbers that are not fin"),
+    ],
+)
+def test_wrong_arguments(arguments, options, error, match):
+    with pytest.raises(error, match=match):
+        Network(*arguments, **options)
+
+
+@pytest.mark.parametrize("sizes", [(3, 2), [5, 4, 3], np.array([7, 1, 1, 2]), range(2, 5)], ids=str)
+def test_shapes_and_views(sizes):
+    net = Network(sizes, random_state=0)
+    assert net.layer_sizes == tuple(sizes)
+    assert all(type(size) is int for size in net.layer_sizes)
+    shapes = list(itertools.pairwise(net.layer_sizes))
+    assert [W.shape for W in net.coefs_] == shapes
+    assert [b.shape for b in net.intercepts_] == [(N,) for _, N in shapes]
+    assert net.params.shape == (sum(K * N + N for K, N in shapes),)
+    assert all(part.dtype == np.float32 for part in (net.params, *net.coefs_, *net.intercepts_))
+    flat = np.concatenate([part.ravel() for layer in net.layers for part in layer])
+    np.testing.assert_array_equal(flat, net.params)
+    for number, (W, b) in enumerate(zip(net.coefs_, net.intercepts_)):
+        W[...], b[...] = number, -number
+    assert set(net.params) == {x for i in range(len(shapes)) for x in (i, -i)}
+    net.params[:] = 7
+    assert all((part == 7).all() for part in (*net.coefs_, *net.intercepts_))
+
+
+def test_params_are_copied_where_they_are_assigned():
+    net = Network(SIZES, random_state=0)
+    values, kept = np.arange(net.params.size), net.params
+    net.params = values
+    assert net.params is kept
+    np.testing.assert_array_equal(net.coefs_[0].ravel(), values[: SIZES[0] * SIZES[1]])
+    with pytest.raises(ValueError, match=r"params has shape \(3,\), but .* needs \(403,\)"):
+        net.params = np.zeros(3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_glorot_draws_as_scikit_learn_does(activation, dtype):
+    net = Network(SIZES, activation, dtype=dtype, random_state=3)
+    random = np.random.RandomState(3)
+    for (K, N), W, b in zip(itertools.pairwise(SIZES), net.coefs_, net.intercepts_):
+        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (K + N))
+        np.testing.assert_array_equal(W, random.uniform(-bound, bound, (K, N)).astype(dtype))
+        np.testing.assert_array_equal(b, random.uniform(-bound, bound, N).astype(dtype))
+
+
+def test_he_has_the_variance_of_its_formula():
+    net = Network((200, 300, 100, 2), init="he", random_state=0)
+    for W, b in net.layers[:2]:
+        assert W.std() == pytest.approx(np.sqrt(2 / len(W)), rel=0.02)
+        assert abs(W.mean()) < 0.002
+        assert not b.any()
+
+
+def test_random_states():
+    expected = Network(SIZES, random_state=3).params
+    for random_state in (np.random.RandomState(3), np.int64(3)):
+        np.testing.assert_array_equal(Network(SIZES, random_state=random_state).params, expected)
+    np.random.seed(3)
+    np.testing.assert_array_equal(Network(SIZES).params, expected)
+    assert not np.array_equal(Network(SIZES, random_state=4).params, expected)
+
+
+def test_repr_says_what_it_is():
+    net = Network((5, 3), "tanh", "identity", dtype=np.float64, random_state=0)
+    assert repr(net) == "Network((5, 3), activation='tanh', head='identity', dtype=float64)"
+    named = {"Network": Network}
+    remade = eval(repr(net).replace("float64", "'float64'"), named)
+    assert remade.layer_sizes == net.layer_sizes
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_are_independent_and_their_views_are_views(copied):
+    net = Network(SIZES, "gelu", byte_mean=range(20), byte_std=7, random_state=0)
+    X, before = random_rows(5), net.params.copy()
+    twin = copied(net)
+    np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
+    np.testing.assert_array_equal(twin.byte_mean, np.arange(20))
+    twin.coefs_[0][...] = 0
+    assert (twin.params[: SIZES[0] * SIZES[1]] == 0).all()
+    twin.params[:] = 1
+    assert all((part == 1).all() for part in (*twin.coefs_, *twin.intercepts_))
+    np.testing.assert_array_equal(net.params, before)
+
+
+# --------------------------------------------------------------------------------------- inference
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 191, 1000, 5003])
+def test_inference_equals_the_twin(always_compiled, n, head, dtype):
+    net = Network(SIZES, "tanh", head, dtype=dtype, random_state=0)
+    X = random_rows(n, dtype=dtype)
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    S = scores_of(net, X)
+    expected = reference.network.predictions(head, S)
+    scores = net.decision_function(X)
+    assert scores.shape == (n, 4)
+    assert scores.dtype == dtype
+    np.testing.assert_allclose(scores, S, rtol=tolerance, atol=tolerance)
+    predicted = net.predict(X)
+    if head in ("identity", "exponential"):
+        np.testing.assert_allclose(predicted, expected, rtol=tolerance, atol=tolerance)
+        assert predicted.dtype == dtype
+        with pytest.raises(AttributeError, match=f"head='{head}' predicts numbers, .*call predict"):
+            net.predict_proba(X)
+        return
+    P = net.predict_proba(X)
+    assert P.dtype == dtype
+    np.testing.assert_allclose(P, expected, rtol=tolerance, atol=tolerance)
+    assert predicted.dtype == np.int64
+    if head == "softmax":
+        np.testing.assert_allclose(P.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(predicted, scores.argmax(axis=1))
+    else:
+        np.testing.assert_array_equal(predicted, scores > 0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_both_ways_to_infer_agree(monkeypatch, activation):
+    X = random_rows(100)
+    for head in HEADS:
+        net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
+        results = []
+        for flops in (np.inf, 0):
+            monkeypatch.setattr("fastnn.training.PACKED_FLOPS", flops)
+            results.append((net.decision_function(X), net.predict(X)))
+        for by_numpy, compiled in zip(*results):
+            np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_one_output_gives_one_number_a_row(always_compiled, n):
+    for head in HEADS[1:]:
+        net = Network((20, 5, 1), head=head, random_state=0)
+        X = random_rows(n)
+        assert net.predict(X).shape == (n,)
+        assert net.decision_function(X).shape == (n, 1)
+        if head == "logistic":
+            np.testing.assert_array_equal(net.predict(X), net.predict_proba(X)[:, 0] > 0.5)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_the_first_of_equal_scores_and_of_nan(always_compiled, n):
+    net = Network((20, 4), random_state=0)
+    net.params[:] = 0
+    np.testing.assert_array_equal(net.predict(random_rows(n)), np.zeros(n))
+    net.intercepts_[-1][2:] = 1
+    np.testing.assert_array_equal(net.predict(random_rows(n)), np.full(n, 2))
+    net.intercepts_[-1][1::2] = np.nan
+    np.testing.assert_array_equal(net.predict(random_rows(n)), np.full(n, 1))
+    assert np.isnan(net.predict_proba(random_rows(n))).all()
+
+
+def test_scores_far_from_zero(always_compiled):
+    for n, dtype in itertools.product((1, 3, 40), DTYPES):
+        net = Network((20, 3), dtype=dtype, random_state=0)
+        net.params[:] = 0
+        large = np.finfo(dtype).max / 4
+        net.intercepts_[0][:] = [large, 0, -large]
+        np.testing.assert_array_equal(net.predict_proba(random_rows(n)), [[1, 0, 0]] * n)
+        net = Network((20, 3), head="logistic", dtype=dtype, random_state=0)
+        net.params[:] = 0
+        net.intercepts_[0][:] = [large, 0, -large]
+        np.testing.assert_array_equal(net.predict_proba(random_rows(n)), [[1, 0.5, 0]] * n)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_predictions_beyond_all_numbers_show_in_the_result_alone(always_compiled, n):
+    for dtype in DTYPES:
+        net = Network((20, 3), head="exponential", dtype=dtype, random_state=0)
+        net.params[:] = 0
+        net.intercepts_[0][:] = 1000, 0, -1000
+        np.testing.assert_array_equal(net.predict(random_rows(n)), [[np.inf, 1, 0]] * n)
+        net = Network((20, 3), dtype=dtype, random_state=0)
+        net.intercepts_[0][1] = np.inf
+        assert np.isnan(net.predict_proba(random_rows(n))).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_same_bits_for_any_number_of_threads(many_threads, always_compiled, head):
+    X = random_rows(3001)
+    net = Network(SIZES, "gelu", head, random_state=0)
+    results = []
+    for threads in (1, 2, 3, 5):
+        fastnn.set_num_threads(threads)
+        results.append((net.decision_function(X).tobytes(), net.predict(X).tobytes()))
+    for result in results[1:]:
+        assert result == results[0]
+
+
+@pytest.mark.parametrize("n", [1, 3, 15, 16, 40, 700])
+def test_bytes_are_scaled(always_compiled, n):
+    X = np.random.RandomState(0).randint(0, 256, (n, 20)).astype(np.uint8)
+    for dtype, tolerance in zip(DTYPES, (1e-4, 1e-11)):
+        mean, std = np.arange(20) * 3.0, 50 + np.arange(20)
+        net = Network(SIZES, dtype=dtype, byte_mean=mean, byte_std=std, random_state=0)
+        expected = scores_of(net, (X - mean) / std)
+        for data in (X, np.asfortranarray(X), X[:, ::-1].copy()[:, ::-1]):
+            scores = net.decision_function(data)
+            np.testing.assert_allclose(scores, expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_array_equal(net.predict(X), net.predict_proba(X).argmax(axis=1))
+    net = Network(SIZES, dtype=np.float64, random_state=0)
+    np.testing.assert_allclose(net.decision_function(X), scores_of(net, X / 255), 1e-12, 1e-12)
+    # Other integers are numbers as they are.
+    numbers = net.decision_function(X.astype(np.int64))
+    np.testing.assert_allclose(numbers, scores_of(net, X), rtol=1e-12, atol=1e-12)
+
+
+SPARSE_FORMS = {
+    "csr_matrix": sparse.csr_matrix,
+    "csr_array": sparse.csr_array,
+    "csc_array": sparse.csc_array,
+    "coo_array": sparse.coo_array,
+    "lil_matrix": sparse.lil_matrix,
+    "float32": lambda X: sparse.csr_array(X.astype(np.float32)),
+    "int64 indices": lambda X: _with_wide_indices(sparse.csr_array(X)),
+}
+
+
+def _with_wide_indices(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def sparse_rows(n):
+    random = np.random.RandomState(0)
+    # Multiples of 1/8 are the same numbers in float32.
+    X = random.randint(-20, 20, (n, 20)) / 8 * (random.uniform(size=(n, 20)) < 0.2)
+    X[[0, -1]] = 0
+    X[:, [0, 5, 19]] = 0
+    return X
+
+
+@pytest.mark.parametrize("n", [1, 3, 40, 700])
+@pytest.mark.parametrize("form", SPARSE_FORMS)
+def test_sparse_input_of_any_form(form, n):
+    X = sparse_rows(n)
+    data = SPARSE_FORMS[form](X)
+    for head, dtype in itertools.product(HEADS, DTYPES):
+        net = Network(SIZES, head=head, dtype=dtype, random_state=0)
+        tolerance = 1e-12 if dtype == np.float64 else 2e-5
+        scores = net.decision_function(data)
+        assert scores.shape == (n, 4)
+        np.testing.assert_allclose(scores, scores_of(net, X), rtol=tolerance, atol=tolerance)
+        predicted = net.predict(X)
+        np.testing.assert_allclose(net.predict(data), predicted, rtol=tolerance, atol=tolerance)
+        if head in ("softmax", "logistic"):
+            expected = net.predict_proba(X)
+            np.testing.assert_allclose(net.predict_proba(data), expected, atol=tolerance)
+    np.testing.assert_array_equal(data.toarray(), X)
+
+
+def test_unsorted_and_duplicate_entries_are_summed_elsewhere():
+    indptr = np.array([0, 4, 4, 7])
+    indices = np.array([5, 2, 5, 0, 19, 19, 19], np.int32)
+    values = np.array([1.0, 2.0, 3.0, 4.0, 1.0, 1.0, -2.0])
+    X = sparse.csr_array((values.copy(), indices.copy(), indptr.copy()), (3, 20))
+    dense = np.zeros((3, 20))
+    dense[0, [0, 2, 5]] = 4, 2, 4
+    net = Network(SIZES, dtype=np.float64, random_state=0)
+    np.testing.assert_allclose(net.decision_function(X), scores_of(net, dense), 1e-12, 1e-12)
+    for array, before in zip((X.data, X.indices, X.indptr), (values, indices, indptr)):
+        np.testing.assert_array_equal(array, before)
+
+
+def _read_only(X):
+    X = X.copy()
+    X.flags.writeable = False
+    return X
+
+
+FORMS = {
+    "list": lambda X: X.tolist(),
+    "read-only": _read_only,
+    "Fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "backwards": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+    "other byte order": lambda X: X.astype(X.dtype.newbyteorder()),
+    "float32": lambda X: X.astype(np.float32),
+    "int8": lambda X: X.astype(np.int8),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_dense_input_of_any_form(always_compiled, form):
+    for n in (1, 3, 40):
+        X = np.random.RandomState(0).randint(-9, 10, (n, 20)).astype(float)
+        net = Network(SIZES, dtype=np.float64, random_state=0)
+        np.testing.assert_array_equal(net.predict_proba(FORMS[form](X)), net.predict_proba(X))
+        np.testing.assert_array_equal(net.predict(FORMS[form](X)), net.predict(X))
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8", "sparse"])
+def test_inference_changes_nothing(always_compiled, kind):
+    X = np.random.RandomState(0).randint(0, 9, (40, 20))
+    X = {"float": X.astype(np.float32), "uint8": X.astype(np.uint8), "sparse": X}[kind]
+    if kind == "sparse":
+        X = sparse.csr_array(X.astype(np.float32))
+        arrays = [X.data, X.indices, X.indptr]
+    else:
+        arrays = [X]
+    for head in HEADS[:2]:
+        net = Network(SIZES, head=head, random_state=0)
+        before = [array.copy() for array in (*arrays, net.params)]
+        for array in (*arrays, net.params):
+            array.flags.writeable = False
+        for method in (net.predict, net.predict_proba, net.decision_function):
+            method(X)
+        for array, copied in zip((*arrays, net.params), before):
+            np.testing.assert_array_equal(array, copied)
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8", "sparse"])
+def test_a_large_input_is_not_copied(kind):
+    fastnn.set_num_threads(2)
+    n, D = (20_000 if kind == "uint8" else 8000), 400
+    net = Network((D, 10, 3), random_state=0)
+    X = np.ones((n, D), np.uint8 if kind == "uint8" else np.float32)
+    size = X.nbytes
+    if kind == "sparse":
+        X = sparse.csr_array(X)
+        size = X.data.nbytes
+    net.predict(X[:20])
+    for method in (net.predict, net.predict_proba):
+        tracemalloc.start()
+        try:
+            method(X)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < size / 2, method.__name__
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def _broken(indices, indptr=(0, 1, 2, 3)):
+    X = sparse.csr_array((np.ones(3), np.array([1, 2, 3]), np.array([0, 1, 2, 3])), (3, 20))
+    # Sorted and without duplicates, as it was: nothing looks at the entries.
+    assert X.has_canonical_format
+    X.indices, X.indptr = np.array(indices), np.array(indptr)
+    return X
+
+
+def _with(value):
+    X = random_rows(3)
+    X[1, 2] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "match"),
+    [
+        (
+            np.zeros(20),
+            ValueError,
+            r"X has shape \(20,\), .* \(n_samples, 20\): .*X.reshape\(1,",
+        ),
+        (np.zeros((2, 4, 5)), ValueError, r"X has shape \(2, 4, 5\), .*X.reshape\(len\(X\), -1\)"),
+        (np.zeros((3, 19)), ValueError, "X has 19 columns, but the network has 20 inputs: pass"),
+        (np.zeros((0, 20)), ValueError, r"X is empty, shape \(0, 20\): pass at least one row"),
+        (_with(np.nan), ValueError, r"X holds nan at row 1, column 2, .*numpy.nan_to_num\(X\)"),
+        (_with(np.inf), ValueError, "X holds inf at row 1, column 2"),
+        (_with(-1e39), ValueError, "X holds -inf at row 1, column 2, .* finite in float32"),
+        ([["a"] * 20], TypeError, "X has dtype <U1, but features are real numbers: convert it"),
+        (np.zeros((3, 20), complex), TypeError, "X has dtype complex128"),
+        ([[None] * 20], TypeError, "X has dtype object"),
+        (None, TypeError, "X has dtype object"),
+        (np.zeros(20, np.uint8), ValueError, r"X has shape \(20,\)"),
+        (np.zeros((3, 4, 5), np.uint8), ValueError, r"X has shape \(3, 4, 5\)"),
+        (np.zeros((3, 19), np.uint8), ValueError, "X has 19 columns"),
+        (np.zeros((0, 20), np.uint8), ValueError, r"X is empty, shape \(0, 20\)"),
+        (
+            sparse.csr_array((3, 19)),
+            ValueError,
+            r"X has shape \(3, 19\), .* 20 inputs: pass X",
+        ),
+        (sparse.csr_array((0, 20)), ValueError, r"X is empty, shape \(0, 20\)"),
+        (sparse.csr_array(_with(np.nan)), ValueError, "X holds nan, but every feature must be fin"),
+        (sparse.csr_array(_with(1e39)), ValueError, "X holds inf, .* finite in float32: drop such"),
+        (sparse.csr_array((3, 20), dtype=complex), TypeError, "X has dtype complex128, but feat"),
+        (_broken([1, 2, 20]), ValueError, r"X is a broken CSR matrix: .*X.check_format\(\)"),
+        (_broken([1, -2, 3]), ValueError, "X is a broken CSR matrix"),
+        (_broken([1, 2, 2**32 + 3]), ValueError, "X is a broken CSR matrix"),
+        (_broken([1, 2, 3], [0, 1, 2, 4]), ValueError, "X is a broken CSR matrix"),
+        (_broken([1, 2, 3], [0, 2, 1, 3]), ValueError, "X is a broken CSR matrix"),
+        (_broken([1, 2, 3], [-1, 1, 2, 3]), ValueError, "X is a broken CSR matrix"),
+    ],
+)
+def test_wrong_features(X, error, match):
+    net = Network(SIZES, random_state=0)
+    for method in (net.predict, net.predict_proba, net.decision_function):
+        with pytest.raises(error, match=match):
+            method(X)
+    with pytest.raises(error, match=match):
+        net.loss_and_gradient(X, np.zeros(3, int))
+
+
+@pytest.mark.parametrize(
+    ("head", "y", "error", "match"),
+    [
+        ("softmax", [0, 1], ValueError, "y has 2 labels, but X has 3 rows: pass one label a row"),
+        (
+            "softmax",
+            [[0], [1], [2]],
+            ValueError,
+            r"y has shape \(3, 1\), .*: pass y.ravel\(\)",
+        ),
+        ("softmax", np.eye(4)[:3], ValueError, r"y has shape \(3, 4\), .*y.argmax\(axis=1\)"),
+        (
+            "softmax",
+            [0, 1, 4],
+            ValueError,
+            r"y holds the label 4, .* \(0\.\.3\): .* 5 outputs",
+        ),
+        ("softmax", [0, -1, 2], ValueError, "y holds the label -1, but .*: relabel y"),
+        ("softmax", [0, 0.5, 2], ValueError, "y holds the label 0.5, but labels are integers 0..3"),
+        ("softmax", [0, np.nan, 2], ValueError, "y holds the label nan"),
+        ("softmax", ["a", "b", "c"], TypeError, "y has dtype <U1, but labels are integers"),
+        (
+            "logistic",
+            np.zeros(3),
+            ValueError,
+            r"y has shape \(3,\), but needed is \(3, 4\): one",
+        ),
+        ("logistic", np.full((3, 4), 1.5), ValueError, r"y holds 1.5, but .* in \[0, 1\]: pass 0"),
+        ("logistic", np.full((3, 4), -1), ValueError, "y holds -1.0, but targets of the logistic"),
+        (
+            "identity",
+            np.full((3, 4), np.inf),
+            ValueError,
+            "y holds .* not finite in float32",
+        ),
+        ("identity", np.full((3, 4), 1e39), ValueError, "not finite in float32"),
+        (
+            "identity",
+            np.full((3, 4), "a"),
+            TypeError,
+            "y has dtype <U1, but targets are real",
+        ),
+        ("exponential", np.full((3, 4), -2), ValueError, "y holds -2.0, .* use head='identity'"),
+    ],
+)
+def test_wrong_targets(head, y, error, match):
+    net = Network(SIZES, head=head, random_state=0)
+    with pytest.raises(error, match=match):
+        net.loss_and_gradient(np.zeros((3, 20)), y)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        (
+            {"sample_weight": [1, 2]},
+            ValueError,
+            r"sample_weight has shape \(2,\), .* \(3,\): one",
+        ),
+        ({"sample_weight": ["a"] * 3}, TypeError, "sample_weight has dtype <U1, but weights are"),
+        (
+            {"sample_weight": [1, -1, 1]},
+            ValueError,
+            "sample_weight must be finite, not negative",
+        ),
+        ({"sample_weight": [1, np.nan, 1]}, ValueError, "sample_weight must be finite"),
+        ({"sample_weight": [1, 1e39, 1]}, ValueError, "sample_weight must be finite"),
+        ({"sample_weight": [0, 0, 0]}, ValueError, "not all 0: look at sample_weight.min"),
+        (
+            {"alpha": -1},
+            ValueError,
+            "alpha is -1.0, but it must be finite and not negative",
+        ),
+        ({"alpha": "a"}, TypeError, "alpha is 'a', but it is a number"),
+        ({"label_smoothing": 1}, ValueError, "label_smoothing is 1.0, but it must be below 1"),
+        ({"label_smoothing": -0.1}, ValueError, "label_smoothing is -0.1, but it must be finite"),
+    ],
+)
+def test_wrong_options_of_the_gradient(options, error, match):
+    net = Network(SIZES, random_state=0)
+    with pytest.raises(error, match=match):
+        net.loss_and_gradient(np.zeros((3, 20)), [0, 1, 2], **options)
+
+
+def test_label_smoothing_needs_classes():
+    net = Network(SIZES, head="logistic", random_state=0)
+    with pytest.raises(ValueError, match=r"label_smoothing needs classes, .* head is 'logistic'"):
+        net.loss_and_gradient(np.zeros((3, 20)), np.zeros((3, 4)), label_smoothing=0.1)
+
+
+def test_targets_of_one_output_may_be_a_vector():
+    net = Network((20, 5, 1), head="identity", dtype=np.float64, random_state=0)
+    X, y = random_rows(30), random_rows(30, 1)
+    loss, gradient = net.loss_and_gradient(X, y)
+    other_loss, other_gradient = net.loss_and_gradient(X, y[:, 0])
+    assert loss == other_loss
+    np.testing.assert_array_equal(gradient, other_gradient)
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_save_and_load_bit_for_bit(tmp_path, dtype):
+    path = tmp_path / "net.safetensors"
+    mean, std = np.arange(20.0), 1 + np.arange(20) / 3
+    options = {"dtype": dtype, "init": "he", "byte_mean": mean, "byte_std": std}
+    net = Network(SIZES, "silu", "exponential", random_state=0, **options)
+    net.params[:3] = -0.0, np.nan, np.inf
+    net.save(path)
+    np.random.seed(0)
+    state = np.random.get_state()[1].copy()
+    loaded = Network.load(str(path))
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert repr(loaded) == repr(net)
+    assert loaded.init == "he"
+    assert loaded.params.tobytes() == net.params.tobytes()
+    assert loaded.params.dtype == dtype
+    assert loaded.byte_mean.tobytes() == net.byte_mean.tobytes()
+    assert loaded.byte_std.tobytes() == net.byte_std.tobytes()
+    loaded.coefs_[0][...] = 5
+    assert (loaded.params[: SIZES[0] * SIZES[1]] == 5).all()
+
+
+DESCRIPTION = {
+    "layer_sizes": [3, 2],
+    "activation": "relu",
+    "head": "softmax",
+    "dtype": "float32",
+    "init": "glorot",
+}
+ARRAYS = {"params": np.zeros(8, np.float32), "byte_mean": np.zeros(3), "byte_std": np.ones(3)}
+HEADER = {"format": "fastnn.Network", "version": "1", "description": json.dumps(DESCRIPTION)}
+
+
+def _described(**changes):
+    return {**HEADER, "description": json.dumps({**DESCRIPTION, **changes})}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "header", "match"),
+    [
+        (ARRAYS, {}, "has the format None, but needed is fastnn.Network or fastnn.Trainer: pass"),
+        (ARRAYS, {**HEADER, "format": "fastnn.TwoLayerNet"}, "has the format 'fastnn.TwoLayerNet'"),
+        (ARRAYS, {**HEADER, "version": "9"}, "is of version '9' of its format"),
+        (ARRAYS, {**HEADER, "description": "{"}, "has no description of its arrays"),
+        (ARRAYS, {**HEADER, "description": "[]"}, "has no description of its arrays"),
+        (
+            {**ARRAYS, "params": np.zeros(7)},
+            HEADER,
+            r"is no Network \(.*7.*\): pass a file",
+        ),
+        ({"params": ARRAYS["params"]}, HEADER, r"is no Network \('byte_mean'\)"),
+        ({**ARRAYS, "byte_std": np.zeros(3)}, HEADER, r"is no Network \(byte_std holds 0"),
+        (ARRAYS, _described(head="mse"), r"is no Network \(head is 'mse'"),
+        (ARRAYS, _described(layer_sizes=[3]), r"is no Network \(layer_sizes is \(3,\)"),
+        (ARRAYS, _described(layer_sizes=3), r"is no Network \(layer_sizes is 3"),
+        (ARRAYS, {**HEADER, "description": "{}"}, r"is no Network \('layer_sizes'\)"),
+    ],
+)
+def test_loading_another_kind_of_file(tmp_path, arrays, header, match):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "net.safetensors"
+    save_file(ARRAYS, path, HEADER)
+    assert Network.load(path).layer_sizes == (3, 2)
+    save_file(arrays, path, header)
+    with pytest.raises(ValueError, match=match):
+        Network.load(path)
+
+
+def test_loading_what_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"is no file: pass one written by Network.save"):
+        Network.load(tmp_path / "missing")
+    (tmp_path / "text").write_text("no tensors")
+    with pytest.raises(ValueError, match=r"text is not a safetensors file .*: pass one written by"):
+        Network.load(tmp_path / "text")
+
+
+# ------------------------------------------------------------------------------ without compilation
+
+WITHOUT_COMPILATION = """
+    import sys
+    import numpy as np
+    from scipy import sparse
+    from fastnn import Network
+
+    random = np.random.RandomState(0)
+    X = random.randint(0, 9, (40, 20)) * (random.uniform(size=(40, 20)) < 0.3)
+    results = []
+    for head in ("softmax", "logistic", "identity", "exponential"):
+        net = Network((20, 13, 7, 4), "tanh", head, dtype=np.float64, random_state=0)
+        y = random.randint(0, 2, 40 if head == "softmax" else (40, 4))
+        for data in (X.astype(float), X.astype(np.uint8), sparse.csr_array(X.astype(float))):
+            for rows in (data, data[:1]):
+                results += [net.predict(rows), net.decision_function(rows)]
+            results += net.loss_and_gradient(data, y, 0.1, np.arange(40.0))
+    np.save(sys.argv[1], np.concatenate([np.ravel(result) for result in results]))
+"""
+
+
+def test_plain_python_gives_the_same_numbers(tmp_path):
+    results = []
+    for disabled in ("0", "1"):
+        path = tmp_path / f"{disabled}.npy"
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(WITHOUT_COMPILATION), path],
+            env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        results.append(np.load(path))
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-11, atol=1e-12)
