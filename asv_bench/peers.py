@@ -283,7 +283,7 @@ class ScikitLearn(Peer):
 
     title, module, package = "scikit-learn", "sklearn", "scikit-learn"
     #: What `fit` does before the first epoch takes about a tenth of one.
-    least_epochs = 5
+    least_epochs = 3
 
     def build(self, problem, seed, rate):
         self.problem, self.seed, self.rate = problem, seed, rate

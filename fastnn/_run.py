@@ -186,7 +186,8 @@ class Run:
             if done or self.position.stopped:
                 if self.position.best_params is not None:
                     self.network.params[:] = self.position.best_params
-                trainer._progress = None
+                # Counted at its end: a run that is cut before its first step is begun again.
+                trainer._progress, trainer._runs = None, trainer._runs + 1
             if checkpoint is not None:
                 trainer.save(checkpoint)
 

@@ -225,7 +225,7 @@ class Network:
         """What becomes of inputs of dtype uint8: factor and summand of each."""
         numbers = 1 / self.byte_std, -self.byte_mean / self.byte_std
         shape = self.layer_sizes[:1]
-        return Scaling(*(np.broadcast_to(x, shape).astype(self.dtype) for x in numbers))
+        return Scaling(*(np.broadcast_to(x.astype(self.dtype), shape) for x in numbers))
 
     # ---------------------------------------------------------------------------- inference
 

@@ -17,7 +17,7 @@ from ._checks import (
 )
 from ._fields import check_flag
 from ._inputs import check_class_weight, check_data, fingerprint
-from ._run import EPOCH_FIELDS, Position, Run
+from ._run import EPOCH_FIELDS, RECORDED, Position, Run
 from .network import Network
 
 __all__ = ["EpochStatus", "Trainer"]
@@ -101,7 +101,7 @@ class Trainer:
     tol : float, default=1e-4
     skip_zeros : bool or "auto", default="auto"
         Skip the zeros of dense data, as is faster where most are zeros: "auto" measures it at the
-        start of a fit. The two ways differ by rounding.
+        start of a fit. The two ways differ by rounding: choose one where bits matter.
     random_state : int, RandomState or None, default=None
         Shuffles, splits and drops out.
 
@@ -182,7 +182,7 @@ class Trainer:
             self.skip_zeros = check_choice(skip_zeros, "skip_zeros", ("auto",))
         else:
             self.skip_zeros = check_flag(skip_zeros, "skip_zeros")
-        # Each run draws all that it needs from this and its number.
+        # Each run draws all that it needs from this and how many have come to their ends.
         self._seed, self._runs = int(check_random_state(random_state).randint(2**31 - 1)), 0
         self._progress = None  # position and state of a run that is not at its end
         self._read_at_its_end = False
@@ -277,8 +277,6 @@ class Trainer:
             )
         run = Run(self, train, val, position, state, EpochStatus)
         reporter = training.Reporter(progress, self.max_iter, _describe)
-        if state is None:
-            self._runs += 1
         run.do(reporter, callback, checkpoint, checkpoint_seconds)
         return self.history
 
@@ -358,6 +356,8 @@ class Trainer:
                     sizes.append(position.best_params.size)
                 if any(size != network.params.size for size in sizes):
                     raise ValueError(f"it holds {sizes} numbers for {network.params.size}")
+                if not {"rates", *RECORDED} <= set(state):
+                    raise KeyError(f"{prefix}*")
                 trainer._progress = position, state
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(

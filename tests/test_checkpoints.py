@@ -6,6 +6,7 @@ import random as python_random
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
 
-from fastnn import Network, Trainer, engine, optimizers, schedules
+from fastnn import Network, Trainer, _files, engine, optimizers, schedules
 
 #: Kills of the kill test; FASTNN_TEST_KILLS=50 asks for more.
 KILLS = int(os.environ.get("FASTNN_TEST_KILLS", "5"))
@@ -309,6 +310,7 @@ def described(changes):
         (lambda a, m: m.update(description="[]"), r"of its arrays \(it is a list\): pass"),
         (lambda a, m: a.pop("params"), r"is no Network"),
         (lambda a, m: a.pop("history.loss"), r"is no checkpoint \(KeyError\('history.loss"),
+        (lambda a, m: a.pop("state.rates"), r"is no checkpoint \(KeyError\('state"),
         (lambda a, m: a.update(best_params=np.zeros(3)), r"is no checkpoint .*it holds"),
         (lambda a, m: a.update({"state.memory_1": np.zeros(3)}), r"is no checkpoint .*it holds"),
         (described({"layer_sizes": [12, 3]}), r"is no Network"),
@@ -377,6 +379,57 @@ def test_a_write_that_fails_leaves_the_file_and_the_training(whole, tmp_path, mo
         one.fit(**data, checkpoint=path)
         assert outcome(one) == expected
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_is_overwritten(tmp_path):
+    path = tmp_path / "file"
+    # Of a longer write.
+    (tmp_path / ".file.part").write_bytes(bytes(1 << 20))
+    _files.write_whole(path, b"all of it")
+    assert path.read_bytes() == b"all of it"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_to_one_path_do_not_mix_their_bytes(tmp_path):
+    path, mixed = tmp_path / "file", []
+    _files.write_whole(path, b"0")
+
+    def write(letter):
+        for i in range(30):
+            _files.write_whole(path, letter * (1 + 5000 * (i % 7)))
+
+    def read():
+        while any(writer.is_alive() for writer in writers):
+            found = path.read_bytes()
+            if len(set(found)) != 1:
+                mixed.append(found)
+
+    writers = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
+    threads = [*writers, threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not mixed
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_where_nothing_can_be_locked(tmp_path, monkeypatch):
+    # As on Windows: each process has a scratch file of its own.
+    monkeypatch.setattr(_files, "fcntl", None)
+    path = tmp_path / "file"
+    for content in (b"one", b"two"):
+        _files.write_whole(path, content)
+        assert path.read_bytes() == content
+    monkeypatch.setattr("os.fsync", raise_no_space)
+    with pytest.raises(OSError, match="no space"):
+        _files.write_whole(path, b"three")
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def raise_no_space(*_):
+    raise OSError("no space left on device")
 
 
 CHILD = """
@@ -450,11 +503,14 @@ def test_kills_at_random_moments(tmp_path):
             assert code != 0
             kills += 1
             moments.append(last)
+        # What a kill leaves of an unfinished file is taken over by the next one.
+        assert {file.name for file in tmp_path.iterdir()} <= {path.name, f".{path.name}.part"}
         if path.exists():
             reached = Trainer.resume(path).n_iter_
             assert reached >= last - 1
             assert Network.load(path).params.size == expected.network.params.size
             last = reached
     assert kills == KILLS
+    assert list(tmp_path.iterdir()) == [path]
     assert moments == sorted(moments)
     assert outcome(Trainer.resume(path)) == outcome(expected)

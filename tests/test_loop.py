@@ -328,10 +328,10 @@ def test_products_in_blocks_of_rows_and_of_columns_follow_the_twin(option, sizes
     assert block_rows(n // 2, K, 4) == n // 2
     assert block_rows(n, K, 8) < n
     assert block_columns(n, K, 8) < K
-    for kind, optimizer in itertools.product(KINDS, ("sgd", "adamw")):
+    for kind, optimizer in zip(KINDS, ("sgd", "adamw", "adamw")):
         arguments = {"kind": kind, "optimizer": optimizer, "activation": "silu", "epochs": 2}
         arguments.update(OPTIONS[option], n=270, batch_size=n, n_val=250, block_size=n)
-        assert_follows_the_twin(sizes, np.float64, 1e-8, (1, 3), **arguments)
+        assert_follows_the_twin(sizes, np.float64, 1e-8, (3,), **arguments)
         first, other = (
             Run(engine.CompiledLoop, sizes, np.float64, threads=threads, **arguments).bits()
             for threads in (1, 5)
@@ -398,7 +398,7 @@ SIZES = [(11, 3), (17, 9, 4), (33, 50, 21, 10), (5, 70, 1, 3)]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
-    for sizes, dtype in itertools.product(SIZES, DTYPES):
+    for sizes, dtype in zip(SIZES, DTYPES + DTYPES):
         for option, activation in (("plain", "relu"), ("all", "gelu"), ("clipping", "tanh")):
             arguments = {
                 "activation": activation,

@@ -777,6 +777,22 @@ def test_ctrl_c_after_any_work_changes_nothing(monkeypatch, run):
     assert len(ends) > len(set(ends)) > 1
 
 
+def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):
+    X, y = problem()
+    net = network()
+    trainer = Trainer(net, batch_size=10, max_iter=4, random_state=0)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_run.Run, "do", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(X, y)
+    trainer.fit(X, y)
+    assert outcome(net, trainer) == outcome(*fit(X, y))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_keeps_what_was_learnt(monkeypatch, threads):
     monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)

@@ -73,6 +73,20 @@ def test_the_pattern_depends_on_no_dtype_and_no_division_of_the_rows():
         np.testing.assert_array_equal(narrow > 0, pattern[:, :16])
 
 
+def test_bits_that_equal_the_threshold_are_kept():
+    # By bisection with the twin, the bits of the first element.
+    low, high = 0, 2**32
+    while high - low > 1:
+        middle = (low + high) // 2
+        kept = reference.dropout_mask(7, (1, 1), middle / 2**32)[0, 0] > 0
+        low, high = (middle, high) if kept else (low, middle)
+    assert 0 < low < 2**32 - 1
+    for threshold, expected in ((low, 1), (low + 1, 0)):
+        A = np.ones((1, 16))
+        drop(A, A[:0], 16, 0, 1, 7, threshold, 1.0)
+        assert A[0, 0] == expected
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dropped_is_zero_whatever_it_was_and_what_is_kept_shows(guards, dtype):
     kept = reference.dropout_mask(3, (4, 16), 0.5) > 0
