@@ -279,12 +279,12 @@ def check_random_state(random_state):
         ) from None
 
 
-def check_function(value, name, alternatives):
+def check_function(value, name, alternatives, argument):
     """Return `value` if it can be called or is one of the `alternatives`."""
     if callable(value) or any(value is alternative for alternative in alternatives):
         return value
     others = ", ".join(str(alternative) for alternative in alternatives)
     raise TypeError(
-        f"{name} is {value!r}, but it is {others} or a function: pass a function that takes a "
-        "TrainingProgress"
+        f"{name} is {value!r}, but it is {others} or a function: pass a function that takes "
+        f"{argument}"
     )

@@ -96,6 +96,29 @@ def save(path, format_name, description, arrays):
     write_whole(path, to_bytes(data, metadata))
 
 
+def read(path, made_by):
+    """Read the metadata and the arrays of a safetensors file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    remedy = f"pass one written by {made_by}"
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is no file: {remedy}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, arrays
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}): {remedy}") from None
+
+
 def load(path, format_names, made_by):
     """Read what :func:`save` wrote: the description and the arrays.
 
@@ -106,17 +129,8 @@ def load(path, format_names, made_by):
     ValueError
         If it is no safetensors file, or of none of the formats, or of a later version.
     """
-    from safetensors import SafetensorError, safe_open
-
+    metadata, arrays = read(path, made_by)
     remedy = f"pass one written by {made_by}"
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is no file: {remedy}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}): {remedy}") from None
     if metadata.get("format") not in format_names:
         raise ValueError(
             f"{path} has the format {metadata.get('format')!r}, but needed is "

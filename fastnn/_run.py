@@ -272,6 +272,9 @@ class Run:
     def keep(self):
         """Leave the network, the history and what continues the run in the trainer."""
         trainer, order, records = self.trainer, self.order, self.records
+        if self.loop.finished():
+            # Ctrl-C may have come between the end of the work and the note of it.
+            order.done = order.asked
         self.loop.store()
         epochs, steps = order.epochs_done(), order.steps_done()
         trainer.n_iter_, trainer.best_epoch_ = epochs, self.position.best_epoch

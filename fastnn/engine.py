@@ -260,15 +260,19 @@ class CompiledLoop:
         numbers[:, op.RATE] = items.rates
         numbers[:, op.DECAY] = items.decays
         numbers[:, op.DIVISOR] = items.divisors
-        self.program.buffers.barrier[:] = 0
+        self.begin()
         arguments = (
             *(self.threads, self.program.buffers, self.plan, self.sources, table, numbers, listed),
             History(*records, self.predicted),
         )
         _run_threads(train, self.threads, arguments, self._call_off)
 
+    def begin(self):
+        """Forget the latest run: `finished` is False until the next one is done."""
+        self.program.buffers.barrier[:] = 0
+
     def finished(self):
-        """Tell whether the items of the latest run are all done."""
+        """Tell whether the items of the run since `begin` are all done."""
         from .kernels.parallel import FINISHED
 
         return bool(self.program.buffers.barrier[FINISHED])

@@ -72,8 +72,8 @@ class Network:
     random_state : int, RandomState or None, default=None
         Draws the parameters; None for NumPy's global generator.
     byte_mean, byte_std : float or array-like of shape (n_inputs,), default=0, 255
-        Inputs of dtype uint8 are read as ``(X - byte_mean) / byte_std``, row by row as they are
-        needed: no floating-point copy of the images exists. Other inputs are taken as they are.
+        Dense inputs of dtype uint8 are read as ``(X - byte_mean) / byte_std``, row by row as they
+        are needed: no floating-point copy of the images exists. Other inputs are taken as they are.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ class EpochOrder:
         self.total = self.epochs * self.per_epoch
         self.total_steps = self.epochs * self.steps_per_epoch
         self.longest = max(INDEX_BYTES // (8 * batch_size), 1)
-        self.done = min(done, self.total)
+        self.done = self.asked = min(done, self.total)  # items; and those asked for
         self.in_order = not trainer.replacement and (
             not trainer.shuffle or self.steps_per_epoch == 1
         )
@@ -73,6 +73,7 @@ class EpochOrder:
 
     def items(self, first, stop):
         """Return the items first..stop."""
+        self.asked = stop
         numbers = np.arange(first, stop)
         epochs, positions = np.divmod(numbers, self.per_epoch)
         blocks = positions >= self.steps_per_epoch

@@ -250,8 +250,8 @@ class Trainer:
         RuntimeWarning
             Once, at the first loss that is not finite.
         """
-        check_function(callback, "callback", (None,))
-        check_function(progress, "progress", (True, False))
+        check_function(callback, "callback", (None,), "an EpochStatus")
+        check_function(progress, "progress", (True, False), "an EpochStatus")
         checkpoint_seconds = check_number(
             checkpoint_seconds, "checkpoint_seconds", "pass 0 for the end of each epoch"
         )

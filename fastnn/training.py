@@ -92,6 +92,8 @@ def drive(loop, order, records):
     while order.done < order.total:
         done = order.done
         stop = min(done + chunk, order.boundary(done), order.total)
+        # Not in `run`: Ctrl-C may come before its first line.
+        loop.begin()
         items = order.items(done, stop)
         begun = time.perf_counter()
         try:

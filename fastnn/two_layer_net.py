@@ -1,10 +1,8 @@
 """TwoLayerNet: CS231n's class, same seeds, same numbers."""
 
-from pathlib import Path
-
 import numpy as np
 
-from . import reference, training
+from . import _files, reference, training
 from ._checks import (
     check_dtype,
     check_function,
@@ -14,7 +12,6 @@ from ._checks import (
     check_X,
     check_y,
 )
-from ._files import write_whole
 
 _NAMES = ("W1", "b1", "W2", "b2")
 _FORMAT = "fastnn.TwoLayerNet"
@@ -223,8 +220,8 @@ class TwoLayerNet:
             num_iters=check_size(num_iters, "num_iters", at_least=0),
             batch_size=check_size(batch_size, "batch_size"),
         )
-        check_function(callback, "callback", (None,))
-        check_function(progress, "progress", (True, False))
+        check_function(callback, "callback", (None,), "a TrainingProgress")
+        check_function(progress, "progress", (True, False), "a TrainingProgress")
         params = self._current_params()
         for name in _NAMES:
             if not params[name].flags.writeable:
@@ -282,7 +279,7 @@ class TwoLayerNet:
         params = self._current_params()
         metadata = {"format": _FORMAT, "version": "1", "reg_factor": repr(self.reg_factor)}
         data = save({name: np.ascontiguousarray(params[name]) for name in _NAMES}, metadata)
-        write_whole(path, data)
+        _files.write_whole(path, data)
 
     @classmethod
     def load(cls, path):
@@ -304,19 +301,7 @@ class TwoLayerNet:
         ValueError
             If it is no model of this class.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path} is no file: pass a model written by TwoLayerNet.save")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is not a safetensors file ({error}): pass a model written by "
-                "TwoLayerNet.save"
-            ) from None
+        metadata, params = _files.read(path, "TwoLayerNet.save")
         try:
             if metadata.get("format") != _FORMAT or set(params) != set(_NAMES):
                 raise ValueError(f"it holds {sorted(params)}, format {metadata.get('format')!r}")

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 import fastnn
 from fastnn import EpochStatus, Network, Trainer, _inputs, _run, engine, optimizers, schedules
-from fastnn.order import split_off
+from fastnn.order import EpochOrder, split_off
 
 
 @pytest.fixture(autouse=True)
@@ -775,6 +775,34 @@ def test_ctrl_c_after_any_work_changes_nothing(monkeypatch, run):
     assert seen == list(range(1, trainer.n_iter_ + 1))
     # In the midst of epochs, and at their ends.
     assert len(ends) > len(set(ends)) > 1
+
+
+@pytest.mark.parametrize("moment", ["run", "finished", "items"])
+def test_ctrl_c_around_the_work_changes_nothing(monkeypatch, moment):
+    # Before the compiled side begins, and before Python has noted that its work is done.
+    X, y = problem(n=150)
+    options = {"early_stopping": True, "max_iter": 9}
+    expected = outcome(*fit(X, y, X, y, **options))
+    owner = EpochOrder if moment == "items" else engine.CompiledLoop
+    method, calls = getattr(owner, moment), []
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) % 5 == 4:
+            raise KeyboardInterrupt
+        return method(*arguments)
+
+    monkeypatch.setattr(owner, moment, interrupted)
+    net, cuts = network(), 0
+    trainer = Trainer(net, batch_size=10, random_state=0, **options)
+    for _ in range(100):
+        try:
+            trainer.fit(X, y, X, y)
+            break
+        except KeyboardInterrupt:
+            cuts += 1
+    assert cuts > 1
+    assert outcome(net, trainer) == expected
 
 
 def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):

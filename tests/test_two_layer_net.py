@@ -763,7 +763,7 @@ def test_saving_into_a_folder_that_is_not_there(tmp_path):
 
 
 def test_loading_what_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no file: pass a model written by"):
+    with pytest.raises(FileNotFoundError, match=r"is no file: pass one written by"):
         TwoLayerNet.load(tmp_path / "net")
     with pytest.raises(FileNotFoundError, match=r"is no file"):
         TwoLayerNet.load(tmp_path)

@@ -58,6 +58,7 @@ class TrainingLoop:
         self.kept = [[np.zeros_like(part) for part in layer] for layer in layers]
         n_val = 0 if val is None else len(val)
         self.predicted = np.zeros(n_val, np.int64)
+        self.done = False
         self.outputs = np.empty((n_val, architecture.layer_sizes[-1]), self.dtype)
 
     def rows(self, source, chosen):
@@ -74,7 +75,7 @@ class TrainingLoop:
 
     def run(self, items, records):
         """Do some items of work."""
-        self.done = False
+        self.begin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
             for kind, *item in zip(items.kinds, *items[1:9]):
                 begin, count, step, epoch, key, rate, decay, divisor = item
@@ -88,6 +89,10 @@ class TrainingLoop:
                 if kind == EVALUATED_STEP:
                     records.train_correct[epoch] = np.sum(self.correct(X, y))
         self.done = True
+
+    def begin(self):
+        """Forget the latest run: `finished` is False until the next one is done."""
+        self.done = False
 
     def finished(self):
         """Tell whether the items of the latest run are all done; some may be where it is cut."""
