@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+import fastnn
 import peers
 
 TINY = peers.Problem((4, 8, 3), "relu", "softmax", "sgd", 500)
@@ -22,6 +23,13 @@ def peer_of(name):
 
 def losses_of(name, problem, seed=0):
     return peer_of(name).losses(problem, seed)
+
+
+@pytest.fixture(autouse=True)
+def threads_for_other_tests():
+    # A peer sets them for its whole process, which here is that of all tests.
+    yield
+    fastnn.set_num_threads(None)
 
 
 @pytest.fixture

@@ -126,7 +126,9 @@ class TrainingLoop:
     def step(self, X, y, weights, key, rate, decay, divisor):
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
-        squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
+        squares = 0.0
+        if s.penalty:
+            squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
 
         def mask(depth, shape):
             return dropout_mask(int(key) + depth * 0x2545F4914F6CDD1D, shape, s.dropout)
