@@ -87,19 +87,21 @@ class Records(NamedTuple):
 
 
 class Items(NamedTuple):
-    """Items of work of one call, see :mod:`fastnn.kernels.operations`."""
+    """Items of work of one call, see :mod:`fastnn.kernels.operations`.
 
-    kinds: np.ndarray  #: (n,): 0 a step, 1 a step of the epoch's last batch, 2 a step and its
-    #: evaluation, 3 a block of the validation set
-    begins: np.ndarray  #: int64: first row
-    counts: np.ndarray  #: int64: rows
-    steps: np.ndarray  #: int64: number of the step
-    epochs: np.ndarray  #: int64: number of the epoch
-    keys: np.ndarray  #: int64: of the dropout
-    rates: np.ndarray  #: learning rates
-    decays: np.ndarray  #: factors on the weights
-    divisors: np.ndarray  #: of the loss
-    listed: np.ndarray  #: int64: rows of all steps, to which `begins` refers; None for X in order
+    All but the kinds and the list may be one number, which then holds for all items.
+    """
+
+    kinds: np.ndarray  #: (n,): STEP, LAST_STEP (an epoch's smaller batch), EVALUATED_STEP or BLOCK
+    begins: Any  #: first row
+    counts: Any  #: rows
+    steps: Any  #: number of the step
+    epochs: Any  #: number of the epoch
+    keys: Any  #: of the dropout
+    rates: Any  #: learning rates
+    decays: Any  #: factors on the weights
+    divisors: Any  #: of the loss
+    listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
 
 
 STEP, LAST_STEP, EVALUATED_STEP, BLOCK = range(4)
@@ -127,6 +129,9 @@ class CompiledLoop:
     block_size : int
         Rows to evaluate at a time, 0 for none.
     evaluate_batch : bool
+        Steps may be of the kind EVALUATED_STEP.
+    evaluate_loss : bool
+        The loss of the blocks is wanted, and not only their right answers.
     output_head : str, optional
         Blocks are predicted by this head, into :attr:`outputs`.
     scaling : Scaling, optional
@@ -145,6 +150,7 @@ class CompiledLoop:
         batch_sizes=(),
         block_size=0,
         evaluate_batch=False,
+        evaluate_loss=True,
         output_head=None,
         scaling=None,
         threads=None,
@@ -183,6 +189,7 @@ class CompiledLoop:
             input_kind=kind,
             non_zeros=non_zeros,
             evaluate_batch=evaluate_batch,
+            evaluate_loss=evaluate_loss,
             output_head=-1 if output_head is None else HEADS[output_head],
         )
         codes = Codes(tuple(sizes), ACTIVATIONS[architecture.activation], HEADS[architecture.head])
@@ -236,7 +243,9 @@ class CompiledLoop:
             EVALUATED_STEP: ("evaluated step", 0),
             BLOCK: "block",
         }
-        self.recipes = np.array([recipes.get(names[kind], (0, 0)) for kind in range(4)], np.int64)
+        self.recipes = np.array(
+            [recipes.get(names[kind], (0, 0)) for kind in range(4)], np.int64
+        ).T.copy()
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
@@ -244,22 +253,24 @@ class CompiledLoop:
         from .kernels.train import History, train
 
         count = len(items.kinds)
-        table = np.zeros((count, op.ITEM), np.int64)
-        table[:, op.FIRST_SECTION : op.STOP_SECTION + 1] = self.recipes[items.kinds]
-        table[:, op.SOURCE] = items.kinds == BLOCK
-        table[:, op.BEGIN] = items.begins
-        table[:, op.COUNT] = items.counts
+        # A row a field: where an epoch is a single step, its items must cost next to nothing.
+        table = np.zeros((op.ITEM, count), np.int64)
+        for field, sections in zip((op.FIRST_SECTION, op.STOP_SECTION), self.recipes):
+            table[field] = sections.take(items.kinds)
+        table[op.SOURCE] = blocks = items.kinds == BLOCK
+        table[op.BEGIN] = items.begins
+        table[op.COUNT] = items.counts
         listed = np.zeros(0, np.int64)
         if items.listed is not None:
-            table[:, op.LISTED] = items.kinds != BLOCK
+            table[op.LISTED] = ~blocks
             listed = items.listed
-        table[:, op.STEP] = items.steps
-        table[:, op.EPOCH] = items.epochs
-        table[:, op.KEY] = items.keys
-        numbers = np.empty((count, op.NUMBERS))
-        numbers[:, op.RATE] = items.rates
-        numbers[:, op.DECAY] = items.decays
-        numbers[:, op.DIVISOR] = items.divisors
+        table[op.STEP] = items.steps
+        table[op.EPOCH] = items.epochs
+        table[op.KEY] = items.keys
+        numbers = np.empty((op.NUMBERS, count))
+        numbers[op.RATE] = items.rates
+        numbers[op.DECAY] = items.decays
+        numbers[op.DIVISOR] = items.divisors
         self.begin()
         arguments = (
             *(self.threads, self.program.buffers, self.plan, self.sources, table, numbers, listed),

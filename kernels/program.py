@@ -157,6 +157,8 @@ class Program:
             if work.output_head >= 0:
                 block.append(passes.output(first, stop))
             else:
-                block += [passes.correct(first, stop), passes.loss(first, stop, general=False)]
+                block.append(passes.correct(first, stop))
+                if work.evaluate_loss:
+                    block.append(passes.loss(first, stop, general=False))
             parts.append(block)
         return parts

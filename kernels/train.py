@@ -87,8 +87,8 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
     plan : Plan
     sources : ndarray of shape (2, SOURCE_FIELDS)
         Where the rows of steps, and those to evaluate, come from.
-    items : ndarray of shape (n_items, ITEM)
-    numbers : ndarray of shape (n_items, NUMBERS)
+    items : ndarray of shape (ITEM, n_items)
+    numbers : ndarray of shape (NUMBERS, n_items)
     listed : ndarray of shape (n_listed,)
         Rows of the steps' batches, one after the other; int64.
     history : History
@@ -114,13 +114,13 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
     meetings = meet(barrier, threads, thread - thread)
     if meetings < 0:
         return False
-    for number in range(len(items)):
-        item = items[number]
+    for number in range(items.shape[1]):
+        item = items[:, number]
         begin, present = item[op.BEGIN], item[op.COUNT]
-        divisor = numbers[number, op.DIVISOR]
+        divisor = numbers[op.DIVISOR, number]
         scale = cast_like(like, 1.0 / divisor)
-        rate = cast_like(like, numbers[number, op.RATE])
-        decay = cast_like(like, numbers[number, op.DECAY])
+        rate = cast_like(like, numbers[op.RATE, number])
+        decay = cast_like(like, numbers[op.DECAY, number])
         new_1, new_2 = cast_like(like, 1.0 - plan.beta_1), cast_like(like, 1.0 - plan.beta_2)
         step = (rate, cast_like(like, plan.l2), decay, beta_1, new_1, beta_2, new_2, epsilon)
         bias_step = (rate, zero, one, beta_1, new_1, beta_2, new_2, epsilon)
@@ -295,12 +295,12 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     # Neither branch for NaN: it stays visible.
                     if not norm <= plan.max_norm:
                         clip = plan.max_norm / norm
-                    scaled = cast_like(like, numbers[number, op.RATE])
+                    scaled = cast_like(like, numbers[op.RATE, number])
                     if plan.optimizer == ADAM:
                         new_1 = cast_like(like, (1.0 - plan.beta_1) * clip)
                         new_2 = cast_like(like, (1.0 - plan.beta_2) * clip * clip)
                     else:
-                        scaled = cast_like(like, numbers[number, op.RATE] * clip)
+                        scaled = cast_like(like, numbers[op.RATE, number] * clip)
                     # The kept gradient holds that of the penalty.
                     step = (scaled, zero, decay, beta_1, new_1, beta_2, new_2, epsilon)
                     bias_step = (scaled, zero, one, beta_1, new_1, beta_2, new_2, epsilon)

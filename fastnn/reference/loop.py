@@ -47,6 +47,7 @@ class TrainingLoop:
         batch_sizes=(),
         block_size=0,
         evaluate_batch=False,
+        evaluate_loss=True,
         output_head=None,
         scaling=None,
         threads=None,
@@ -77,7 +78,7 @@ class TrainingLoop:
         """Do some items of work."""
         self.begin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
-            for kind, *item in zip(items.kinds, *items[1:9]):
+            for kind, *item in zip(*np.broadcast_arrays(*items[:9])):
                 begin, count, step, epoch, key, rate, decay, divisor = item
                 place = slice(begin, begin + count)
                 if kind == BLOCK:
