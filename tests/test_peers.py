@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastnn
+import peer_libraries
 import peers
 
 TINY = peers.Problem((4, 8, 3), "relu", "softmax", "sgd", 500)
@@ -66,8 +67,10 @@ def test_flops_are_those_of_all_products(name):
 
 @pytest.mark.parametrize("problem", [*peers.NETWORKS.values(), TINY], ids=str)
 def test_epochs_have_no_short_batch_and_visit_each_row_once(problem):
-    order = peers.order_of(problem, 2)
-    assert order.steps * problem.n == 2 * problem.rows == 2 * len(peers.data_of(problem)[0])
+    order = peer_libraries.order_of(problem, 2)
+    assert (
+        order.steps * problem.n == 2 * problem.rows == 2 * len(peer_libraries.data_of(problem)[0])
+    )
     if problem.n == problem.rows:
         assert order.rows is None
     else:
@@ -81,14 +84,14 @@ def test_epochs_have_no_short_batch_and_visit_each_row_once(problem):
     "problem",
     [
         TINY,
-        TINY._replace(optimizer="adam", activation="tanh", n=peers.ROWS),
+        TINY._replace(optimizer="adam", activation="tanh", n=peer_libraries.ROWS),
         peers.Problem((6, 9, 7, 1), "relu", "identity", "adam", 100),
     ],
     ids=lambda problem: f"{problem.sizes}-{problem.optimizer}-{problem.head}",
 )
 def test_library_computes_what_numpy_does(name, problem):
     expected = losses_of("numpy", problem)
-    assert expected.shape == (peers.CHECK_EPOCHS,)
+    assert expected.shape == (peer_libraries.CHECK_EPOCHS,)
     found = peers.disagreements({"numpy": expected, name: losses_of(name, problem)})
     assert found[name] < 1e-5
     # Losses that stand still would agree whatever the step did.
@@ -122,8 +125,8 @@ def test_turn_is_timed_by_the_step(name):
 def test_table_has_all_columns_and_a_missing_library_is_left_out(
     tiny, monkeypatch, capsys, tmp_path
 ):
-    monkeypatch.setattr(peers.JAX, "module", "no_such_library")
-    monkeypatch.setattr(peers.PyTorch, "module", "no_such_library_either")
+    monkeypatch.setattr(peer_libraries.JAX, "module", "no_such_library")
+    monkeypatch.setattr(peer_libraries.PyTorch, "module", "no_such_library_either")
     before = dict(os.environ), peers.cores_at_hand(), signal.getsignal(signal.SIGINT)
     path = tmp_path / "peers.json"
 
