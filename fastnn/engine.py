@@ -243,6 +243,8 @@ class CompiledLoop:
             EVALUATED_STEP: ("evaluated step", 0),
             BLOCK: "block",
         }
+        self._shape = (None,) * 4  # of the latest items
+        self._table = np.zeros((0, 0), np.int64)
         self.recipes = np.array(
             [recipes.get(names[kind], (0, 0)) for kind in range(4)], np.int64
         ).T.copy()
@@ -253,17 +255,19 @@ class CompiledLoop:
         from .kernels.train import History, train
 
         count = len(items.kinds)
-        # A row a field: where an epoch is a single step, its items must cost next to nothing.
-        table = np.zeros((op.ITEM, count), np.int64)
-        for field, sections in zip((op.FIRST_SECTION, op.STOP_SECTION), self.recipes):
-            table[field] = sections.take(items.kinds)
-        table[op.SOURCE] = blocks = items.kinds == BLOCK
-        table[op.BEGIN] = items.begins
-        table[op.COUNT] = items.counts
-        listed = np.zeros(0, np.int64)
-        if items.listed is not None:
-            table[op.LISTED] = ~blocks
-            listed = items.listed
+        listed = np.zeros(0, np.int64) if items.listed is None else items.listed
+        # Where an epoch is a single step, its items must cost next to nothing.
+        shape = *items[:3], items.listed is None
+        if any(new is not old for new, old in zip(shape, self._shape)):
+            self._shape, self._table = shape, np.zeros((op.ITEM, count), np.int64)
+            for field, sections in zip((op.FIRST_SECTION, op.STOP_SECTION), self.recipes):
+                self._table[field] = sections.take(items.kinds)
+            blocks = items.kinds == BLOCK
+            self._table[op.SOURCE] = blocks
+            self._table[op.BEGIN] = items.begins
+            self._table[op.COUNT] = items.counts
+            self._table[op.LISTED] = ~blocks if items.listed is not None else 0
+        table = self._table
         table[op.STEP] = items.steps
         table[op.EPOCH] = items.epochs
         table[op.KEY] = items.keys

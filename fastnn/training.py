@@ -26,6 +26,8 @@ from .threads import threads_for
 INTERVAL = 0.1
 #: Most bytes of row indices drawn ahead.
 INDEX_BYTES = 1 << 26
+#: Most items of a call: many calls are then alike, and so much of their making is done once.
+MOST_ITEMS = 1 << 14
 #: Rows that a thread predicts at a time: their activations stay in the second-level cache.
 PREDICT_ROWS = 192
 #: Below this many flops a prediction is left to NumPy: packing the weights would cost more.
@@ -105,6 +107,8 @@ def drive(loop, order, records):
         elapsed = time.perf_counter() - begun
         pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
         chunk = int(max(1, min(pace, 4 * (stop - done) + 1, order.longest)))
+        # Chunks of equal lengths have much in common that need not be worked out again.
+        chunk = 1 << (chunk.bit_length() - 1)
         yield
 
 
@@ -123,8 +127,9 @@ class CS231nOrder:
         self.per_epoch = self.steps_per_epoch + self.val_blocks
         self.epochs = -(-plan.num_iters // self.steps_per_epoch)
         self.total = plan.num_iters + self.epochs * self.val_blocks
-        self.longest = max(INDEX_BYTES // (8 * plan.batch_size), 1)
+        self.longest = max(min(INDEX_BYTES // (8 * plan.batch_size), MOST_ITEMS), 1)
         self.rates = _learning_rates(plan, self.steps_per_epoch)
+        self._pattern = (None,)
 
     def steps_before(self, item):
         """Return how many steps come before an item."""
@@ -148,28 +153,40 @@ class CS231nOrder:
 
     def items(self, first, stop):
         """Return the items first..stop; batches are drawn in their order."""
-        numbers = np.arange(first, stop)
+        n, (epoch, position) = self.plan.batch_size, divmod(first, self.per_epoch)
+        if self._pattern[0] != (position, stop - first):
+            self._pattern = (position, stop - first), *self._kinds_of(position, stop - first)
+        _, kinds, begins, counts, steps, epochs = self._pattern
+        steps = steps + epoch * self.steps_per_epoch
+        count = np.count_nonzero(kinds != BLOCK)
+        listed = self.random.randint(0, self.n_train, (count, n))
+        here = steps if steps[-1] < len(self.rates) else np.minimum(steps, len(self.rates) - 1)
+        return Items(
+            kinds=kinds,
+            begins=begins,
+            counts=counts,
+            steps=steps,
+            epochs=epochs + epoch,
+            keys=0,
+            rates=self.rates.take(here),
+            decays=1.0,
+            divisors=float(n),
+            listed=np.ascontiguousarray(listed, np.int64).ravel(),
+        )
+
+    def _kinds_of(self, position, count):
+        """Return what is the same for all chunks that begin so and are so long, from epoch 0 on."""
+        numbers = np.arange(position, position + count)
         epochs = numbers // self.per_epoch
         positions = numbers - epochs * self.per_epoch
         blocks = (0 < positions) & (positions <= self.val_blocks)
         steps = self._steps_before(epochs, positions)
         size, n = self.block_size, self.plan.batch_size
         first_row = (positions - 1) * size
-        count = len(steps) - np.count_nonzero(blocks)
-        listed = self.random.randint(0, self.n_train, (count, n))
-        here = np.minimum(steps, len(self.rates) - 1)
-        return Items(
-            kinds=np.where(blocks, BLOCK, np.where(positions == 0, EVALUATED_STEP, STEP)),
-            begins=np.where(blocks, first_row, (steps - steps[0]) * n),
-            counts=np.where(blocks, np.minimum(size, self.n_val - first_row), n),
-            steps=steps,
-            epochs=epochs,
-            keys=0,
-            rates=self.rates[here],
-            decays=1.0,
-            divisors=float(n),
-            listed=np.ascontiguousarray(listed, np.int64).ravel(),
-        )
+        kinds = np.where(blocks, BLOCK, np.where(positions == 0, EVALUATED_STEP, STEP))
+        begins = np.where(blocks, first_row, (steps - steps[0]) * n)
+        counts = np.where(blocks, np.minimum(size, self.n_val - first_row), n)
+        return kinds, begins, counts, steps, epochs
 
 
 def train(layers, data, plan, random, record, *, verbose, callback, progress):
