@@ -17,7 +17,7 @@ from .dropout import dropout_rows
 from .emitter import VECTOR_BYTES
 from .heads import LOGISTIC, SOFTMAX, loss_rows, predict_rows
 from .layout import round_up
-from .machine import address_of, cast_like, read, read_integer
+from .machine import address_of, borrowed, cast_like, read, read_integer
 from .parallel import FINISHED, meet
 from .product import tile_height
 from .simd import (
@@ -98,10 +98,12 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
     bool
         False where the run was called off before its first item (see :func:`.parallel.meet`).
     """
-    params, transposed, activations, input_scale, tables, labels = buffers[:6]
-    all_weights, spans, all_cursors, all_tiles, sums, all_losses, correct = buffers[6:13]
-    barrier, all_operations, all_sections, endings = buffers[13:]
-    loss_history, train_correct, val_losses, val_correct, predicted = history
+    arrays = borrowed(buffers)
+    params, transposed, activations, input_scale, tables, labels = arrays[:6]
+    all_weights, spans, all_cursors, all_tiles, sums, all_losses, correct = arrays[6:13]
+    barrier, all_operations, all_sections, endings = arrays[13:]
+    sources, items, numbers, listed = borrowed((sources, items, numbers, listed))
+    loss_history, train_correct, val_losses, val_correct, predicted = borrowed(history)
     tiles, operations, sections = all_tiles[thread], all_operations[thread], all_sections[thread]
     like, size, lanes = params[0], params.itemsize, VECTOR_BYTES // params.itemsize
     tile, targets = address_of(tiles), address_of(labels)
