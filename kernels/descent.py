@@ -132,27 +132,30 @@ class Descent:
     def _targets(self, layer, k0, k1):
         """Yield the ranges of k in one panel of the transpose: start, stop, place, width."""
         wide, whole = WIDE * self.lanes, round_up(layer.fan_in, self.lanes)
+        base = self.memory.transposed.ctypes.data + layer.transposed * self.size
         while k0 < k1:
             panel = k0 // wide * wide
             stop = min(k1, panel + wide)
             width = min(wide, whole - panel)
-            yield k0, stop, layer.transposed + panel * layer.fan_out + k0 - panel, width
+            yield k0, stop, base + (panel * layer.fan_out + k0 - panel) * self.size, width
             k0 = stop
 
     def _transpose(self, layer, j, across, k0, k1):
         """Return the operations that copy rows k0..k1 of a panel into the transpose."""
-        count = min(across, layer.fan_out - j)
-        start = layer.weights + j * layer.fan_in
+        count, stride = min(across, layer.fan_out - j), across * self.size
+        W = self.memory.parameter(layer.weights + j * layer.fan_in)
         return [
-            (op.TRANSPOSE, start + k * across, across, 1, stop - k, count)
-            + (place + j * width, width)
+            (op.TRANSPOSE, W + k * stride, stride, stop - k, count)
+            + (place + j * width * self.size, width * self.size)
             for k, stop, place, width in self._targets(layer, k0, k1)
         ]
 
     def _transpose_group(self, layer, j, start, length, k0, k1):
         """Return the operations that copy k0..k1 of a group's columns into the transpose."""
-        count = min(GROUP, layer.fan_out - j)
+        count, stride = min(GROUP, layer.fan_out - j), length * self.size
+        W = self.memory.parameter(start)
         return [
-            (op.TRANSPOSE, start + k, 1, length, stop - k, count) + (place + j * width, width)
+            (op.COPY_ROWS, W + k * self.size, stride, count, stop - k)
+            + (place + j * width * self.size, width * self.size)
             for k, stop, place, width in self._targets(layer, k0, k1)
         ]

@@ -35,8 +35,9 @@ CSR_UPDATE = (
     17  # mode, k0, k1, dZ, dZ stride, W, across, sum, 1 to write W directly, columns at a time
 )
 CLEAR_SUMS = 18  # first, stop
-TRANSPOSE = 19  # start in params, k step, j step, ks, js, start in transposed, its j step
-CLIP = 20  # first, stop: of the sums of squared gradients
+TRANSPOSE = 19  # see transpose.transpose: its arguments
+COPY_ROWS = 20  # see transpose.copy_rows: its arguments
+CLIP = 21  # first, stop: of the sums of squared gradients
 
 #: Modes of an update: the gradient goes straight into the step; it is only kept; a kept one is
 #: stepped along; the gradient of a part of the rows is kept, `memory` bytes behind the weights.

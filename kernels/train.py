@@ -31,6 +31,7 @@ from .simd import (
 )
 from .softmax import ROWS_PER_LOG, softmax_rows
 from .sparse import csr_multiply, csr_outer, csr_seek
+from .transpose import copy_rows, transpose
 from .update import ADAM, GRADIENT, column_sums, optimizer_step, sum_parts
 
 #: Added to a step's dropout key for each layer; odd, so that no two layers share a pattern.
@@ -99,7 +100,7 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
         False where the run was called off before its first item (see :func:`.parallel.meet`).
     """
     arrays = borrowed(buffers)
-    params, transposed, activations, input_scale, tables, labels = arrays[:6]
+    params, _, activations, input_scale, tables, labels = arrays[:6]
     all_weights, spans, all_cursors, all_tiles, sums, all_losses, correct = arrays[6:13]
     barrier, all_operations, all_sections, endings = arrays[13:]
     sources, items, numbers, listed = borrowed((sources, items, numbers, listed))
@@ -207,10 +208,9 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     if f[1] == op.KEEP:
                         sums[f[6]] = squared
                 elif code == op.TRANSPOSE:
-                    for j in range(f[5]):
-                        source, target = f[1] + j * f[3], f[6] + j * f[7]
-                        for k in range(f[4]):
-                            transposed[target + k] = params[source + k * f[2]]
+                    transpose(like, (f[1], f[2], f[3], f[4], f[5], f[6]))
+                elif code == op.COPY_ROWS:
+                    copy_rows(like, (f[1], f[2], f[3], f[4], f[5], f[6]))
                 elif code == op.CLEAR_SUMS:
                     for unit in range(f[1], f[2]):
                         sums[unit] = 0.0
