@@ -22,6 +22,8 @@ def _features():
 FEATURES = _features()
 #: Bytes in one vector.
 VECTOR_BYTES = 64 if "avx512f" in FEATURES else 32 if "avx" in FEATURES else 16
+#: Bytes that a processor's caches move at a time; no vector is longer.
+CACHE_LINE = 64
 
 INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -91,6 +93,16 @@ class Emitter:
     def load_scalar(self, address):
         """Load one element."""
         return self.builder.load(self.pointer(address))
+
+    def prefetch(self, address):
+        """Have the cache line at an address fetched; it may be of any memory, or of none."""
+        pointer = self.pointer(address)
+        kinds = [pointer.type, INT32, INT32, INT32]
+        function = cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
+        )
+        # To be read, into the first-level cache, as data.
+        self.builder.call(function, [pointer] + [ir.Constant(INT32, x) for x in (0, 3, 1)])
 
     def load_address(self, address):
         """Load an int64."""

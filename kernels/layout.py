@@ -16,11 +16,8 @@ Activations are row-major with :func:`row_stride` columns.
 import numpy as np
 
 from ._jit import kernel, shared
-from .emitter import VECTOR_BYTES
+from .emitter import CACHE_LINE, VECTOR_BYTES
 from .simd import GROUP, WIDE
-
-#: Bytes that a processor's caches move at a time; no vector is longer.
-CACHE_LINE = 64
 
 
 @shared

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .emitter import VECTOR_BYTES
+from .emitter import CACHE_LINE, VECTOR_BYTES
 from .layout import (
-    CACHE_LINE,
     empty_aligned,
     matrix_size,
     panel_columns,

@@ -92,7 +92,7 @@ class Passes:
                 B = weights + j * K * size
                 operations.append(
                     (op.MULTIPLY_PANEL, table, lo, hi, B, vectors, K, bias + j * size, relu)
-                    + (out + j * size, stride)
+                    + (out + j * size, stride, rows[1])
                 )
             length = round_up(K, self.lanes) * size
             for j in range(columns, N, GROUP):

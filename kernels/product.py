@@ -88,10 +88,8 @@ def multiply(like, rows, K, N, weights, bias, floor, out):
         for first in range(0, columns, WIDE * lanes):
             width = min(WIDE, (columns - first) // lanes)
             B, place = weights + first * K * size, out.address + first * size
-            multiply_panel(
-                like,
-                (rows.table, lo, hi, B, width, K, bias + first * size, floor, place, out.stride),
-            )
+            places = rows.table, lo, hi, B, width, K, bias + first * size
+            multiply_panel(like, places + (floor, place, out.stride, rows.stop))
         length = round_up(K, lanes) * size
         for first in range(columns, N, GROUP):
             B = weights + columns * K * size + (first - columns) * length

@@ -142,7 +142,7 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     floor = zero if f[8] else nothing
                     arguments = (f[1], f[2], f[3], f[4], f[5], f[6], f[7], floor, f[9], f[10])
                     if code == op.MULTIPLY_PANEL:
-                        multiply_panel(like, arguments)
+                        multiply_panel(like, arguments + (f[11],))
                     else:
                         multiply_group(like, arguments)
                 elif code == op.UPDATE_PANEL:
