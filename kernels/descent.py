@@ -5,11 +5,9 @@ from .layout import round_up
 from .memory import BIAS_VECTORS
 from .product import block_columns
 from .simd import GROUP, GROUP_VECTORS, TALL, TILE_VECTORS, WIDE
+from .sparse import NEAR
 from .update import SGD
 from .work import share
-
-#: Bytes of a tile of a sparse layer's gradient: it and a row of dZ stay in L1.
-CSR_TILE_BYTES = 1 << 14
 
 
 class Descent:
@@ -37,7 +35,9 @@ class Descent:
         self.tile, self.csr_rows = TILE_VECTORS * self.lanes, csr_block
         if self.layers[0].rows and not self.csr_direct:
             row = self.layers[0].panel_vectors(self.lanes) * self.lanes
-            self.csr_rows = max(CSR_TILE_BYTES // (row * self.size) // TALL, 1) * TALL
+            # A tile of the gradient stays in L1: whole units, or a part of one.
+            fit, unit = max(NEAR // (row * self.size) // TALL, 1) * TALL, self.layers[0].unit_rows()
+            self.csr_rows = fit // unit * unit or fit
             self.tile = max(self.tile, self.csr_rows * row)
 
     def operations(self, thread, first, stop, mode, part=0):
@@ -72,8 +72,9 @@ class Descent:
         lo, hi = share(layer.units(self.lanes), 1, thread, self.threads)
         first, unit = sums + layer.squares, layer.unit_rows()
         dZ, stride = memory.output(layer.gradient), layer.stride * self.size
-        # A block of columns has one sum of squares; SGD that writes in place has none.
-        step = layer.fan_in if self.csr_direct else unit
+        # Each unit has a sum of squares, and what is a part of one must begin with it; SGD that
+        # writes in place has none.
+        step = layer.fan_in if self.csr_direct else max(self.csr_rows, unit)
         starts = range(lo * unit, min(hi * unit, layer.fan_in), step)
         operations = [(op.CLEAR_SUMS, first + lo, first + hi)]
         if mode != op.APPLY:
@@ -83,7 +84,7 @@ class Descent:
             W = memory.parameter(layer.weights + start * across * self.lanes)
             operations.append(
                 (op.CSR_UPDATE, mode, start, stop, dZ, stride, W, across)
-                + (first + start // unit, self.csr_direct, self.csr_rows)
+                + (first + start // unit, self.csr_direct, self.csr_rows, unit)
             )
         return operations
 

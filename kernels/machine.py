@@ -1,10 +1,28 @@
-"""What Numba cannot say: the address of an array, an atomic, the width of a vector."""
+"""What Numba cannot say: the address of an array, an atomic, the width of a vector, a cache."""
+
+from pathlib import Path
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from .emitter import INT64, VECTOR_BYTES
+
+
+def _first_level_bytes():
+    """Return the size of a core's first-level data cache: 32 KiB where the system does not say."""
+    folder = Path("/sys/devices/system/cpu/cpu0/cache/index0")  # Linux
+    try:
+        level, kind, size = ((folder / name).read_text() for name in ("level", "type", "size"))
+        if (level.strip(), kind.strip()) == ("1", "Data"):
+            return int(size.strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        pass
+    return 32 << 10
+
+
+#: Bytes of a core's first-level data cache.
+FIRST_LEVEL = _first_level_bytes()
 
 
 @intrinsic

@@ -31,9 +31,8 @@ UPDATE_PANEL = 13  # mode, vectors, table, k0, k1, dZ, dZ stride, W, first sum, 
 UPDATE_GROUP = 14  # mode, table, k, count, dZ, dZ stride, W, its stride, sum, rows, memory
 UPDATE_BIAS = 15  # mode, b, dZ, dZ stride, count, sum, (unused three), rows, memory
 CSR_SEEK = 16  # first, stop, k0
-CSR_UPDATE = (
-    17  # mode, k0, k1, dZ, dZ stride, W, across, sum, 1 to write W directly, columns at a time
-)
+CSR_UPDATE = 17  # mode, k0, k1, dZ, dZ stride, W, across, first sum, 1 to write W directly,
+#                  columns at a time, columns of a sum
 CLEAR_SUMS = 18  # first, stop
 TRANSPOSE = 19  # see transpose.transpose: its arguments
 COPY_ROWS = 20  # see transpose.copy_rows: its arguments

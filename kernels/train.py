@@ -274,21 +274,25 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     source, chosen, memory = sources[item[op.SOURCE]], plan.optimizer, plan.memory_1
                     if f[1] == op.KEEP:
                         chosen, memory = plan.keep, plan.gradient
+                    line = f[7] * VECTOR_BYTES
                     for k0 in range(f[2], f[3], f[10]):
-                        k1, place = min(k0 + f[10], f[3]), f[6] + (k0 - f[2]) * f[7] * VECTOR_BYTES
+                        k1, place = min(k0 + f[10], f[3]), f[6] + (k0 - f[2]) * line
                         places = present, cursors, address_of(spans[1]), source[op.INDICES]
                         places = places + (source[op.X], k0, k1, f[4], f[5])
-                        count, gradient = (k1 - k0) * f[7] * lanes, tile
                         if f[9]:
                             csr_outer(like, places + (-rate, place, f[7]))
                             continue
-                        if f[1] == op.APPLY:
-                            gradient = place + plan.gradient
-                        else:
-                            tiles[:count] = zero
+                        gradients = place + plan.gradient
+                        if f[1] != op.APPLY:
+                            gradients = tile
+                            tiles[: (k1 - k0) * f[7] * lanes] = zero
                             csr_outer(like, places + (one, tile, f[7]))
-                        stepped = chosen, place, gradient, count, memory, plan.memory_2
-                        sums[f[8]] += optimizer_step(like, stepped + step)
+                        for k in range(k0, k1, f[11]):
+                            count = (min(k + f[11], k1) - k) * f[7] * lanes
+                            skip = (k - k0) * line
+                            stepped = chosen, place + skip, gradients + skip, count
+                            stepped = stepped + (memory, plan.memory_2)
+                            sums[f[8] + (k - f[2]) // f[11]] += optimizer_step(like, stepped + step)
                 elif code == op.CLIP:
                     squared = 0.0
                     for unit in range(f[1], f[2]):

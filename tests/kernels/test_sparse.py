@@ -17,8 +17,8 @@ from fastnn.kernels.emitter import VECTOR_BYTES
 from fastnn.kernels.machine import address_of, cast_like
 from fastnn.kernels.sparse import (
     CHUNK,
-    FIRST_LEVEL,
-    SECOND_LEVEL,
+    FAR,
+    NEAR,
     csr_block_columns,
     csr_multiply,
     csr_outer,
@@ -360,10 +360,10 @@ def test_blocks_fit_a_cache_and_hold_enough_or_are_everything(share, K, across):
     assert 1 <= width <= K
     if width < K:
         row = min(across, CHUNK) * VECTOR_BYTES
-        assert width * min(across, CHUNK // 2) * VECTOR_BYTES <= SECOND_LEVEL
+        assert width * min(across, CHUNK // 2) * VECTOR_BYTES <= FAR
         # Blocks are evened out: the narrowest is little more than half of what fits.
         assert share * 2 * width >= 5
-        if width * row > FIRST_LEVEL:
+        if width * row > NEAR:
             assert share * 2 * width >= 10
 
 
