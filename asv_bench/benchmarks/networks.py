@@ -1,6 +1,7 @@
 """Training steps of deeper networks, other heads and optimisers, and of sparse input."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -41,8 +42,12 @@ PROBLEMS = {
     "128-512-512-512-10 sgd": Problem((128, 512, 512, 512, 10), "relu", "softmax", "sgd", 256),
 }
 SPARSE = {
-    "digits": Problem((784, 100, 10), "relu", "softmax", "sgd", 200, density=0.19),
-    "20,000 columns": Problem((20_000, 100, 10), "relu", "softmax", "sgd", 200, density=0.01),
+    f"{name}, {optimizer}": Problem(sizes, "relu", "softmax", optimizer, 200, density)
+    for name, sizes, density in (
+        ("digits", (784, 100, 10), 0.19),
+        ("20,000 columns", (20_000, 100, 10), 0.01),
+    )
+    for optimizer in ("sgd", "adam")
 }
 STEPS = {"numpy": 5, "fastnn": 20}
 
@@ -72,9 +77,8 @@ def sparse_of(X):
     return Sparse(X.shape, indptr, np.nonzero(there)[1].astype(np.int32), X[there])
 
 
-def loop_of(impl, problem, threads, csr=False):
+def loop_of(impl, problem, threads, source):
     """Return a seeded loop of either implementation."""
-    X, y = data_of(problem)
     rng, sizes = np.random.default_rng(1), problem.layer_sizes
     layers = [
         (
@@ -89,8 +93,7 @@ def loop_of(impl, problem, threads, csr=False):
     threads = max(1, min(threads, problem.flops // FLOPS_PER_THREAD))
     make = {"numpy": reference.TrainingLoop, "fastnn": CompiledLoop}[impl]
     return make(
-        *(Architecture(sizes, problem.activation, problem.head), layers, settings),
-        Source(sparse_of(X) if csr else X, y),
+        *(Architecture(sizes, problem.activation, problem.head), layers, settings, source),
         batch_sizes=(problem.n,),
         threads=threads,
     )
@@ -120,7 +123,9 @@ def items_of(problem, steps, first=0):
 
 def training_of(impl, problem, threads, csr=False):
     """Return a batch of training steps, compiled and warm."""
-    loop, steps = loop_of(impl, problem, threads, csr), STEPS[impl]
+    X, y = data_of(problem)
+    source = Source(sparse_of(X) if csr else X, y)
+    loop, steps = loop_of(impl, problem, threads, source), STEPS[impl]
     items, records = items_of(problem, steps), Records.empty(steps, 1)
 
     def train():
@@ -160,15 +165,46 @@ class NetworkStep(Comparison):
     track_over_limit.unit = "time / limit"  # type: ignore[attr-defined]
 
 
+def densifying_of(problem):
+    """Return the dense training steps of a CSR matrix whose batches SciPy densifies, one by one."""
+    from scipy.sparse import csr_matrix
+
+    X, y = data_of(problem)
+    matrix, n = csr_matrix(X), problem.n
+    batch, labels = np.empty((n, X.shape[1]), X.dtype), np.empty(n, y.dtype)
+    loop, steps = loop_of("fastnn", problem, 1, Source(batch, labels)), STEPS["fastnn"]
+    drawn = np.random.default_rng(0).integers(0, len(X), (steps, n))
+    item, records = items_of(problem, 1)._replace(listed=None), Records.empty(1, 1)
+
+    def train():
+        for rows in drawn:
+            matrix[rows].toarray(out=batch)
+            y.take(rows, out=labels)
+            loop.run(item, records)
+
+    train()
+    return Batch(train, 1, steps)
+
+
+#: How sparse data may be trained on.
+WAYS = {
+    "sparse": lambda problem: training_of("fastnn", problem, 1, csr=True),
+    "dense": lambda problem: training_of("fastnn", problem, 1),
+    "densified": densifying_of,
+}
+
+
 @lru_cache(maxsize=2)
 def sparse_step_of(way, data):
-    return training_of("fastnn", SPARSE[data], 1, csr=way == "sparse")
+    if way == "densified" and find_spec("scipy") is None:
+        raise NotImplementedError("needs SciPy")  # asv skips it
+    return WAYS[way](SPARSE[data])
 
 
 class SparseStep:
-    """Seconds a step of the same numbers as a CSR matrix and as a dense array."""
+    """Seconds a step of the same numbers as a CSR matrix, dense, and made dense in each step."""
 
-    params = (["dense", "sparse"], list(SPARSE))
+    params = (list(WAYS), list(SPARSE))
     param_names = ("way", "data")
 
     def setup(self, way, data):
@@ -180,11 +216,14 @@ class SparseStep:
 
 
 class SparseRatio:
-    """The sparse step's time over the dense one's."""
+    """The sparse step's time over that of the other ways."""
 
-    params = (list(SPARSE),)
-    param_names = ("data",)
-    unit = "sparse / dense"
+    params = (list(WAYS)[1:], list(SPARSE))
+    param_names = ("way", "data")
+    unit = "sparse / other"
 
-    def track_ratio(self, data):
-        return ratio(*(sparse_step_of(way, data) for way in ("dense", "sparse")), rounds=3)
+    def setup(self, way, data):
+        self.both = sparse_step_of(way, data), sparse_step_of("sparse", data)
+
+    def track_ratio(self, way, data):
+        return ratio(*self.both, rounds=3)
