@@ -3,10 +3,10 @@
 import os
 
 from . import optimizers, schedules
+from .cs231n import TrainingProgress
 from .network import Network
 from .threads import get_num_threads, set_num_threads
 from .trainer import EpochStatus, Trainer
-from .training import TrainingProgress
 from .two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"

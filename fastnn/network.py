@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from . import _files, training
+from . import _files, gradients, inference
 from ._checks import (
     check_choice,
     check_dtype,
@@ -19,11 +19,7 @@ from ._checks import (
     check_weights,
 )
 from .engine import (
-    LAST_STEP,
-    STEP,
     Architecture,
-    Items,
-    Records,
     Scaling,
     Settings,
     Source,
@@ -35,8 +31,6 @@ from .engine import (
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
-#: Rows of a block whose gradients are added up.
-GRADIENT_ROWS = 512
 FORMAT = "fastnn.Network"
 
 
@@ -294,7 +288,7 @@ class Network:
             X = check_input(X, self.layer_sizes[0], self.dtype)
             if self._is_small(X):
                 return self._small_scores(X, "identity").argmax(axis=1)
-            return training.evaluate(
+            return inference.evaluate(
                 self.architecture, self.layers, Source(X), scaling=self.scaling
             ).predicted
         outputs = self._outputs(X, "identity" if self.head == "logistic" else self.head)
@@ -306,7 +300,7 @@ class Network:
         X = check_input(X, self.layer_sizes[0], self.dtype)
         if self._is_small(X):
             return self._small_scores(X, head)
-        return training.evaluate(
+        return inference.evaluate(
             self.architecture, self.layers, Source(X), head, self.scaling
         ).outputs
 
@@ -316,7 +310,7 @@ class Network:
             return False
         if len(X) < 16 or jit_disabled():
             return True
-        return flops_per_row(self.layer_sizes) * len(X) < training.PACKED_FLOPS
+        return flops_per_row(self.layer_sizes) * len(X) < inference.PACKED_FLOPS
 
     def _small_scores(self, X, head):
         from .reference.network import predictions, scores
@@ -370,30 +364,10 @@ class Network:
                 f"label_smoothing needs classes, but the network's head is {self.head!r}: pass it "
                 "for head='softmax' only"
             )
-        n, size = X.shape[0], min(GRADIENT_ROWS, X.shape[0])
-        last = n % size
-        loop = training.loop_of(
-            self.architecture,
-            self.layers,
-            Settings("accumulate", label_smoothing=label_smoothing),
-            Source(X, y, weights),
-            batch_sizes=(size, last) if last else (size,),
-            scaling=self.scaling,
+        settings = Settings("accumulate", label_smoothing=label_smoothing)
+        return gradients.loss_and_gradient(
+            self.architecture, self.layers, Source(X, y, weights), settings, alpha, self.scaling
         )
-        total = float(n) if weights is None else float(weights.sum(dtype=np.float64))
-        order = _GradientOrder(n, size, total)
-        records = Records.empty(order.total, 1)
-        for _ in training.drive(loop, order, records):
-            pass
-        gradient, first = np.empty_like(self.params), 0
-        loss = float(records.losses.sum())
-        for (dW, db), (W, _) in zip(loop.gradients(), self.layers):
-            loss += alpha / 2 * float(np.sum(np.square(W, dtype=np.float64)))
-            dW += self.dtype.type(alpha) * W
-            for part in (dW, db):
-                gradient[first : first + part.size] = part.ravel()
-                first += part.size
-        return loss, gradient
 
     # -------------------------------------------------------------------------------- files
 
@@ -455,31 +429,3 @@ class Network:
             ) from None
         net.params[:] = arrays["params"]
         return net
-
-
-class _GradientOrder:
-    """All rows, block by block."""
-
-    def __init__(self, n, size, divisor):
-        self.n, self.size, self.divisor, self.done = n, size, divisor, 0
-        self.total = self.longest = -(-n // size)
-
-    def boundary(self, done):
-        return self.total
-
-    def items(self, first, stop):
-        numbers = np.arange(first, stop)
-        counts = np.minimum(self.size, self.n - numbers * self.size)
-        zeros = np.zeros_like(numbers)
-        return Items(
-            kinds=np.where(counts == self.size, STEP, LAST_STEP),
-            begins=numbers * self.size,
-            counts=counts,
-            steps=numbers,
-            epochs=zeros,
-            keys=zeros,
-            rates=np.zeros(len(numbers)),
-            decays=np.ones(len(numbers)),
-            divisors=np.full(len(numbers), self.divisor),
-            listed=None,
-        )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import _files, reference, training
+from . import _files, cs231n, reference
 from ._checks import (
     check_dtype,
     check_function,
@@ -210,7 +210,7 @@ class TwoLayerNet:
         X_val = check_X(X_val, D, self.dtype, "X_val")
         y_val = check_y(y_val, len(X_val), C, "y_val", "X_val")
         reg = check_number(reg, "reg", "pass 0 for no penalty")
-        plan = training.SGDPlan(
+        plan = cs231n.SGDPlan(
             learning_rate=check_number(learning_rate, "learning_rate", "pass for example 1e-3"),
             learning_rate_decay=check_number(
                 learning_rate_decay, "learning_rate_decay", "pass 1 for a constant learning rate"
@@ -231,7 +231,7 @@ class TwoLayerNet:
                 )
         layers = [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
         self.history = {}
-        training.train(
+        cs231n.train(
             layers,
             (X, y, X_val, y_val),
             plan,
@@ -262,7 +262,7 @@ class TwoLayerNet:
         """
         params = self._current_params()
         X = check_X(X, self._shapes["W1"][0], self.dtype)
-        return training.predict([(params["W1"], params["b1"]), (params["W2"], params["b2"])], X)
+        return cs231n.predict([(params["W1"], params["b1"]), (params["W2"], params["b2"])], X)
 
     def save(self, path):
         """Write the network to a safetensors file.

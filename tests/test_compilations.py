@@ -16,10 +16,10 @@ PROGRAM = """
     from numba.core.dispatcher import Dispatcher
     from scipy.sparse import csr_matrix
     import fastnn.kernels
-    from fastnn import Network, Trainer, network, optimizers, set_num_threads, threads, training
+    from fastnn import Network, Trainer, inference, network, optimizers, set_num_threads, threads
 
     # Small networks on several threads too, and packed for predictions too.
-    threads.FLOPS_PER_THREAD = training.PACKED_FLOPS = 1
+    threads.FLOPS_PER_THREAD = inference.PACKED_FLOPS = 1
     random = np.random.RandomState(0)
     schedules = "constant", "step", "invscaling", "adaptive", "cosine", "one_cycle"
 

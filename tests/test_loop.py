@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Network, engine, reference, training
+from fastnn import Network, engine, inference, reference
 from fastnn.kernels import memory, program
 from fastnn.kernels.heads import SOFTMAX
 from fastnn.kernels.product import block_columns, block_rows
@@ -703,7 +703,7 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
         )
         loop.outputs = guarded.copy(loop.outputs)
         loop.plan = loop.plan._replace(output=loop.outputs.ctypes.data)
-        order = training.BlockOrder(n, block_size)
+        order = inference.BlockOrder(n, block_size)
         loop.run(order.items(0, order.total), engine.Records.empty(0, 1))
         S = reference.network.scores("relu", layers, X)
         tolerance = 1e-12 if dtype == np.float64 else 2e-5

@@ -39,7 +39,7 @@ def many_threads(monkeypatch):
 @pytest.fixture
 def always_compiled(monkeypatch):
     """Leave nothing of 16 rows and more to NumPy."""
-    monkeypatch.setattr("fastnn.training.PACKED_FLOPS", 0)
+    monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", 0)
 
 
 def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
@@ -214,7 +214,7 @@ def test_both_ways_to_infer_agree(monkeypatch, activation):
         net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
         results = []
         for flops in (np.inf, 0):
-            monkeypatch.setattr("fastnn.training.PACKED_FLOPS", flops)
+            monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", flops)
             results.append((net.decision_function(X), net.predict(X)))
         for by_numpy, compiled in zip(*results):
             np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import TwoLayerNet, engine, reference, training
+from fastnn import TwoLayerNet, cs231n, engine, reference
 from fastnn.kernels import memory, program
 
 DTYPES = [np.float32, np.float64]
@@ -46,7 +46,7 @@ def make(cls, layers, data, plan, threads, block_size=None):
     X, y, X_val, y_val = data
     block_size = block_size or max(plan.batch_size, min(256, len(X_val)))
     loop = cls(
-        training.architecture_of(layers),
+        cs231n.architecture_of(layers),
         layers,
         engine.Settings(l2=plan.l2, penalty=plan.penalty),
         engine.Source(X, y),
@@ -57,7 +57,7 @@ def make(cls, layers, data, plan, threads, block_size=None):
         threads=threads,
     )
     random = np.random.RandomState(0)
-    return loop, training.CS231nOrder(plan, len(X), len(X_val), block_size, random, False)
+    return loop, cs231n.CS231nOrder(plan, len(X), len(X_val), block_size, random, False)
 
 
 def run(loop, order, pieces=1):
@@ -91,7 +91,7 @@ def test_networks_of_any_depth_follow_the_twin(sizes, dtype, threads):
         *random_data(61, sizes[0], sizes[-1], dtype),
         *random_data(29, sizes[0], sizes[-1], dtype, seed=1),
     )
-    plan = training.SGDPlan(0.1, 0.9, 0.02, 0.01, num_iters=40, batch_size=13)
+    plan = cs231n.SGDPlan(0.1, 0.9, 0.02, 0.01, num_iters=40, batch_size=13)
     ours, twins = random_layers(sizes, dtype), random_layers(sizes, dtype)
     records = run(*make(engine.CompiledLoop, ours, data, plan, threads))
     expected = run(*make(reference.TrainingLoop, twins, data, plan, threads))
@@ -134,7 +134,7 @@ def test_the_same_bits_for_any_number_of_threads(many_threads, sizes, dtype):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_bits_for_any_division_into_calls(threads):
     data = (*random_data(61, 17, 4, np.float32), *random_data(300, 17, 4, np.float32, seed=1))
-    plan = training.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=23, batch_size=13)
+    plan = cs231n.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=23, batch_size=13)
     results = []
     for pieces in (1, 2, 5, 31):
         layers = random_layers((17, 9, 4), np.float32)
@@ -182,7 +182,7 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         wide[...] = random.randn(*wide.shape)
         labels = random.randint(0, sizes[-1], len(wide))
         data = (wide[:40], labels[:40], wide[40:], labels[40:])
-        plan = training.SGDPlan(0.01, 1.0, 0.02, 0.01, num_iters=4, batch_size=batch_size)
+        plan = cs231n.SGDPlan(0.01, 1.0, 0.02, 0.01, num_iters=4, batch_size=batch_size)
         layers = random_layers(sizes, dtype)
         loop, order = make(engine.CompiledLoop, layers, data, plan, random.randint(1, 4))
         assert np.isfinite(run(loop, order).losses).all()

@@ -77,6 +77,12 @@ def sparse_of(X):
     return Sparse(X.shape, indptr, np.nonzero(there)[1].astype(np.int32), X[there])
 
 
+def source_of(problem, csr=False):
+    """Return the rows to train on."""
+    X, y = data_of(problem)
+    return Source(sparse_of(X) if csr else X, y)
+
+
 def loop_of(impl, problem, threads, source):
     """Return a seeded loop of either implementation."""
     rng, sizes = np.random.default_rng(1), problem.layer_sizes
@@ -123,9 +129,7 @@ def items_of(problem, steps, first=0):
 
 def training_of(impl, problem, threads, csr=False):
     """Return a batch of training steps, compiled and warm."""
-    X, y = data_of(problem)
-    source = Source(sparse_of(X) if csr else X, y)
-    loop, steps = loop_of(impl, problem, threads, source), STEPS[impl]
+    loop, steps = loop_of(impl, problem, threads, source_of(problem, csr)), STEPS[impl]
     items, records = items_of(problem, steps), Records.empty(steps, 1)
 
     def train():
@@ -165,23 +169,33 @@ class NetworkStep(Comparison):
     track_over_limit.unit = "time / limit"  # type: ignore[attr-defined]
 
 
-def densifying_of(problem):
-    """Return the dense training steps of a CSR matrix whose batches SciPy densifies, one by one."""
+def densifying(problem, steps):
+    """Return a function that trains on a CSR matrix by densifying each batch, and its records."""
     from scipy.sparse import csr_matrix
 
     X, y = data_of(problem)
     matrix, n = csr_matrix(X), problem.n
     batch, labels = np.empty((n, X.shape[1]), X.dtype), np.empty(n, y.dtype)
-    loop, steps = loop_of("fastnn", problem, 1, Source(batch, labels)), STEPS["fastnn"]
-    drawn = np.random.default_rng(0).integers(0, len(X), (steps, n))
-    item, records = items_of(problem, 1)._replace(listed=None), Records.empty(1, 1)
+    loop, records = loop_of("fastnn", problem, 1, Source(batch, labels)), Records.empty(steps, 1)
+    *fields, listed = items_of(problem, steps)
+    batches = [
+        (rows, Items(*(field[i : i + 1] for field in fields), None)._replace(begins=0))
+        for i, rows in enumerate(listed.reshape(steps, n))
+    ]
 
     def train():
-        for rows in drawn:
+        for rows, item in batches:
             matrix[rows].toarray(out=batch)
             y.take(rows, out=labels)
             loop.run(item, records)
 
+    return train, records
+
+
+def densifying_of(problem):
+    """Return such training steps, warm."""
+    steps = STEPS["fastnn"]
+    train, _ = densifying(problem, steps)
     train()
     return Batch(train, 1, steps)
 
