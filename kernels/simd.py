@@ -31,7 +31,8 @@ TALL = 8 if FEATURES & {"avx512f", "neon"} else 4
 SHORT = TALL // 2
 #: Vectors across the widest tile.
 WIDE = 3
-#: Columns that one dot tile computes.
+#: Columns that one dot tile computes. A tile of its own for two took 2 % off a step of 3072-50-10,
+#: which has two left over: what such a group costs is to read the rows once more.
 GROUP = 4
 #: Vectors of K that one tile of a group's gradient covers.
 GROUP_VECTORS = 4
