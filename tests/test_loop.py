@@ -497,29 +497,31 @@ def test_what_a_run_goes_on_with_changes_no_bit():
 # ------------------------------------------------------------------------------------------ kinds
 
 
-def both_kinds(X, y, N, optimizer, l2, **settings):
-    """Train on X as it is and by its non-zeros; return losses and parameters of both."""
+def results_of(data, y, N, optimizer, l2, threads=2, **settings):
+    """Train on some data; return the losses and the parameters."""
     name, *betas, _ = OPTIMIZERS[optimizer]
-    results = []
-    for data in (X, sparse_of(X)):
-        layers = random_layers((X.shape[1], N, 4), np.float64)
-        source = engine.Source(data, y)
-        loop = engine.CompiledLoop(
-            engine.Architecture((X.shape[1], N, 4), "tanh"),
-            layers,
-            engine.Settings(name, l2, l2 / 2, *betas, **settings),
-            *(source, source),
-            batch_sizes=(16, len(X) % 16),
-            block_size=20,
-            threads=2,
-        )
-        items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
-        records = engine.Records.empty(items.steps.max() + 1, 5)
-        loop.run(items, records)
-        loop.store()
-        parts = [part.ravel() for layer in layers for part in layer]
-        results.append((records.losses, records.val_losses, np.concatenate(parts)))
-    return results
+    sizes, n = (data.shape[1], N, 4), data.shape[0]
+    layers, source = random_layers(sizes, np.float64), engine.Source(data, y)
+    loop = engine.CompiledLoop(
+        engine.Architecture(sizes, "tanh"),
+        layers,
+        engine.Settings(name, l2, l2 / 2, *betas, **settings),
+        *(source, source),
+        batch_sizes=(16, n % 16),
+        block_size=20,
+        threads=threads,
+    )
+    items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
+    records = engine.Records.empty(items.steps.max() + 1, 5)
+    loop.run(items, records)
+    loop.store()
+    parts = [part.ravel() for layer in layers for part in layer]
+    return records.losses, records.val_losses, np.concatenate(parts)
+
+
+def both_kinds(X, *arguments, **settings):
+    """Train on X as it is and by its non-zeros; return losses and parameters of both."""
+    return [results_of(data, *arguments, **settings) for data in (X, sparse_of(X))]
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 0.1])
@@ -551,9 +553,24 @@ def test_many_columns_follow_the_dense_ones(optimizer, max_norm):
     random = np.random.RandomState(0)
     X = random.randn(75, 5003) * (random.uniform(size=(75, 5003)) < 0.01)
     y = random.randint(0, 4, 75)
-    for l2 in (0.0, 0.01):
-        for dense, sparse in zip(*both_kinds(X, y, 17, optimizer, l2, max_norm=max_norm)):
+    # A tile of the gradient is several units of work, and then only a part of one.
+    for l2, N in ((0.0, 17), (0.01, 17), (0.01, 300)):
+        for dense, sparse in zip(*both_kinds(X, y, N, optimizer, l2, max_norm=max_norm)):
             np.testing.assert_allclose(sparse, dense, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.1])
+@pytest.mark.parametrize("N", [17, 300])
+def test_many_columns_give_the_same_bits_for_any_number_of_threads(N, max_norm):
+    random = np.random.RandomState(0)
+    X = sparse_of(random.randn(75, 5003) * (random.uniform(size=(75, 5003)) < 0.01))
+    y = random.randint(0, 4, 75)
+    expected = results_of(X, y, N, "adam", 0.01, threads=1, max_norm=max_norm)
+    assert expected[0][0] != expected[0][-1]
+    for threads in (2, 3, 5):
+        results = results_of(X, y, N, "adam", 0.01, threads=threads, max_norm=max_norm)
+        for result, first in zip(results, expected):
+            np.testing.assert_array_equal(result, first)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
