@@ -376,6 +376,8 @@ def main(arguments=None):
     except PeerError as error:
         note(f"Error: {error}")
         code = 1
+    from fastnn.benchmark import blas_kernels
+
     rows = [row for row in rows if row.seconds]
     rows.sort(key=lambda row: options.problems.index(row.problem))
     if rows:
@@ -385,7 +387,8 @@ def main(arguments=None):
             print_table(rows)
         peak = max(row.peak_gflops for row in rows)
         facts = [f"{PEERS[name].title} {version}" for name, version in versions.items()]
-        note(f"{', '.join(facts)}; peak of one core: {peak:.1f} GFLOP/s in float32")
+        note(f"{', '.join(facts)}; NumPy's BLAS: {blas_kernels()}")
+        note(f"Peak of one core: {peak:.1f} GFLOP/s in float32")
     if options.json:
         result = {"versions": versions, "rows": [row.as_dict() for row in rows]}
         try:

@@ -246,6 +246,23 @@ def numpy_threads(threads: int) -> Iterator[None]:
         yield
 
 
+def blas_kernels() -> str:
+    """Name NumPy's BLAS and the processor whose kernels it runs, where threadpoolctl can tell.
+
+    A comparison must say which: held to those of a Haswell by ``OPENBLAS_CORETYPE``, OpenBLAS took
+    half as long again on a Zen 5 core.
+    """
+    if not has_threadpoolctl():
+        return "unknown"
+    from threadpoolctl import threadpool_info
+
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            names = library["internal_api"], library["version"], library.get("architecture")
+            return " ".join(str(name) for name in names if name)
+    return "unknown"
+
+
 def has_threadpoolctl() -> bool:
     """Tell whether :func:`numpy_threads` can limit NumPy's threads."""
     try:

@@ -333,6 +333,7 @@ def bench(dtypes: Sequence[str], seconds: float) -> None:
         )
     for dtype in dict.fromkeys(dtypes):
         click.echo(f"Peak of one core, {dtype}: {benchmark.peak_gflops(dtype):.1f} GFLOP/s")
+    click.echo(f"NumPy {np.__version__}, BLAS: {benchmark.blas_kernels()}")
     if not benchmark.has_threadpoolctl():
         note('NumPy uses its own number of threads; to set it: pip install "fastnn[bench]"')
     # A row for one thread, and one for all of them where the network is large enough to use them.

@@ -480,12 +480,28 @@ def test_bench(invoke, monkeypatch):
     monkeypatch.setattr(benchmark, "NETWORKS", (toy,))
     output = invoke("bench", "--seconds", 0.05).stdout
     assert re.search(r"Peak of one core, float32: [\d.]+ GFLOP/s", output)
+    assert f"NumPy {np.__version__}, BLAS: {benchmark.blas_kernels()}\n" in output
     rows = [line.split() for line in output.splitlines() if "4-10-3" in line]
     assert [row[:4] for row in rows] == [
         ["4-10-3", "5", dtype, "1"] for dtype in ("float32", "float64")
     ]
     numpy_time, fastnn_time, ratio = (float(value) for value in rows[0][4:7])
     assert ratio == pytest.approx(numpy_time / fastnn_time, rel=0.1)
+
+
+def test_bench_names_the_kernels_of_blas(monkeypatch):
+    import threadpoolctl
+
+    openblas = {"user_api": "blas", "internal_api": "openblas", "version": "0.3"}
+    libraries = [{"user_api": "openmp"}, openblas | {"architecture": "Haswell"}]
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: libraries)
+    assert benchmark.blas_kernels() == "openblas 0.3 Haswell"
+    libraries[:] = [openblas | {"version": None}]
+    assert benchmark.blas_kernels() == "openblas"
+    libraries.clear()
+    assert benchmark.blas_kernels() == "unknown"
+    monkeypatch.setattr(benchmark, "has_threadpoolctl", lambda: False)
+    assert benchmark.blas_kernels() == "unknown"
 
 
 def test_bench_arithmetic():
