@@ -20,7 +20,7 @@ from .machine import FIRST_LEVEL, address_of, cast_like
 CHUNK = 8
 #: Bytes of W that stay in the first-level cache, and in the second, beside all else. On a Zen 4
 #: core (32 KiB), 64 columns of 448 bytes fit: of dense rows they cost 9.2 cycles a non-zero, and 96
-#: columns 14.7. On a Zen 5 core (48 KiB, and a line a cycle from the second), 96 columns take a step
+#: columns 14.7. On a Zen 5 core (48 KiB, and a fast second level), 96 columns take a step
 #: on 200 digits from 172 to 155 us, and 137 columns to 148.
 NEAR = (28 if FIRST_LEVEL < 48 << 10 else 60) << 10
 FAR = 512 << 10
