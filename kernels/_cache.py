@@ -13,6 +13,8 @@ from pathlib import Path
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+from . import _interrupts
+
 #: Bytes of the digest at the end of each file: against accidents, not attackers. It comes before
 #: everything, since damaged machine code would be run, and a damaged pickle may call any function.
 #: To check the 0.8 MB of the training loop takes a millisecond.
@@ -40,11 +42,13 @@ class _KernelCache(FunctionCache):
         )
 
     def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:
-            # Whole files may still name what another version of some module had.
-            return None
+        # A kernel that is loaded by half would be run.
+        with _interrupts.deferred():
+            try:
+                return super().load_overload(sig, target_context)
+            except Exception:
+                # Whole files may still name what another version of some module had.
+                return None
 
     def save_overload(self, sig, data):
         with contextlib.suppress(OSError):

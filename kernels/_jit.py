@@ -8,6 +8,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numba.extending import register_jitable
 
+from . import _interrupts
 from ._cache import cache_of
 
 #: Flags that let LLVM use fused multiply-add (`contract`), vectorise sums (`reassoc`) and ignore
@@ -29,8 +30,10 @@ def kernel(function):
         no_cfunc_wrapper=True,
     )(function)
     # With NUMBA_DISABLE_JIT=1 it is the function itself.
-    if isinstance(compiled, Dispatcher) and (cache := cache_of(function)) is not None:
-        compiled._cache = cache
+    if isinstance(compiled, Dispatcher):
+        compiled.compile = _interrupts.kept(compiled.compile)
+        if (cache := cache_of(function)) is not None:
+            compiled._cache = cache
     return compiled
 
 

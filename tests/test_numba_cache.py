@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ import threading
 
 import numba
 import pytest
+from numba.core.registry import cpu_target
 
 from fastnn.kernels import _jit
 
@@ -189,6 +191,50 @@ def test_ctrl_c_is_ctrl_c_and_leaves_no_half_file(folder, kernel, monkeypatch, s
     assert known(21) == 42
     kernel()(21)
     assert is_loaded(kernel())
+
+
+@pytest.mark.parametrize("callback", ["_object_cache_notify", "_object_cache_getbuffer"])
+def test_ctrl_c_in_a_callback_of_llvm_is_not_lost(folder, kernel, monkeypatch, callback):
+    engine = cpu_target.target_context.codegen()._engine._ee
+    original, moments = getattr(engine, callback), []
+
+    def called(*arguments):
+        moments.append(callback)
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    for known in (kernel(), kernel()):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, callback, called)
+            with pytest.raises(KeyboardInterrupt):
+                known(21)
+        assert moments
+        assert known(21) == 42
+        kernel()(21)
+        assert is_loaded(kernel())
+        if callback == "_object_cache_notify":
+            break  # what is loaded is not notified
+
+
+def test_ctrl_c_goes_to_the_handler_at_hand(folder, kernel, monkeypatch):
+    is_loaded(kernel())
+    engine, came = cpu_target.target_context.codegen()._engine._ee, []
+    original = engine._object_cache_getbuffer
+
+    def called(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        assert not came
+        return original(*arguments)
+
+    monkeypatch.setattr(engine, "_object_cache_getbuffer", called)
+    before = signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        assert is_loaded(kernel())
+        assert len(came) == 1
+        signal.raise_signal(signal.SIGINT)
+        assert len(came) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_many_threads_and_one_cache(folder, kernel):
