@@ -133,39 +133,40 @@ class CompiledLoop:
         scaling=None,
         threads=None,
     ):
-        from .kernels import operations, update
         from .kernels.activation import ACTIVATIONS
         from .kernels.heads import HEADS
-        from .kernels.program import Program
-        from .kernels.train import Plan
-        from .kernels.work import Codes, Work, remembered_by
+        from .kernels.loop import state
+        from .kernels.loop.tape import Tape
+        from .kernels.loop.task import BYTES, CSR, DENSE, Task
 
         sizes, dtype = architecture.layer_sizes, layers[0][0].dtype
-        sources = [source for source in (train, val) if source is not None]
-        X = sources[0].X
-        kind, non_zeros = operations.DENSE, 0.0
+        X = next(source for source in (train, val) if source is not None).X
+        kind, non_zeros = DENSE, 0.0
         if isinstance(X, Sparse):
-            kind, non_zeros = operations.CSR, len(X.data) / max(X.shape[0], 1)
+            kind, non_zeros = CSR, len(X.data) / max(X.shape[0], 1)
         elif X.dtype == np.uint8:
-            kind = operations.BYTES
+            kind = BYTES
         rows = max((*batch_sizes, block_size))
         flops = flops_per_row(sizes) * rows
-        if kind == operations.CSR:
+        if kind == CSR:
             flops = (flops_per_row(sizes[1:]) + 2 * non_zeros * sizes[1]) * rows
         #: Of one item, a step or a block.
         self.flops = flops * (3 if batch_sizes else 1)
         self.threads = threads or threads_for(self.flops)
         weighted = [source is not None and source.weights is not None for source in (train, val)]
-        code = getattr(update, settings.optimizer.upper())
-        keeps = code in (update.GRADIENT, update.ACCUMULATE)
-        work = Work(
+        task = Task(
+            layer_sizes=tuple(sizes),
+            activation=ACTIVATIONS[architecture.activation],
+            head=HEADS[architecture.head],
+            dtype=dtype,
+            threads=self.threads,
             batch_sizes=tuple(batch_sizes),
             block_size=block_size,
-            optimizer=update.GRADIENT if keeps else code,
+            rule=_rule(settings.optimizer),
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
             general_loss=weighted[0] or settings.label_smoothing > 0,
-            lazy=settings.l2 == 0,
+            penalty=settings.l2 != 0,
             input_kind=kind,
             non_zeros=non_zeros,
             evaluate_batch=evaluate_batch,
@@ -173,41 +174,29 @@ class CompiledLoop:
             evaluate_loss=evaluate_loss,
             output_head=-1 if output_head is None else HEADS[output_head],
         )
-        codes = Codes(tuple(sizes), ACTIVATIONS[architecture.activation], HEADS[architecture.head])
-        self.program = Program(codes, work, self.threads, dtype)
-        self.memory = self.program.memory
+        self.tape = Tape(task)
+        self.buffers = self.tape.buffers
         self.layers = layers
         for depth, (W, b) in enumerate(layers):
-            self.memory.load(depth, W, b)
-        if scaling is not None and kind == operations.BYTES:
-            self.program.buffers.input_scale[:, : sizes[0]] = scaling
-        self.sources = np.zeros((2, operations.SOURCE_FIELDS), np.int64)
-        for row, source in enumerate((train, val)):
-            if source is not None:
-                self.sources[row] = _addresses(source)
+            self.buffers.load(depth, W, b)
+        if scaling is not None and kind == BYTES:
+            self.tape.input_scale[:, : sizes[0]] = scaling
+        self.sources = tuple(_addresses(source) for source in (train, val))
         # The addresses in `sources` are good as long as these are.
         self.data = train, val
         n_val = 0 if val is None or output_head is not None else len(val)
         self.predicted = np.zeros(n_val, np.int64)
         outputs = (len(val), sizes[-1]) if output_head is not None else (0, 0)
         self.outputs = np.empty(outputs, dtype)
-        self.remembered = remembered_by(work.optimizer)
-        distance = self.memory.distance
-        self.kept = self.remembered + 1
-        self.plan = Plan(
-            head=HEADS[architecture.head],
-            optimizer=code,
-            keep=update.ACCUMULATE if code == update.ACCUMULATE else update.GRADIENT,
-            memory_1=distance(1),
-            memory_2=distance(2),
-            gradient=distance(self.kept),
-            parts=self.program.parts,
-            part=distance(self.kept + int(work.keeps)),
-            copy=distance(1),
+        self.constants = state.Constants(
+            head=task.head,
             output=self.outputs.ctypes.data,
             weighted=int(any(weighted)),
-            units=self.memory.units,
+            units=self.buffers.units,
+            shards=task.shards,
+            shard=self.buffers.behind(1),
             dropout_threshold=int(settings.dropout * 2**32),
+            dropout_factor=1.0 / (1.0 - settings.dropout),
             l2=float(settings.l2),
             penalty=float(settings.penalty),
             beta_1=float(settings.beta_1),
@@ -215,52 +204,46 @@ class CompiledLoop:
             epsilon=float(settings.epsilon),
             smoothing=float(settings.label_smoothing),
             max_norm=float(settings.max_norm),
-            dropout_factor=1.0 / (1.0 - settings.dropout),
         )
-        recipes = self.program.recipes
-        names = {
-            STEP: ("step", 0),
-            LAST_STEP: ("step", len(batch_sizes) - 1),
-            EVALUATED_STEP: ("evaluated step", 0),
-            BLOCK: "block",
+        phases = {
+            STEP: self.tape.steps[0] if batch_sizes else range(0),
+            LAST_STEP: self.tape.steps[-1] if batch_sizes else range(0),
+            EVALUATED_STEP: self.tape.evaluated_step,
+            BLOCK: self.tape.block,
         }
+        #: First and last phase of each kind of item.
+        self.phases = np.array([(phases[kind].start, phases[kind].stop) for kind in range(4)]).T
         self._is_half = False  # between the halves of a step
         self._shape = (None,) * 4  # of the latest items
-        self._table = np.zeros((0, 0), np.int64)
-        self.recipes = np.array(
-            [recipes.get(names[kind], (0, 0)) for kind in range(4)], np.int64
-        ).T.copy()
+        self._items: Any = None
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
         self._is_half = False
-        self._run(*self._tables(items), records)
+        self._run(*self._lists(items), records)
 
     def run_in_halves(self, items, records):
         """Do one step of work, and let Python look for Ctrl-C before the parameters change.
 
         What has been computed by then is in buffers that the next step overwrites.
         """
-        from .kernels import operations as op
-
-        table, numbers, listed = self._tables(items)
-        sections = table[[op.FIRST_SECTION, op.STOP_SECTION]]
-        first, stop = sections[:, 0]
+        work, listed = self._lists(items)
+        first, stop = work.first_phase.copy(), work.stop_phase.copy()
         try:
             self._is_half = True
-            table[op.STOP_SECTION] = first + 1
-            self._run(table, numbers, listed, records)
-            table[op.FIRST_SECTION], table[op.STOP_SECTION] = first + 1, stop
+            work.stop_phase[:] = first + 1
+            self._run(work, listed, records)
+            work.first_phase[:], work.stop_phase[:] = first + 1, stop
             self.begin()
             self._is_half = False
-            self._run(table, numbers, listed, records)
+            self._run(work, listed, records)
         finally:
-            # The next items may share this table.
-            table[[op.FIRST_SECTION, op.STOP_SECTION]] = sections
+            # The next items may share these arrays.
+            work.first_phase[:], work.stop_phase[:] = first, stop
 
-    def _tables(self, items):
-        """Return what the compiled loop needs to know of some items."""
-        from .kernels import operations as op
+    def _lists(self, items):
+        """Return what the compiled loop needs to know of some items, and their rows."""
+        from .kernels.loop.state import EVALUATE, TRAIN, Items
 
         count = len(items.kinds)
         listed = np.zeros(0, np.int64) if items.listed is None else items.listed
@@ -274,98 +257,106 @@ class CompiledLoop:
         # Where an epoch is a single step, its items must cost next to nothing.
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
-            self._shape, self._table = shape, np.zeros((op.ITEM, count), np.int64)
-            for field, sections in zip((op.FIRST_SECTION, op.STOP_SECTION), self.recipes):
-                self._table[field] = sections.take(items.kinds)
-            blocks = items.kinds == BLOCK
-            self._table[op.SOURCE] = blocks
-            self._table[op.BEGIN] = items.begins
-            self._table[op.COUNT] = items.counts
-            self._table[op.LISTED] = ~blocks if items.listed is not None else 0
-        table = self._table
-        table[op.STEP] = items.steps
-        table[op.EPOCH] = items.epochs
-        table[op.KEY] = items.keys
-        numbers = np.empty((op.NUMBERS, count))
-        numbers[op.RATE] = items.rates
-        numbers[op.DECAY] = items.decays
-        numbers[op.DIVISOR] = items.divisors
-        return table, numbers, listed
+            integers = np.zeros((9, count), np.int64)
+            self._shape, self._items = shape, Items(*integers, *np.zeros((3, count)))
+            work, blocks = self._items, items.kinds == BLOCK
+            work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
+            work.source[:] = np.where(blocks, EVALUATE, TRAIN)
+            work.begin[:], work.rows[:] = items.begins, items.counts
+            work.listed[:] = ~blocks if items.listed is not None else 0
+        work = self._items
+        work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
+        work.rate[:], work.decay[:], work.divisor[:] = items.rates, items.decays, items.divisors
+        return work, listed
 
-    def _run(self, table, numbers, listed, records):
-        from .kernels.train import History, train
+    def _run(self, work, listed, records):
+        from .kernels.loop.state import Record
+        from .kernels.loop.train import train
 
         self.begin()
         arguments = (
-            *(self.threads, self.program.buffers, self.plan, self.sources, table, numbers, listed),
-            History(*records, self.predicted),
+            *(self.threads, self.tape.arrays, self.constants, self.sources, work, listed),
+            Record(*records, self.predicted),
         )
         run_threads(train, self.threads, arguments, self._call_off)
 
     def begin(self):
         """Forget the latest run: `finished` is False until the next one is done."""
-        self.program.buffers.barrier[:] = 0
+        self.tape.arrays.barrier[:] = 0
 
     def finished(self):
         """Tell whether the items of the run since `begin` are all done."""
-        from .kernels.parallel import FINISHED
+        from .kernels.loop.barrier import FINISHED
 
-        return bool(self.program.buffers.barrier[FINISHED]) and not self._is_half
+        return bool(self.tape.arrays.barrier[FINISHED]) and not self._is_half
 
     def _call_off(self):
-        from .kernels.parallel import ABORT
+        from .kernels.loop.barrier import ABORT
 
-        self.program.buffers.barrier[ABORT] = 1
+        self.tape.arrays.barrier[ABORT] = 1
 
     def store(self):
         """Write the parameters back into the layers' own arrays."""
         for depth, (W, b) in enumerate(self.layers):
-            self.memory.store(depth, W, b)
+            self.buffers.read(0, depth, W, b)
 
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
-        return self._copy(self.kept)
+        return self._copy(self.buffers.kept)
 
     def _copy(self, copy):
         parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]
         for depth, (W, b) in enumerate(parts):
-            self.memory.read(copy, depth, W, b)
+            self.buffers.read(copy, depth, W, b)
         return parts
 
     def state(self):
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
-        state = {"sums": self.memory.squares.copy()}
-        for copy in range(self.remembered):
+        state = {"sums": self.buffers.squares.copy()}
+        for copy in range(self.buffers.memories):
             parts = itertools.chain(*self._copy(1 + copy))
             state[f"memory_{copy + 1}"] = np.concatenate([part.ravel() for part in parts])
         return state
 
     def restore(self, state):
         """Continue from what :meth:`state` returned."""
-        for copy in range(self.remembered):
+        for copy in range(self.buffers.memories):
             flat, first = state[f"memory_{copy + 1}"], 0
             for depth, (W, b) in enumerate(self.layers):
                 parts = []
                 for like in (W, b):
                     parts.append(flat[first : first + like.size].reshape(like.shape))
                     first += like.size
-                self.memory.write(1 + copy, depth, *parts)
+                self.buffers.write(1 + copy, depth, *parts)
         # Sums of squares in an order of their own; another processor has other units of work.
-        if state["sums"].shape == self.memory.squares.shape:
-            self.memory.squares[:] = state["sums"]
+        if state["sums"].shape == self.buffers.squares.shape:
+            self.buffers.squares[:] = state["sums"]
+
+
+def _rule(optimizer):
+    """Return the code of what becomes of gradients."""
+    from .kernels import update
+
+    return {**update.CODES, "gradient": update.GRADIENT, "accumulate": update.ACCUMULATE}[optimizer]
 
 
 def _addresses(source):
-    """Return the fields of a source, in the order of kernels.operations."""
+    """Return where the rows of a source lie, as the compiled loop sees it."""
+    from .kernels.loop.state import Source as Addresses
+
+    if source is None:
+        return Addresses(0, 0, 0, 0, 0, 0, 0)
     X, y, weights = source
-    targets, target_stride = 0, 0
-    if y is not None:
-        targets, target_stride = y.ctypes.data, y.strides[0] if y.ndim == 2 else 0
-    place = 0 if weights is None else weights.ctypes.data
-    if isinstance(X, Sparse):
-        arrays = X.indptr.ctypes.data, X.indices.ctypes.data
-        return (X.data.ctypes.data, 0, targets, target_stride, place, *arrays)
-    return (X.ctypes.data, X.strides[0], targets, target_stride, place, 0, 0)
+    values = X.data if isinstance(X, Sparse) else X
+    return Addresses(
+        X=values.ctypes.data,
+        X_stride=0 if isinstance(X, Sparse) else X.strides[0],
+        targets=0 if y is None else y.ctypes.data,
+        target_stride=y.strides[0] if y is not None and y.ndim == 2 else 0,
+        weights=0 if weights is None else weights.ctypes.data,
+        indptr=X.indptr.ctypes.data if isinstance(X, Sparse) else 0,
+        indices=X.indices.ctypes.data if isinstance(X, Sparse) else 0,
+    )
 
 
 def run_threads(function, threads, arguments, call_off):

@@ -37,6 +37,15 @@ def kernel(function):
     return compiled
 
 
+def part(function):
+    """Compile `function` as if it were written where it is used, and nowhere else.
+
+    An ordinary kernel that another kernel calls is compiled again for each of its callers: the
+    training loop takes twice as long to compile when its parts are kernels.
+    """
+    return njit(inline="always", nogil=True, error_model="numpy", fastmath=set(FAST_MATH))(function)
+
+
 def shared(function):
     """Let kernels use `function`, while Python calls it as it is, without compiling it."""
     return register_jitable(function)

@@ -73,8 +73,8 @@ PROGRAM = """
 
     def compilations():
         counts = {}
-        for module in pkgutil.iter_modules(fastnn.kernels.__path__):
-            names = vars(importlib.import_module("fastnn.kernels." + module.name))
+        for module in pkgutil.walk_packages(fastnn.kernels.__path__, "fastnn.kernels."):
+            names = vars(importlib.import_module(module.name))
             for value in names.values():
                 if isinstance(value, Dispatcher):
                     counts[value.py_func.__qualname__] = len(value.signatures)

@@ -8,9 +8,11 @@ import pytest
 import fastnn
 from fastnn import Network, engine, inference, reference
 from fastnn.checks.sparse import Sparse
-from fastnn.kernels import memory, program
 from fastnn.kernels.heads import SOFTMAX
-from fastnn.kernels.product import block_columns, block_rows
+from fastnn.kernels.loop import buffers, tape
+from fastnn.kernels.loop.propagation import block_rows
+from fastnn.kernels.loop.task import Task
+from fastnn.kernels.loop.updates import block_columns
 
 DTYPES = [np.float32, np.float64]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
@@ -222,7 +224,7 @@ def assert_follows_the_twin(sizes, dtype, tolerance, threads=(1,), **arguments):
         slack = 1e-9 if dtype == np.float64 else 2 if arguments.get("weighted") else 1
         assert np.abs(records.train_correct - wanted.train_correct).max() <= slack
         assert np.abs(records.val_correct - wanted.val_correct).max() <= slack
-        if run.loop.plan.head == SOFTMAX:
+        if run.loop.constants.head == SOFTMAX:
             assert np.count_nonzero(run.loop.predicted != expected.loop.predicted) <= slack
     begin = np.concatenate([p.ravel() for layer in random_layers(sizes, dtype) for p in layer])
     assert abs(expected.params - begin).max() > 1e-4, "the training has moved nothing"
@@ -309,11 +311,11 @@ def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
 
 @pytest.mark.parametrize("option", ["plain", "clipping", "dropout", "all"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_batches_in_parts_follow_the_twin(optimizer, option):
+def test_batches_in_shards_follow_the_twin(optimizer, option):
     for activation in ("relu", "gelu"):
-        # The last batch has a part for each of few rows, and parts without any.
+        # The last batch has a shard for each of few rows, and shards without any.
         for n in (2 * 1100, 2 * 1100 + 37):
-            assert program.parts_of((11, 17, 9, 4), 1100, False) > 0
+            assert Task((11, 17, 9, 4), batch_sizes=(1100,)).shards > 0
             assert_follows_the_twin(
                 *((11, 17, 9, 4), np.float64, 1e-8, (1, 2, 5)),
                 **OPTIONS[option],
@@ -424,7 +426,7 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_bits_for_batches_in_parts(optimizer, kind):
     for sizes, n in itertools.product([(4, 10, 3), (11, 17, 9, 4), (5, 3)], (1100, 2300, 2203)):
-        assert program.parts_of(sizes, 1100, False) > 0
+        assert Task(sizes, batch_sizes=(1100,)).shards > 0
         for option in ("plain", "all"):
             arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}
             first, *others = (
@@ -653,10 +655,10 @@ class GuardedLoop(engine.CompiledLoop):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        buffers = self.program.buffers
+        arrays = self.tape.arrays
         names = ("labels", "weights", "spans", "cursors", "losses", "correct")
-        placed = {name: self.guarded.copy(getattr(buffers, name)) for name in names}
-        self.program.buffers = buffers._replace(**placed)
+        placed = {name: self.guarded.copy(getattr(arrays, name)) for name in names}
+        self.tape.arrays = arrays._replace(**placed)
         self.predicted = self.guarded.copy(self.predicted)
 
 
@@ -664,8 +666,8 @@ class GuardedLoop(engine.CompiledLoop):
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
     guarded = Guarded()
-    monkeypatch.setattr(program, "empty_aligned", guarded.empty)
-    monkeypatch.setattr(memory, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(tape, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(buffers, "empty_aligned", guarded.empty)
     monkeypatch.setattr(GuardedLoop, "guarded", guarded)
     random = np.random.RandomState([seed, KINDS.index(kind)])
 
@@ -677,9 +679,9 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
         sizes = [one_of(widths) for _ in range(random.randint(2, 5))]
         batch_size, n = random.randint(1, 70), random.randint(70, 150)
         if number == 0:
-            # Few weights and many rows: a batch in parts.
+            # Few weights and many rows: a batch in shards.
             sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
-            assert program.parts_of(sizes, batch_size, sparse=False) > 0
+            assert Task(sizes, batch_sizes=(batch_size,)).shards > 0
         case = {
             "activation": one_of(ACTIVATIONS),
             "head": one_of(HEADS),
@@ -724,7 +726,7 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
             threads=2,
         )
         loop.outputs = guarded.copy(loop.outputs)
-        loop.plan = loop.plan._replace(output=loop.outputs.ctypes.data)
+        loop.constants = loop.constants._replace(output=loop.outputs.ctypes.data)
         order = inference.BlockOrder(n, block_size)
         loop.run(order.items(0, order.total), engine.Records.empty(0, 1))
         S = reference.network.scores("relu", layers, X)

@@ -58,7 +58,7 @@ def peak_of(columns, optimizer, l2, max_norm):
         records = Records.empty(5, 1)
         loop.run(items, records)
         loop.store()
-        return tracemalloc.get_traced_memory()[1] - loop.memory.copies.nbytes
+        return tracemalloc.get_traced_memory()[1] - loop.buffers.copies.nbytes
     finally:
         tracemalloc.stop()
 

@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import TwoLayerNet, cs231n, engine, gradients, reference, training
-from fastnn.kernels import memory, program
+from fastnn.kernels.loop import buffers, tape
 
 DTYPES = [np.float32, np.float64]
 
@@ -171,8 +171,8 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         raws.append((raw, first, first + count))
         return raw[first : first + count].view(dtype)
 
-    monkeypatch.setattr(program, "empty_aligned", guarded)
-    monkeypatch.setattr(memory, "empty_aligned", guarded)
+    monkeypatch.setattr(tape, "empty_aligned", guarded)
+    monkeypatch.setattr(buffers, "empty_aligned", guarded)
     random = np.random.RandomState(0)
     for case in range(60):
         dtype = DTYPES[case % 2]

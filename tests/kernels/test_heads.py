@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.heads import HEADS, SOFTMAX, predict_rows
-from fastnn.kernels.machine import address_of
+from fastnn.kernels.heads import HEADS, SOFTMAX, PredictRows, predict_rows
+from fastnn.kernels.llvm.intrinsics import address_of
 
 DTYPES = ["float32", "float64"]
 GRADIENTS = {
@@ -194,8 +194,11 @@ def test_no_loss_and_no_gradient_where_the_target_is_met(head, dtype, numbers):
 
 @kernel
 def predicted(code, S, width, first, stop, out):
-    places = code, address_of(S), S.strides[0], width, out.shape[1]
-    predict_rows(S[0, 0], places + (first, stop, address_of(out), out.strides[0]))
+    places, outputs = (address_of(S), address_of(out)), out.shape[1]
+    rows = PredictRows(
+        code, places[0], S.strides[0], width, outputs, first, stop, places[1], out.strides[0]
+    )
+    predict_rows(S[0, 0], rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,28 +1,12 @@
-"""What Numba cannot say: the address of an array, an atomic, the width of a vector, a cache."""
-
-from pathlib import Path
+"""What Numba cannot say: the address of an array, a number at an address, an atomic."""
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .emitter import INT64, VECTOR_BYTES
-
-
-def _first_level_bytes():
-    """Return the size of a core's first-level data cache: 32 KiB where the system does not say."""
-    folder = Path("/sys/devices/system/cpu/cpu0/cache/index0")  # Linux
-    try:
-        level, kind, size = ((folder / name).read_text() for name in ("level", "type", "size"))
-        if (level.strip(), kind.strip()) == ("1", "Data"):
-            return int(size.strip().removesuffix("K")) << 10
-    except (OSError, ValueError):
-        pass
-    return 32 << 10
-
-
-#: Bytes of a core's first-level data cache.
-FIRST_LEVEL = _first_level_bytes()
+from .processor import VECTOR_BYTES
+from .values import INT64
 
 
 @intrinsic
@@ -42,7 +26,7 @@ def address_of(context, array):
 
 @intrinsic
 def borrowed(context, arrays):
-    """Return a tuple of arrays as the same arrays, whose owners nobody counts.
+    """Return a tuple of arrays, named or not, as the same arrays, whose owners nobody counts.
 
     Numba counts the references of each view that it takes, with two atomic instructions: a third of
     the time of a small training step. Only for arrays that the caller keeps until the end.
@@ -101,6 +85,21 @@ def read(context, like, address):
         return builder.load(builder.inttoptr(arguments[1], kind.as_pointer()))
 
     return signature, codegen
+
+
+@intrinsic
+def on_stack(context, numbers):
+    """Return the address of some numbers of one type, one behind the other in this call's stack."""
+
+    def codegen(context, builder, signature, arguments):
+        parts = cgutils.unpack_tuple(builder, arguments[0], len(numbers))
+        kind = ir.ArrayType(parts[0].type, len(numbers))
+        room = cgutils.alloca_once(builder, kind)
+        for i, part in enumerate(parts):
+            builder.store(part, cgutils.gep_inbounds(builder, room, 0, i))
+        return builder.ptrtoint(room, INT64)
+
+    return types.intp(numbers), codegen
 
 
 @intrinsic

@@ -12,12 +12,10 @@ relative to the result, with weights that were adapted until the largest errors 
 after each. "Error" in a comment is that of the polynomial with its rounded coefficients.
 """
 
+import functools
 import math
 import struct
 from fractions import Fraction
-from functools import partial
-
-from llvmlite import ir
 
 _LN2 = Fraction("0.69314718055994530941723212145817656807550013436026")
 
@@ -29,40 +27,23 @@ _HIGH = {size: float(Fraction(round(_LN2 * 2**bits), 2**bits)) for size, bits in
 _LOW = {size: float(_LN2 - Fraction(high)) for size, high in _HIGH.items()}
 
 
-class _Strict:
-    """The four operations as they are written: the two steps of a reduction are not to be merged.
+def _as_written(function):
+    """Decorate an emission: the two steps of a reduction, and their like, are not to be merged."""
 
-    Numba gives the kernels' fast-math flags to every operation that has no flag of its own. This
-    flag leaves open the sign of a zero, and nothing else.
-    """
+    @functools.wraps(function)
+    def emitted(emit, *arguments):
+        with emit.as_written():
+            return function(emit, *arguments)
 
-    def __init__(self, emit):
-        builder = emit.builder
-        operations = builder.fadd, builder.fsub, builder.fmul, builder.fdiv
-        self.add, self.subtract, self.multiply, self.divide = (
-            partial(operation, flags=("nsz",)) for operation in operations
-        )
+    return emitted
 
 
 def _polynomial(emit, x, coefficients):
     """Emit Horner's scheme; the constant coefficient comes first."""
     total = emit.constant(coefficients[-1])
     for c in coefficients[-2::-1]:
-        total = emit.fma(total, x, emit.constant(c))
+        total = emit.fma(total, x, c)
     return total
-
-
-def _integers(emit):
-    return ir.VectorType(ir.IntType(8 * emit.size), emit.lanes)
-
-
-def _bits(emit, value):
-    """Return a vector's bits, as integers."""
-    return emit.builder.bitcast(value, _integers(emit))
-
-
-def _splat_bits(emit, bits):
-    return ir.Constant(_integers(emit), [bits] * emit.lanes)
 
 
 def _bits_of(emit, number):
@@ -71,35 +52,26 @@ def _bits_of(emit, number):
     return struct.unpack(kinds[1], struct.pack(kinds[0], number))[0]
 
 
-def _at_most(emit, value, ceiling):
-    """Return min(value, ceiling) with NaN kept: the comparison is false for NaN."""
-    above = emit.builder.fcmp_ordered(">", value, ceiling)
-    return emit.builder.select(above, ceiling, value)
-
-
 def _with_sign_of(emit, magnitude, x):
     """Return a vector of magnitudes with the signs of x, that of a zero included."""
-    builder = emit.builder
-    sign = builder.and_(_bits(emit, x), _splat_bits(emit, 1 << 8 * emit.size - 1))
-    return builder.bitcast(builder.or_(_bits(emit, magnitude), sign), emit.vector)
+    sign = emit.bits(x) & (1 << 8 * emit.size - 1)
+    return emit.of_bits(emit.bits(magnitude) | sign)
 
 
+@_as_written
 def _nearest(emit, value):
     """Round to an integer n, |n| < 2^21: return it, and bits whose lowest are those of n.
 
     At 3/2 2^mantissa, numbers of the type are one apart: adding that rounds.
     """
-    strict = _Strict(emit)
-    shift = emit.constant(1.5 * 2.0 ** _MANTISSA[emit.size])
-    total = strict.add(value, shift)
-    return strict.subtract(total, shift), _bits(emit, total)
+    shift = 1.5 * 2.0 ** _MANTISSA[emit.size]
+    total = value + shift
+    return total - shift, emit.bits(total)
 
 
 def _power(emit, bits, factor):
     """Return ``2^n factor`` from what :func:`_nearest` returned; `factor` holds powers of two."""
-    shift = _splat_bits(emit, _MANTISSA[emit.size])
-    exponents = emit.builder.add(emit.builder.shl(bits, shift), _bits(emit, factor))
-    return emit.builder.bitcast(exponents, emit.vector)
+    return emit.of_bits((bits << _MANTISSA[emit.size]) + emit.bits(factor))
 
 
 # exp(r) = 1 + r + r^2 P(r) for |r| <= 0.35. Errors: 2^-28.1 and 2^-57.7.
@@ -124,48 +96,44 @@ _OVERFLOWS = {4: 89.0, 8: 710.0}
 _LOWEST = {4: -87.0, 8: -708.0}
 
 
+@_as_written
 def _reduced_exp(emit, x):
     """Return exp(r) and bits that end in those of n; x = n ln 2 + r (Cody and Waite, 1980)."""
-    strict = _Strict(emit)
-    n, bits = _nearest(emit, strict.multiply(x, emit.constant(1 / math.log(2))))
-    r = emit.fma(n, emit.constant(-_HIGH[emit.size]), x)
-    r = emit.fma(n, emit.constant(-_LOW[emit.size]), r)
+    n, bits = _nearest(emit, x * (1 / math.log(2)))
+    r = emit.fma(n, -_HIGH[emit.size], x)
+    r = emit.fma(n, -_LOW[emit.size], r)
     # One instruction more than Horner's scheme to the end, but the product r (1 + ...) would round
     # where there is no fused multiply-add, and by more than r^2 P does.
-    series = emit.fma(strict.multiply(r, r), _polynomial(emit, r, _EXP[emit.size]), r)
-    return strict.add(series, emit.constant(1.0)), bits
+    series = emit.fma(r * r, _polynomial(emit, r, _EXP[emit.size]), r)
+    return series + 1.0, bits
 
 
+@_as_written
 def exp(emit, x):
     """Emit exp(x) for a vector."""
-    builder, strict = emit.builder, _Strict(emit)
     half_range = 2.0 ** (_BIAS[emit.size] // 2 + 1)
-    x = emit.at_least(x, emit.constant(_VANISHES[emit.size]))
-    x = _at_most(emit, x, emit.constant(_OVERFLOWS[emit.size]))
+    x = emit.at_least(x, _VANISHES[emit.size])
+    x = emit.at_most(x, _OVERFLOWS[emit.size])
     series, bits = _reduced_exp(emit, x)
     # 2^n may itself be no normal number where exp(x) is, or is rounded to a subnormal one: multiply
     # by 2^n a, which is normal, then by 1/a. Only the last of the products rounds.
-    negative = builder.fcmp_ordered("<", x, emit.constant(0.0))
-
-    def chosen(a, b):
-        return builder.select(negative, emit.constant(a), emit.constant(b))
-
-    scaled = strict.multiply(series, _power(emit, bits, chosen(half_range, 0.5)))
-    return strict.multiply(scaled, chosen(1 / half_range, 2.0))
+    negative = x < 0.0
+    scale = emit.where(negative, emit.constant(half_range), 0.5)
+    scaled = series * _power(emit, bits, scale)
+    return scaled * emit.where(negative, emit.constant(1 / half_range), 2.0)
 
 
+@_as_written
 def exp_nonpositive(emit, x):
     """Emit exp(x) for a vector of x <= 0; 0 below the normal numbers.
 
     NaN stays NaN, and exp(-inf) is 0. Subnormal results (x < -87 or -708) are flushed to 0, which
     spares the second factor of :func:`exp`.
     """
-    builder, strict = emit.builder, _Strict(emit)
-    lowest = emit.constant(_LOWEST[emit.size])
+    lowest = _LOWEST[emit.size]
     series, bits = _reduced_exp(emit, emit.at_least(x, lowest))
-    result = strict.multiply(series, _power(emit, bits, emit.constant(1.0)))
-    below = builder.fcmp_ordered("<", x, lowest)
-    return builder.select(below, emit.constant(0.0), result)
+    result = series * _power(emit, bits, emit.constant(1.0))
+    return emit.where(x < lowest, 0.0, result)
 
 
 # log((1 + s) / (1 - s)) = 2 s + s^3 S(s^2) for |s| <= 0.1718. Errors: 2^-30.2 and 2^-59.4.
@@ -183,52 +151,45 @@ _LOG = {
 }
 
 
+@_as_written
 def log(emit, x):
     """Emit the natural logarithm of a vector; -inf at zeros, and NaN below them."""
-    builder, strict = emit.builder, _Strict(emit)
     mantissa, bias = _MANTISSA[emit.size], _BIAS[emit.size]
-    tiny = builder.fcmp_ordered("<", x, emit.constant(2.0 ** (1 - bias)))
-    normal = builder.select(tiny, strict.multiply(x, emit.constant(2.0**mantissa)), x)
+    tiny = x < 2.0 ** (1 - bias)
+    normal = emit.where(tiny, x * 2.0**mantissa, x)
 
     # x = 2^e m with m in [sqrt(1/2), sqrt(2)): in bits that begin anew at sqrt(1/2), e is biased.
     lowest, one = _bits_of(emit, math.sqrt(0.5)), _bits_of(emit, 1.0)
-    bits = builder.add(_bits(emit, normal), _splat_bits(emit, one - lowest))
-    exponents = builder.lshr(bits, _splat_bits(emit, mantissa))
-    fractions = builder.and_(bits, _splat_bits(emit, (1 << mantissa) - 1))
-    fractions = builder.add(fractions, _splat_bits(emit, lowest))
+    bits = emit.bits(normal) + (one - lowest)
+    exponents = bits.shifted_down(mantissa)
+    fractions = (bits & ((1 << mantissa) - 1)) + lowest
     # Not every processor converts 64-bit integers: as the mantissa of 2^mantissa they are a float.
     offset = 2.0**mantissa
-    exponents = builder.add(exponents, _splat_bits(emit, _bits_of(emit, offset)))
-    offsets = emit.constant(offset + bias + mantissa), emit.constant(offset + bias)
-    e = builder.bitcast(exponents, emit.vector)
-    e = strict.subtract(e, builder.select(tiny, *offsets))
+    e = emit.of_bits(exponents + _bits_of(emit, offset))
+    e = e - emit.where(tiny, emit.constant(offset + bias + mantissa), offset + bias)
 
     # With f = m - 1 and s = f / (2 + f), log(m) = 2 s + s^3 S, and 2 s = f - s f: the rounding of s
     # enters only what is subtracted from f, which is exact.
-    f = strict.subtract(builder.bitcast(fractions, emit.vector), emit.constant(1.0))
-    s = strict.divide(f, strict.add(f, emit.constant(2.0)))
-    square = strict.multiply(s, s)
+    f = emit.of_bits(fractions) - 1.0
+    s = f / (f + 2.0)
+    square = s * s
     rest = emit.fma(square, _polynomial(emit, square, [-c for c in _LOG[emit.size]]), f)
-    rest = emit.fma(e, emit.constant(-_LOW[emit.size]), strict.multiply(s, rest))
-    result = emit.fma(e, emit.constant(_HIGH[emit.size]), strict.subtract(f, rest))
+    rest = emit.fma(e, -_LOW[emit.size], s * rest)
+    result = emit.fma(e, _HIGH[emit.size], f - rest)
 
-    infinity, zero = emit.constant(math.inf), emit.constant(0.0)
-    special = builder.select(builder.fcmp_ordered("<", x, zero), emit.constant(math.nan), x)
-    special = builder.select(builder.fcmp_ordered("==", x, zero), emit.constant(-math.inf), special)
-    positive = builder.fcmp_ordered(">", x, zero)
-    finite = builder.and_(positive, builder.fcmp_ordered("<", x, infinity))
-    return builder.select(finite, result, special)
+    special = emit.where(x < 0.0, math.nan, x)
+    special = emit.where(x == 0.0, -math.inf, special)
+    return emit.where((x > 0.0) & (x < math.inf), result, special)
 
 
+@_as_written
 def _odds_to_share(emit, t):
     """Return t / (1 + t) for t >= 0.
 
     It is also t - t^2 / (1 + t), in which the rounding of 1 + t counts for little where t is small.
     """
-    builder, strict = emit.builder, _Strict(emit)
-    quotient = strict.divide(t, strict.add(t, emit.constant(1.0)))
-    small = builder.fcmp_ordered("<", t, emit.constant(0.5))
-    return builder.select(small, emit.fma(builder.fneg(t), quotient, t), quotient)
+    quotient = t / (t + 1.0)
+    return emit.where(t < 0.5, emit.fma(-t, quotient, t), quotient)
 
 
 # (exp(2 r) - 1) / 2 = r + r^2 + r^3 P(r) for r in [-0.049, 0.301]. Errors: 2^-31.1 and 2^-61.3.
@@ -253,33 +214,31 @@ _SATURATES = {4: 9.1, 8: 19.1}
 _LATER = 0.36
 
 
+@_as_written
 def tanh(emit, x):
     """Emit the hyperbolic tangent of a vector."""
-    strict, half = _Strict(emit), emit.constant(0.5)
-    a = _at_most(emit, emit.absolute(x), emit.constant(_SATURATES[emit.size]))
+    a = emit.at_most(emit.absolute(x), _SATURATES[emit.size])
     # tanh(a) = T / (T + 1) with T = (exp(2 a) - 1) / 2, where a = n ln(2)/2 + r.
     # n becomes 1 later than it would if rounded to the nearest: T is 2^(n-1) - 1/2 plus a multiple
     # of the polynomial, and where the two have different signs, their sum loses digits.
-    n = emit.fma(a, emit.constant(2 / math.log(2)), emit.constant(-_LATER))
-    n, bits = _nearest(emit, n)
-    r = emit.fma(n, emit.constant(-_HIGH[emit.size] / 2), a)
-    r = emit.fma(n, emit.constant(-_LOW[emit.size] / 2), r)
-    square = strict.multiply(r, r)
-    series = _polynomial(emit, r, _TANH[emit.size])
-    series = emit.fma(strict.multiply(square, r), series, square)
-    series = strict.add(r, series)
-    power = _power(emit, bits, half)
-    T = emit.fma(strict.add(power, power), series, strict.subtract(power, half))
+    n, bits = _nearest(emit, emit.fma(a, 2 / math.log(2), -_LATER))
+    r = emit.fma(n, -_HIGH[emit.size] / 2, a)
+    r = emit.fma(n, -_LOW[emit.size] / 2, r)
+    square = r * r
+    series = emit.fma(square * r, _polynomial(emit, r, _TANH[emit.size]), square)
+    series = r + series
+    power = _power(emit, bits, emit.constant(0.5))
+    T = emit.fma(power + power, series, power - 0.5)
     return _with_sign_of(emit, _odds_to_share(emit, T), x)
 
 
+@_as_written
 def logistic_pair(emit, x):
     """Emit logistic(x), and logistic(-x) = 1 - logistic(x) without the loss of its digits."""
-    builder, strict = emit.builder, _Strict(emit)
-    small = _odds_to_share(emit, exp(emit, builder.fneg(emit.absolute(x))))
-    large = strict.subtract(emit.constant(1.0), small)
-    positive = builder.fcmp_ordered(">=", x, emit.constant(0.0))
-    return builder.select(positive, large, small), builder.select(positive, small, large)
+    small = _odds_to_share(emit, exp(emit, -emit.absolute(x)))
+    large = 1.0 - small
+    positive = x >= 0.0
+    return emit.where(positive, large, small), emit.where(positive, small, large)
 
 
 def logistic(emit, x):
@@ -342,14 +301,12 @@ _SMALL_ERF = 0.8
 _ERF_SATURATES = {4: 3.95, 8: 5.95}
 
 
+@_as_written
 def erf(emit, x):
     """Emit the error function of a vector."""
-    builder, strict = emit.builder, _Strict(emit)
     a = emit.absolute(x)
-    square = strict.multiply(a, a)
-    small = emit.fma(a, _polynomial(emit, square, _ERF[emit.size]), a)
-    top = _at_most(emit, a, emit.constant(_ERF_SATURATES[emit.size]))
+    small = emit.fma(a, _polynomial(emit, a * a, _ERF[emit.size]), a)
+    top = emit.at_most(a, _ERF_SATURATES[emit.size])
     complement = exp_nonpositive(emit, _polynomial(emit, top, _LOG_ERFC[emit.size]))
-    large = strict.subtract(emit.constant(1.0), complement)
-    is_small = builder.fcmp_ordered("<", a, emit.constant(_SMALL_ERF))
-    return _with_sign_of(emit, builder.select(is_small, small, large), x)
+    large = 1.0 - complement
+    return _with_sign_of(emit, emit.where(a < _SMALL_ERF, small, large), x)
