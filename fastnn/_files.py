@@ -79,11 +79,23 @@ def whole_file(path, name="path"):
             raise
 
 
-def check_target_path(path, name):
+def check_target_path(path, name, size=1):
     """Return `path` as a Path where a file can be written, which is tried.
 
     Permission bits tell too little: they do not hold for root, and know of no read-only disk, full
     disk or quota.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        What the caller calls `path`, for messages.
+    size : int, default=1
+        Bytes that will be written at least.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -96,6 +108,7 @@ def check_target_path(path, name):
             file.write(b"\0")
             file.flush()
             os.fsync(file.fileno())
+            _allocate(file, size)
         finally:
             _remove(file)
     return Path(path)
@@ -206,6 +219,17 @@ def _shared_scratch(scratch):
         file.close()
         if not locked:
             return None
+
+
+def _allocate(file, size):
+    """Take the space of a file, where the system can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):  # cannot say
+            raise
 
 
 def _lies_at(file, path):

@@ -254,7 +254,8 @@ class Trainer:
             checkpoint_seconds, "checkpoint_seconds", "pass 0 for the end of each epoch"
         )
         if checkpoint is not None:
-            checkpoint = _files.check_target_path(checkpoint, "checkpoint")
+            least = self.network.params.nbytes
+            checkpoint = _files.check_target_path(checkpoint, "checkpoint", size=least)
         train, val = check_data(self.network, X, y, X_val, y_val, sample_weight, self.class_weight)
         if self._read_at_its_end:
             self._read_at_its_end = False

@@ -243,6 +243,20 @@ def test_nothing_is_trained_where_nothing_could_be_saved(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot say")
+def test_a_disk_with_too_little_space_is_noticed_at_the_start(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("os.posix_fallocate", lambda *a: asked.append(a[1:]) or refuse("ENOSPC")())
+    trainer = Trainer(NETWORK, max_iter=1)
+    with pytest.raises(OSError, match="No space left on device, so that checkpoint was not writ"):
+        trainer.fit(np.zeros((9, 3)), [0] * 9, checkpoint=tmp_path / "file")
+    assert asked == [(0, NETWORK.params.nbytes)]
+    assert not list(tmp_path.iterdir())
+    # Not every file system can say.
+    monkeypatch.setattr("os.posix_fallocate", refuse("EOPNOTSUPP"))
+    assert _files.check_target_path(tmp_path / "file", "path", size=2**60)
+
+
 def test_the_check_leaves_no_trace(tmp_path):
     path = tmp_path / "file"
     assert _files.check_target_path(str(path), "path") == path
