@@ -136,8 +136,9 @@ def _target(path, name):
             mode = target.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             if not target.parent.is_dir():
+                folder = target.parent if given.is_symlink() else given.parent
                 raise FileNotFoundError(
-                    f"{name} is {given}, but there is no folder {target.parent}: make it first"
+                    f"{name} is {given}, but there is no folder {folder}: make it first"
                 ) from None
             return target
         if stat.S_ISDIR(mode):

@@ -147,8 +147,17 @@ def test_a_missing_folder_is_refused(tmp_path, use):
     (tmp_path / "file").write_text("no folder")
     for folder in ("nowhere", "file"):
         path = tmp_path / folder / "model"
-        with pytest.raises(FileNotFoundError, match=r"is .*model, but there is no folder .*: make"):
+        with pytest.raises(FileNotFoundError, match=rf"is {path}, but .* no folder {path.parent}:"):
             use(path)
+
+
+@posix
+@every_use
+def test_a_link_into_a_missing_folder_is_refused(tmp_path, use):
+    link, folder = tmp_path / "link", tmp_path / "nowhere"
+    link.symlink_to(folder / "model")
+    with pytest.raises(FileNotFoundError, match=rf"is {link}, but there is no folder {folder}: ma"):
+        use(link)
 
 
 @posix
