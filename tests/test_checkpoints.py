@@ -291,6 +291,16 @@ def test_other_data(whole):
     assert outcome(trainer) == whole("adam")[0]
 
 
+def test_other_batches(whole):
+    trainer, (_, data) = Trainer.resume(whole("adam")[1] / "2"), prepare("adam")
+    trainer.batch_size = 9
+    with pytest.raises(ValueError, match=r"begun with other batches or another validation set: re"):
+        trainer.fit(**data)
+    trainer.batch_size = 8
+    trainer.fit(**data)
+    assert outcome(trainer) == whole("adam")[0]
+
+
 # ---------------------------------------------------------------------- whole at every moment
 
 
