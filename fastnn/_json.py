@@ -16,12 +16,13 @@ def refuse(name, value, needed):
     raise ValueError(f"{name} is {reprlib.repr(value)}, but needed is {needed}")
 
 
-def integer(at_least=0, below=2**63):
+def integer(at_least=0, below=None):
     """Return a check for an integer; True and False are none."""
+    needed = f"an integer of at least {at_least}" + (f", below {below}" if below else "")
 
     def check(value, name):
-        if type(value) is not int or not at_least <= value < below:
-            refuse(name, value, f"an integer of at least {at_least}, below {below}")
+        if type(value) is not int or value < at_least or (below is not None and value >= below):
+            refuse(name, value, needed)
 
     return check
 

@@ -12,7 +12,16 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastnn import Network, Trainer, TwoLayerNet, _checkpoints, _container, engine, schedules
+from fastnn import (
+    Network,
+    Trainer,
+    TwoLayerNet,
+    _checkpoints,
+    _container,
+    engine,
+    optimizers,
+    schedules,
+)
 
 DATA = np.random.RandomState(0).randn(50, 3).astype(np.float32), np.arange(50) % 2
 
@@ -231,7 +240,7 @@ def assert_sound(trainer, change):
     if isinstance(history, ValueError):
         return
     losses = history["step_loss"]
-    assert before <= trainer.n_iter_ <= trainer.max_iter, change
+    assert before <= trainer.n_iter_ <= max(before, trainer.max_iter), change
     assert len(history["loss"]) == trainer.n_iter_
     # Of steps that were never done. A learning rate of 10**9 may well end there, though.
     assert change[0][0] == "trainer" or not (losses == 0).any(), change
@@ -314,11 +323,12 @@ def in_trainer(**changes):
         (in_position(ended=7), "position.ended is 7, but at most is"),
         (in_position(patience=7), "position.patience is 7"),
         (in_position(best_epoch=1), r"position.best_epoch is 1, but best_epoch \d"),
-        (in_position(factor=0.0), r"position.factor is 0.0, outside of \(0, 1\]"),
+        (in_position(factor=-0.5), r"position.factor is -0.5, outside of \[0, 1\]"),
+        (in_position(factor=2.0), r"position.factor is 2.0, outside of \[0, 1\]"),
         (in_position(skip_zeros=None), "position.skip_zeros is None, but needed is true or false"),
         (in_position(seed=2**31), "position.seed is 2147483648, but at most"),
         (in_position(lowest=math.nan), "position.lowest is nan, but needed is a finite number"),
-        (in_trainer(max_iter=1), r"n_iter is \d, but max_iter is 1"),
+        (in_trainer(max_iter=1), "position.done is .* but the training has 8 items"),
         (in_trainer(batch_size=True), "trainer.batch_size is True, but needed is an integer"),
         (in_trainer(alpha="0"), "trainer.alpha is '0', but needed is a finite number"),
         (in_trainer(alpha=math.inf), "trainer.alpha is inf"),
@@ -338,9 +348,9 @@ def in_trainer(**changes):
         (lambda d, a: d.update(dtype="int64"), "dtype is 'int64', but needed is float32 or"),
         (lambda d, a: a.pop("best_params"), "it has no best_params"),
         (lambda d, a: a.pop("state.memory_2"), "it has no state.memory_2"),
-        (lambda d, a: a["state.rates"].fill(math.nan), "state.rates holds what is negative or"),
-        (lambda d, a: a["history.learning_rate"].fill(-1), "history.learning_rate holds what is"),
-        (lambda d, a: a["state.val_correct"].fill(-1), "state.val_correct holds what is"),
+        (lambda d, a: a["state.rates"].fill(-1), "state.rates holds what is below 0"),
+        (lambda d, a: a["history.learning_rate"].fill(-1), "learning_rate holds what is below 0"),
+        (lambda d, a: a["state.val_correct"].fill(-1), "state.val_correct holds what is below 0"),
         (lambda d, a: a.update(byte_std=np.zeros(3)), "byte_std holds 0"),
         (lambda d, a: a.update(byte_mean=np.full(3, np.nan)), "byte_mean holds numbers that are"),
         (lambda d, a: d.update(position=None), r"n_iter is \d, but no run was ended"),
@@ -421,6 +431,38 @@ def test_what_a_diverged_training_leaves_is_read_with_a_warning(tmp_path):
         with pytest.warns(RuntimeWarning, match="holds parameters that are not finite") as caught:
             load(path)
         assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": optimizers.SGD(1e30), "schedule": "constant", "early_stopping": False},
+        {"optimizer": optimizers.SGD(1e30), "schedule": "constant"},
+        {"schedule": schedules.StepDecay(every=1, factor=1e200)},
+        {"schedule": schedules.Adaptive(n_iter_no_change=1, tol=1e9, divisor=1e300, lowest=0)},
+        {"n_iter_no_change": 10**30, "batch_size": 10**30},
+        {"max_iter": 0},
+        {"max_iter": 1},
+        {"class_weight": {0: 1e-300, 1: 1}},
+        {"early_stopping": False, "class_weight": "balanced", "replacement": True},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_whatever_a_training_writes_is_read(tmp_path, changed):
+    path, read = tmp_path / "file", []
+    trainer = Trainer(network(), **options() | changed)
+
+    def again(status=None):
+        trainer.save(path)
+        read.extend(load(path) for load in (Trainer.resume, Network.load))
+
+    again()
+    for _ in range(2):
+        trainer.fit(*DATA, callback=again)
+        again()
+        trainer.max_iter = 1  # of the next one
+        again()
+    assert len(read) > 8
 
 
 def test_the_description_has_all_that_a_trainer_takes():
