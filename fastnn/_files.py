@@ -1,64 +1,236 @@
-"""Files that are whole at any moment, and the models and checkpoints in them."""
+"""Files that are whole at any moment: written aside, and moved into place."""
 
 import contextlib
-import json
+import errno
+import hashlib
 import os
+import stat
+import threading
 from pathlib import Path
-
-import numpy as np
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-#: Goes up when older versions of fastnn could not read the files any more.
-VERSION = "1"
+#: What to do where the system refuses a file.
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or pass a path on another disk",
+    errno.EDQUOT: "free some space, or pass a path on another disk",
+    errno.EFBIG: "pass a path on another disk, which takes larger files",
+    errno.EACCES: "let this user write the file and its folder, or pass another path",
+    errno.EPERM: "let this user write the file and its folder, or pass another path",
+    errno.EROFS: "pass a path on a disk that is not read-only",
+    errno.ENAMETOOLONG: "pass a shorter path",
+    errno.ELOOP: "pass a path whose links lead to a file",
+}
+#: Bytes of a file's name, at most, on the usual file systems.
+_LONGEST_NAME = 255
 
 
 def write_whole(path, data):
-    """Write bytes to a file beside `path`, and move it there when it is complete.
+    """Write bytes to a file, whole or not at all, see :func:`whole_file`."""
+    with whole_file(path) as scratch:
+        scratch.write_bytes(data)
 
-    A kill at any moment leaves the previous file or the new one, whole. A kill while it is being
-    written also leaves the scratch file, ``.<name>.part``, which the next write takes over.
+
+@contextlib.contextmanager
+def whole_file(path, name="path"):
+    """Give the path of a scratch file; what is written there becomes the file at `path`, whole.
+
+    The scratch file lies beside `path`, ends as it does and is there already: open it for writing.
+    A kill at any moment leaves the previous file or the new one. A kill while it is being written
+    also leaves the scratch file, ``.<stem>.part<suffix>``, which the next write removes. An
+    exception in the block leaves the previous file, and is raised.
+
+    A link at `path` stays, and the file that it leads to is replaced. The new file has the
+    permissions, and where that is allowed the owner, of the one it replaces, and those of any new
+    file else.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        What the caller calls `path`, for messages.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path.
+    OSError
+        If `path` is a folder or a device, or its folder is missing; or, under the name `path`,
+        where the system does not let it be written.
     """
-    path = Path(path)
-    with _scratch_of(path) as file:
+    target = _target(path, name)
+    with _naming(path, name, target), _scratch_of(target) as file:
         scratch = Path(file.name)
         try:
-            file.write(data)
-            file.flush()
+            yield scratch
             os.fsync(file.fileno())
             if fcntl is None:
                 file.close()  # Windows moves no open file
-            scratch.replace(path)
+            scratch.replace(target)
         except BaseException:
-            if fcntl is None:
-                file.close()
-            scratch.unlink(missing_ok=True)
+            _remove(file)
             raise
 
 
-def _scratch_of(path):
-    """Open the scratch file of `path`, empty, and lock it: writers to one path take turns."""
-    if fcntl is None:
-        # Without locks, each process has a scratch file of its own.
-        return path.with_name(f".{path.name}.{os.getpid()}.part").open("wb")
-    scratch = path.with_name(f".{path.name}.part")
-    while True:
-        file = scratch.open("ab")  # "wb" would empty what another one is writing
+def check_target_path(path, name, size=1):
+    """Return `path` as a Path where a file can be written, which is tried.
+
+    Permission bits tell too little: they do not hold for root, and know of no read-only disk, full
+    disk or quota.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        What the caller calls `path`, for messages.
+    size : int, default=1
+        Bytes that will be written at least.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As :func:`whole_file` does.
+    """
+    target = _target(path, name)
+    with _naming(path, name, target), _scratch_of(target) as file:
         try:
-            # Some network file systems have no locks. A kill gives the lock up, as closing does.
+            file.write(b"\0")
+            file.flush()
+            os.fsync(file.fileno())
+            _allocate(file, size)
+        finally:
+            _remove(file)
+    return Path(path)
+
+
+def check_path(path, name):
+    """Return `path` as a Path."""
+    try:
+        known = Path(path)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {path!r}, but it is the path of a file: pass a str or a Path"
+        ) from None
+    if "\0" in str(known):
+        raise ValueError(f"{name} is {str(known)!r}, but no path holds a NUL: pass one without")
+    return known
+
+
+def _target(path, name):
+    """Return where to write: links followed, a file or nothing there, and its folder."""
+    given = check_path(path, name)
+    target = Path(os.path.realpath(given))
+    with _naming(path, name, target):
+        try:
+            mode = target.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if not target.parent.is_dir():
+                folder = target.parent if given.is_symlink() else given.parent
+                raise FileNotFoundError(
+                    f"{name} is {given}, but there is no folder {folder}: make it first"
+                ) from None
+            return target
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(f"{name} is {given}, a folder: pass the path of a file")
+        if not stat.S_ISREG(mode):
+            raise OSError(
+                f"{name} is {given}, a device or a pipe, which a file would replace: pass the path "
+                "of a file"
+            )
+        # A read-only file could be replaced all the same, against the will of who made it so.
+        os.close(os.open(target, os.O_WRONLY))
+    return target
+
+
+@contextlib.contextmanager
+def _naming(path, name, target):
+    """Let what the system says of a file at `target`, or beside it, name `path` and a remedy."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename
+        # Of another file, as what writes into a scratch file may have opened.
+        other = isinstance(named, str) and Path(named).parent != target.parent
+        if error.errno is None or other:
+            raise
+        remedy = _REMEDIES.get(error.errno, "look after the disk, or pass another path")
+        reason = f"{os.strerror(error.errno)}, so that {name} was not written: {remedy}"
+        raise OSError(error.errno, reason, os.fspath(path)) from None
+
+
+def _scratch_of(target):
+    """Open the scratch file of `target`, new, and lock it: writers to one path take turns."""
+    shared = target.with_name(_scratch_name(target, "part"))
+    file = _shared_scratch(shared) if fcntl is not None else None
+    if file is None:
+        # Without locks, each writer has a scratch file of its own.
+        own = _scratch_name(target, f"{os.getpid()}-{threading.get_ident()}.part")
+        file = target.with_name(own).open("wb")
+    try:
+        _keep_mode(target, Path(file.name))
+    except BaseException:
+        _remove(file)
+        raise
+    return file
+
+
+def _scratch_name(target, mark):
+    name = f".{target.stem}.{mark}{target.suffix}"
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return f".{hashlib.blake2b(os.fsencode(target.name), digest_size=16).hexdigest()}.{mark}"
+
+
+def _shared_scratch(scratch):
+    """Make a file and lock it; return None where the file system has no locks."""
+    while True:
+        try:
+            file, made = scratch.open("xb"), True
+        except FileExistsError:
+            # Of another writer, who is waited for, or left by a kill, which gave up its lock.
+            try:
+                file, made = scratch.open("ab"), False
+            except FileNotFoundError:
+                continue
+        locked = False
+        try:
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
+                locked = True
             # Whoever had the lock has moved or removed the file, unless it was killed.
-            if _lies_at(file, scratch):
-                file.truncate(0)
+            there = locked and _lies_at(file, scratch)
+            if there and made:
                 return file
+            if there or (made and not locked):
+                scratch.unlink(missing_ok=True)
         except BaseException:
             file.close()
             raise
         file.close()
+        if not locked:
+            return None
+
+
+def _allocate(file, size):
+    """Take the space of a file, where the system can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):  # cannot say
+            raise
 
 
 def _lies_at(file, path):
@@ -69,82 +241,24 @@ def _lies_at(file, path):
         return False
 
 
-def check_target_path(path, name):
-    """Return `path` as a Path where a file can be written: its folder is there."""
+def _keep_mode(target, scratch):
+    """Give a scratch file the owner and the permissions of the file that it will replace."""
     try:
-        target = Path(path)
-    except TypeError:
-        raise TypeError(
-            f"{name} is {path!r}, but it is the path of a file: pass a str or a Path"
-        ) from None
-    if target.is_dir():
-        raise IsADirectoryError(f"{name} is {target}, a folder: pass the path of a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{name} is {target}, but there is no folder {target.parent}: make it first"
-        )
-    return target
+        known = target.stat()
+    except FileNotFoundError:
+        return
+    # Before anything is written: a secret is one in the scratch file too. Where the system refuses
+    # it (only root gives files away, and some disks know no permissions), it stays as made.
+    for user, group in ((-1, known.st_gid), (known.st_uid, -1)) if hasattr(os, "chown") else ():
+        with contextlib.suppress(OSError):
+            os.chown(scratch, user, group)
+    with contextlib.suppress(OSError):
+        scratch.chmod(known.st_mode & 0o777)
 
 
-def save(path, format_name, description, arrays):
-    """Write named arrays and a description, of what JSON can hold, as a safetensors file."""
-    from safetensors.numpy import save as to_bytes
-
-    metadata = {"format": format_name, "version": VERSION, "description": json.dumps(description)}
-    # Not ascontiguousarray, which gives a single number a dimension.
-    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_whole(path, to_bytes(data, metadata))
-
-
-def read(path, made_by):
-    """Read the metadata and the arrays of a safetensors file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no safetensors file.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    remedy = f"pass one written by {made_by}"
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is no file: {remedy}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return file.metadata() or {}, arrays
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}): {remedy}") from None
-
-
-def load(path, format_names, made_by):
-    """Read what :func:`save` wrote: the description and the arrays.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no safetensors file, or of none of the formats, or of a later version.
-    """
-    metadata, arrays = read(path, made_by)
-    remedy = f"pass one written by {made_by}"
-    if metadata.get("format") not in format_names:
-        raise ValueError(
-            f"{path} has the format {metadata.get('format')!r}, but needed is "
-            f"{' or '.join(format_names)}: {remedy}"
-        )
-    if metadata.get("version") != VERSION:
-        raise ValueError(
-            f"{path} is of version {metadata.get('version')!r} of its format, but this fastnn "
-            f"reads version {VERSION!r}: read it with the fastnn that wrote it"
-        )
-    try:
-        description = json.loads(metadata["description"])
-        if not isinstance(description, dict):
-            raise ValueError(f"it is a {type(description).__name__}")
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} has no description of its arrays ({error}): {remedy}") from None
-    return description, arrays
+def _remove(file):
+    """Remove a scratch file, whatever the disk says."""
+    with contextlib.suppress(OSError):
+        if fcntl is None:
+            file.close()
+        Path(file.name).unlink()

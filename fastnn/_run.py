@@ -33,6 +33,8 @@ class Position:
     n_samples: int
     data: int  #: fingerprint
     seed: int
+    steps_per_epoch: int = 0
+    items_per_epoch: int = 0  #: steps, and blocks of the validation set
     skip_zeros: bool | None = None
     done: int = 0  #: items of the order
     ended: int = 0  #: epochs whose end has been seen to
@@ -76,7 +78,6 @@ class Run:
             position = replace(position, skip_zeros=self._skips_zeros(train))
         if position.skip_zeros:
             train, val = _inputs.without_zeros(train), _inputs.without_zeros(val)
-        self.position = position
         size = min(trainer.batch_size, len(train))
         last = 0 if trainer.replacement else len(train) % size
         block_size = min(VALIDATION_ROWS, len(val)) if val is not None else 0
@@ -90,6 +91,13 @@ class Run:
                 *(position.seed, position.done, position.factor),
             )
             self.records = Records.empty(order.total_steps, order.epochs)
+        here = {"steps_per_epoch": order.steps_per_epoch, "items_per_epoch": order.per_epoch}
+        if state is not None and here != {name: getattr(position, name) for name in here}:
+            raise ValueError(
+                f"the training goes on with {here}, but it was begun with other batches or another "
+                "validation set: resume the checkpoint again, and leave the trainer as it is"
+            )
+        self.position = replace(position, **here)
         self.null = None
         if val is not None:
             self.null = _inputs.null_loss(self.network.head, val)

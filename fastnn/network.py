@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import _files, gradients, inference
+from . import _checkpoints, gradients, inference
 from .checks.arguments import (
     check_choice,
+    check_deviation,
     check_dtype,
     check_number,
     check_numbers,
@@ -32,7 +33,6 @@ from .engine import (
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
-FORMAT = "fastnn.Network"
 
 
 class Views(Sequence):
@@ -220,7 +220,7 @@ class Network:
         if isinstance(init, str):
             self._init = check_choice(init, "init", ("glorot", "he"))
         else:
-            self._init = check_number(init, "init", "pass 'glorot', 'he' or a standard deviation")
+            self._init = check_deviation(init, "init", self._dtype)
         random = check_random_state(random_state)
         count = sum(K * N + N for K, N in itertools.pairwise(sizes))
         size = count * self._dtype.itemsize
@@ -515,13 +515,24 @@ class Network:
     # -------------------------------------------------------------------------------- files
 
     def save(self, path):
-        """Write the network to a safetensors file, whole or not at all.
+        """Write the network to a safetensors file, whole or not at all, with a checksum.
+
+        A link at `path` stays, and a file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
         """
-        _files.save(path, FORMAT, self._description(), self._arrays())
+        description, arrays = self._description(), self._arrays()
+        _checkpoints.write(path, _checkpoints.NETWORK_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -540,10 +551,16 @@ class Network:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no model of this class.
+            If it is no model of this class, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        description, arrays = _files.load(path, (FORMAT, "fastnn.Trainer"), "Network.save")
-        return cls._from_file(description, arrays, path)
+        formats = (_checkpoints.NETWORK_FORMAT, _checkpoints.TRAINER_FORMAT)
+        with _checkpoints.reading(path, formats, "Network.save") as (description, arrays):
+            return cls._from_file(description, arrays)
 
     def _description(self):
         return {
@@ -562,17 +579,9 @@ class Network:
         }
 
     @classmethod
-    def _from_file(cls, description, arrays, path):
-        try:
-            kept = ("layer_sizes", "activation", "head", "dtype", "init")
-            scaling = {name: arrays[name] for name in ("input_mean", "input_scale")}
-            known = {name: description[name] for name in kept}
-            net = cls(**known, random_state=np.random.RandomState(0), **scaling)
-            if arrays["params"].shape != net.params.shape:
-                raise ValueError(f"it holds {arrays['params'].size} parameters")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no Network ({error}): pass a file written by Network.save"
-            ) from None
+    def _from_file(cls, description, arrays):
+        kept = {name: description[name] for name in _checkpoints.NETWORK}
+        read = {name: arrays[name] for name in ("input_mean", "input_scale")}
+        net = cls(**kept, **read, random_state=np.random.RandomState(0))
         net.params[:] = arrays["params"]
         return net

@@ -6,16 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _files, optimizers, schedules, training
+from . import _checkpoints, _files, training
 from ._inputs import check_data, fingerprint
-from ._run import EPOCH_FIELDS, RECORDED, Position, Run
+from ._run import EPOCH_FIELDS, Position, Run
 from .checks.arguments import check_function, check_number, check_random_state
 from .hyperparameters import Hyperparameters
 from .network import Network
 
 __all__ = ["EpochStatus", "Trainer"]
-
-FORMAT = "fastnn.Trainer"
 
 
 class EpochStatus(NamedTuple):
@@ -287,7 +285,8 @@ class Trainer:
             checkpoint_seconds, "checkpoint_seconds", "pass 0 for the end of each epoch"
         )
         if checkpoint is not None:
-            checkpoint = _files.check_target_path(checkpoint, "checkpoint")
+            least = self.network.params.nbytes
+            checkpoint = _files.check_target_path(checkpoint, "checkpoint", size=least)
         train, val = check_data(
             self.network,
             (X, y, sample_weight),
@@ -326,13 +325,22 @@ class Trainer:
     def save(self, path):
         """Write a checkpoint: all that continues the training to the same bits.
 
-        Network, optimiser, schedule, generators and history are in one safetensors file. It is
-        written beside `path` and moved there when it is complete, so that a kill at any moment
-        leaves the previous file or the new one, whole.
+        Network, optimiser, schedule, generators and history are in one safetensors file, under a
+        checksum. It is written beside `path` and moved there when it is complete, so that a kill at
+        any moment leaves the previous file or the new one, whole. A link at `path` stays, and a
+        file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
         """
         # What describes the network lies on top, so that Network.load reads it too.
         description = {
@@ -352,11 +360,14 @@ class Trainer:
             arrays.update({f"state.{name}": array for name, array in state.items()})
             if position.best_params is not None:
                 arrays["best_params"] = position.best_params
-        _files.save(path, FORMAT, description, arrays)
+        _checkpoints.write(path, _checkpoints.TRAINER_FORMAT, description, arrays)
 
     @classmethod
     def resume(cls, path):
         """Read a checkpoint; `fit` with the same data then goes on, to the same bits.
+
+        All of the file is checked: whatever is damaged, or could not be what :meth:`save` wrote, is
+        refused.
 
         Parameters
         ----------
@@ -371,60 +382,40 @@ class Trainer:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no checkpoint.
+            If it is no checkpoint, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        description, arrays = _files.load(path, (FORMAT,), "Trainer.save")
-        network = Network._from_file(description, arrays, path)
-        try:
-            parameters = _parameters_from_json(description["trainer"])
+        formats = (_checkpoints.TRAINER_FORMAT,)
+        with _checkpoints.reading(path, formats, "Trainer.save") as (description, arrays):
+            network = Network._from_file(description, arrays)
+            parameters = _checkpoints.arguments(description["trainer"])
             trainer = cls(network, **parameters, random_state=0)
-            trainer._seed, trainer._runs = int(description["seed"]), int(description["runs"])
-            trainer._n_iter = int(description["n_iter"])
-            trainer._best_epoch = int(description["best_epoch"])
+            trainer._seed, trainer._runs = description["seed"], description["runs"]
+            trainer._n_iter = description["n_iter"]
+            trainer._best_epoch = description["best_epoch"]
             trainer._history = {name: arrays[f"history.{name}"] for name in trainer.history}
             if description["position"] is not None:
-                position = Position(
-                    **description["position"], best_params=arrays.get("best_params")
-                )
-                prefix = "state."
+                best = arrays.get("best_params")
                 state = {
-                    name[len(prefix) :]: array
+                    name.removeprefix("state."): array
                     for name, array in arrays.items()
-                    if name.startswith(prefix)
+                    if name.startswith("state.")
                 }
-                sizes = [a.size for name, a in state.items() if name.startswith("memory_")]
-                if position.best_params is not None:
-                    sizes.append(position.best_params.size)
-                if any(size != network.params.size for size in sizes):
-                    raise ValueError(f"it holds {sizes} numbers for {network.params.size}")
-                if not {"rates", *RECORDED} <= set(state):
-                    raise KeyError(f"{prefix}*")
-                trainer._progress = position, state
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no checkpoint ({error!r}): pass one written by Trainer.save"
-            ) from None
+                trainer._progress = Position(**description["position"], best_params=best), state
         trainer._read_at_its_end = trainer._progress is None and trainer._runs > 0
         return trainer
 
     def _parameters(self):
         """Return the arguments of the constructor but the network, for JSON."""
-        fields = dataclasses.fields(self._hyperparameters)
-        parameters = {field.name: getattr(self, field.name) for field in fields}
+        parameters = {name: getattr(self, name) for name in _checkpoints.ARGUMENTS}
         for name in ("optimizer", "schedule"):
             value = getattr(self, name)
             parameters[name] = [type(value).__name__, dataclasses.asdict(value)]
         return parameters
-
-
-def _parameters_from_json(parameters):
-    parameters = dict(parameters)
-    for name, module in (("optimizer", optimizers), ("schedule", schedules)):
-        kind, numbers = parameters[name]
-        parameters[name] = getattr(module, kind)(**numbers)
-    if isinstance(parameters["class_weight"], dict):
-        parameters["class_weight"] = {int(k): v for k, v in parameters["class_weight"].items()}
-    return parameters
 
 
 def _describe(status):

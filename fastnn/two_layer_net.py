@@ -4,8 +4,9 @@ from collections.abc import MutableMapping
 
 import numpy as np
 
-from . import _files, cs231n, reference
+from . import _checkpoints, cs231n, reference
 from .checks.arguments import (
+    check_deviation,
     check_dtype,
     check_function,
     check_number,
@@ -17,7 +18,6 @@ from .checks.arrays import to_array
 from .checks.data import check_X, check_y
 
 _NAMES = ("W1", "b1", "W2", "b2")
-_FORMAT = "fastnn.TwoLayerNet"
 
 
 class TwoLayerNet:
@@ -96,8 +96,8 @@ class TwoLayerNet:
         D = check_size(input_size, "input_size")
         H = check_size(hidden_size, "hidden_size")
         C = check_size(output_size, "output_size")
-        std = check_number(std, "std", "pass a small positive number such as 1e-4")
         self._dtype = check_dtype(dtype)
+        std = check_deviation(std, "std", self._dtype)
         self.reg_factor = reg_factor
         self._shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
         self._random = None if random_state is None else check_random_state(random_state)
@@ -303,21 +303,28 @@ class TwoLayerNet:
         return cs231n.predict([(params["W1"], params["b1"]), (params["W2"], params["b2"])], X)
 
     def save(self, path):
-        """Write the network to a safetensors file.
+        """Write the network to a safetensors file, whole or not at all, with a checksum.
 
         The file is written beside `path` and moved there when it is complete, so that an
-        interruption leaves the previous file or the new one, whole.
+        interruption leaves the previous file or the new one, whole. A link at `path` stays, and a
+        file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
-        """
-        from safetensors.numpy import save
 
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
+        """
         params = self._current_params()
-        metadata = {"format": _FORMAT, "version": "1", "reg_factor": repr(self.reg_factor)}
-        data = save({name: np.ascontiguousarray(params[name]) for name in _NAMES}, metadata)
-        _files.write_whole(path, data)
+        arrays = {name: params[name] for name in _NAMES}
+        description = {"reg_factor": self.reg_factor}
+        _checkpoints.write(path, _checkpoints.TWO_LAYER_NET_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -337,23 +344,20 @@ class TwoLayerNet:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no model of this class.
+            If it is no model of this class, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        metadata, params = _files.read(path, "TwoLayerNet.save")
-        try:
-            if metadata.get("format") != _FORMAT or set(params) != set(_NAMES):
-                raise ValueError(f"it holds {sorted(params)}, format {metadata.get('format')!r}")
+        formats = (_checkpoints.TWO_LAYER_NET_FORMAT,)
+        with _checkpoints.reading(path, formats, "TwoLayerNet.save") as (description, params):
             (D, H), (C,) = params["W1"].shape, params["b2"].shape
-            reg_factor = float(metadata.get("reg_factor", "nan"))
-            dtype = params["W1"].dtype
+            dtype, reg_factor = params["W1"].dtype, description["reg_factor"]
             net = cls(D, H, C, dtype=dtype, reg_factor=reg_factor, random_state=0)
             net._random = None
-            net.params = params
-            net._current_params()
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no TwoLayerNet ({error}): pass a model written by TwoLayerNet.save"
-            ) from None
+            net.params = {name: params[name] for name in _NAMES}
         return net
 
     def _current_params(self):

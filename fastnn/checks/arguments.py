@@ -34,6 +34,17 @@ def check_number(value, name, remedy):
     return number
 
 
+def check_deviation(value, name, dtype):
+    """Return the standard deviation of normal numbers that fit into a dtype."""
+    deviation = check_number(value, name, "pass a small positive number such as 1e-2")
+    if deviation > float(np.finfo(dtype).max) / 100:
+        raise ValueError(
+            f"{name} is {deviation}, but weights of that size are beyond {dtype}: pass a small "
+            "positive number such as 1e-2"
+        )
+    return deviation
+
+
 def check_dtype(dtype):
     """Return float32 or float64 as a NumPy dtype."""
     try:
