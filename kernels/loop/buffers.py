@@ -200,8 +200,7 @@ class Buffers:
         last = depth == len(self.layers) - 1
         self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
         if depth > 0:
-            whole, wide = round_up(K, self.lanes), NR * self.lanes
-            for part, columns in _panels(self.transposed, layer.transposed, N, K, whole, wide):
+            for part, columns in self.transposed_pieces(self.transposed, depth):
                 part[:] = 0
                 part[:, : columns.stop - columns.start] = W.T[:, columns]
         squares = self.squares[layer.squares :][: layer.units]
@@ -213,7 +212,7 @@ class Buffers:
     def write(self, copy, depth, W, b):
         """Pack arrays of the shapes of a layer's parameters into a copy."""
         layer, buffer = self.layers[depth], self.copies[copy]
-        for part, columns in self._pieces(buffer, layer):
+        for part, columns in self.pieces(buffer, depth):
             part[:] = 0
             part[:, : columns.stop - columns.start] = W[:, columns]
         buffer[layer.biases : layer.biases + len(b)] = b
@@ -221,12 +220,20 @@ class Buffers:
     def read(self, copy, depth, W, b):
         """Unpack a copy into arrays of the shapes of a layer's parameters."""
         layer, buffer = self.layers[depth], self.copies[copy]
-        for part, columns in self._pieces(buffer, layer):
+        for part, columns in self.pieces(buffer, depth):
             W[:, columns] = part[:, : columns.stop - columns.start]
         b[:] = buffer[layer.biases : layer.biases + len(b)]
 
-    def _pieces(self, buffer, layer):
-        """Yield the panels and the groups, each as a view (K, width) and its slice of columns."""
+    def transposed_pieces(self, buffer, depth):
+        """Yield the panels of a layer's transpose, each as a view and its slice of columns."""
+        layer = self.layers[depth]
+        K, N = layer.fan_in, layer.fan_out
+        whole, wide = round_up(K, self.lanes), NR * self.lanes
+        yield from _panels(buffer, layer.transposed, N, K, whole, wide)
+
+    def pieces(self, buffer, depth):
+        """Yield a layer's panels and groups, each as a view (K, width) and its slice of columns."""
+        layer = self.layers[depth]
         K, N = layer.fan_in, layer.fan_out
         stop, wide = layer.columns, layer.panel_vectors * self.lanes
         yield from _panels(buffer, layer.weights, K, N, stop, wide)
