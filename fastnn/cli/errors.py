@@ -34,8 +34,11 @@ class FriendlyGroup(click.Group):
         except click.ClickException as error:
             error.show()
             return error.exit_code
-        except click.Abort:
-            # Ctrl-C before a command has begun: the others are dealt with where they come.
+        except click.Abort as error:
+            # Of what came before a command had begun; click says no more than "Aborted!".
+            if isinstance(error.__cause__, EOFError):
+                note(f"Error: {describe(error.__cause__)}")
+                return 1
             note("Interrupted.")
             return INTERRUPTED
 
@@ -58,11 +61,7 @@ def describe(error: Exception) -> str:
     """Return a line that says what is wrong, and what to do where that is known."""
     text = " ".join(str(error).split("\n")).strip()
     if isinstance(error, MemoryError):
-        detail = f" ({text})" if text else ""
-        return (
-            f"there is not enough memory{detail}: take fewer rows, hidden units, steps or rows a "
-            "step"
-        )
+        return f"not enough memory: {text or 'take fewer rows, hidden units or steps'}"
     if isinstance(error, OSError):
         return _describe_os_error(error)
     if isinstance(error, (ValueError, TypeError, ImportError)):

@@ -4,14 +4,17 @@ Settings with defaults that suit the data, one training run, and a sweep of runs
 Nothing here prints or writes a file.
 """
 
+import contextlib
 import itertools
 import math
+import os
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,6 +96,50 @@ class Outcome:
             return None
         finite = np.isfinite(losses)
         return len(losses) if finite.all() else int(np.argmin(finite))
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+def check_memory(dataset: Dataset, settings: Settings, runs: int = 1) -> None:
+    """Raise a MemoryError for a training that the machine's memory cannot hold.
+
+    The system would grant the memory all the same, and kill the process once it is used.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    settings : Settings
+    runs : int
+        How many such trainings there are at a time.
+    """
+    D, H, C, size = dataset.n_features, settings.hidden, dataset.n_classes, settings.batch_size
+    n_bytes = np.dtype(settings.dtype).itemsize
+    steps = settings.steps(len(dataset.X_train))
+    limit = "--epochs" if settings.num_iters is None else "--num-iters"
+    needed = {
+        # Drawn in float64, kept, and packed for the kernels.
+        f"--hidden {H}": (D + C) * H * (8 + 2 * n_bytes),
+        f"--batch-size {size}": size * (8 + n_bytes * (H + C)),
+        # A loss and a learning rate of each step, while they are made and as Python's floats.
+        f"{limit}, which are {steps:,} steps": 64 * steps,
+    }
+    total, largest = runs * sum(needed.values()), max(needed, key=needed.__getitem__)
+    if total > (available := _memory_of_machine()):
+        raise MemoryError(
+            f"the training would take about {total / 1e9:,.0f} GB, and most of it for {largest}, "
+            f"but there are {available / 1e9:,.0f} GB: give a smaller number"
+        )
+
+
+def _memory_of_machine() -> float:
+    """Return the memory of this machine or container in bytes; infinity where it is not known."""
+    sizes = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with contextlib.suppress(ValueError, OSError):
+        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(sizes)
 
 
 # ----------------------------------------------------------------------------------- training runs

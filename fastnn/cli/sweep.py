@@ -38,9 +38,12 @@ def sweep(
     """
     dataset, settings, folder = prepare(data, out, "fastnn-{}-sweep", threads, given)
     combinations = experiment.grid(settings, hidden=hidden, learning_rate=learning_rate, reg=reg)
+    workers = min(get_num_threads(), len(combinations))
+    for combination in combinations:
+        experiment.check_memory(dataset, combination, workers)
     outcomes: list[Outcome] = []
     with Deferred() as runs:
-        _run(dataset, combinations, folder, outcomes)
+        _run(dataset, combinations, workers, folder, outcomes)
     outcomes.sort(key=experiment.rank, reverse=True)
     best = outcomes[0] if outcomes and outcomes[0].accuracy else None
     written: list[Path] = []
@@ -64,11 +67,14 @@ def sweep(
 
 
 def _run(
-    dataset: Dataset, combinations: Sequence[Settings], folder: Path, outcomes: list[Outcome]
+    dataset: Dataset,
+    combinations: Sequence[Settings],
+    workers: int,
+    folder: Path,
+    outcomes: list[Outcome],
 ) -> None:
     """Append the outcomes as they come; the best so far is in its file before it is printed."""
     total = sum(each.steps(len(dataset.X_train)) for each in combinations)
-    workers = min(get_num_threads(), len(combinations))
     best = -1.0
     with console.counting_bar("Steps", total) as (progress, task):
         runs = experiment.sweep(

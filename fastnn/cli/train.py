@@ -23,6 +23,7 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
     layer. Ctrl-C ends the training and keeps what was learnt.
     """
     dataset, settings, folder = prepare(data, out, "fastnn-{}", threads, given)
+    experiment.check_memory(dataset, settings)
     steps = settings.steps(len(dataset.X_train))
     # A loss that is not finite is reported below, once the plot that shows it is written.
     with warnings.catch_warnings(), console.training_bar(steps) as bar:
@@ -35,10 +36,7 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
         console.print_facts(f"fastnn train {data}", _facts(outcome, dataset))
     report(written, saved)
     if outcome.diverged_at is not None:
-        raise click.ClickException(
-            f"training diverged: the loss is not finite from step {outcome.diverged_at} on, and no "
-            f"model was written. Lower --learning-rate, which was {settings.learning_rate:g}"
-        )
+        raise click.ClickException(_divergence(outcome))
     if outcome.interrupted:
         console.note(
             f"Interrupted after {outcome.steps} of {steps} steps; what was learnt is saved."
@@ -76,6 +74,17 @@ def report(written: list[Path], saved: Deferred) -> None:
         console.note(f"No plots: {saved.error}")
     else:
         saved.raise_again()
+
+
+def _divergence(outcome: Outcome) -> str:
+    settings = outcome.settings
+    remedy = f"Lower --learning-rate, which was {settings.learning_rate:g}"
+    if outcome.diverged_at == 0:  # no weight has changed yet
+        remedy = "Lower --std or --reg, or look for extreme values in the data"
+    return (
+        f"training diverged: the loss is not finite from step {outcome.diverged_at} on, and no "
+        f"model was written. {remedy}"
+    )
 
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:

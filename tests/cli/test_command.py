@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from fastnn.cli import console
+from fastnn import cli
+from fastnn.cli import console, train
 
 
 def test_version_and_help(invoke):
@@ -69,6 +71,17 @@ ERRORS = {
     "no model": (["predict", "nothing", "digits"], 1, "nothing is no file"),
     "csv": (["train", "notes.csv"], 1, "cannot train on notes.csv: needed the word digits"),
     "file as folder": (["train", "digits", "--out", "notes.csv"], 2, "is a file"),
+    "units": (["train", "digits", "--hidden", "100000000000"], 2, "not in the range 1<=x<=21474"),
+    "steps": (["train", "digits", "--num-iters", "999999999999999"], 2, "not in the range 1<=x<="),
+    "epochs": (["train", "digits", "--epochs", "1" + 9 * "0"], 1, "most of it for --epochs, which"),
+    "memory": (["train", "digits", "--hidden", "2147483647"], 1, "for --hidden 2147483647, but"),
+    "sweep": (["sweep", "digits", "--hidden", "5", "2147483647"], 1, "for --hidden 2147483647, b"),
+    "batch": (["train", "digits", "--batch-size", "2147483647"], 1, "for --batch-size 2147483647"),
+    "seconds": (["bench", "--seconds", "nan"], 2, "'--seconds': nan is not a finite number"),
+    "for ever": (["bench", "--seconds", "inf"], 2, "'--seconds': inf is not in the range"),
+    "no time": (["bench", "--seconds", "5e-324"], 2, "'--seconds': 5e-324 is not in the range"),
+    "rate": (["train", "digits", "--learning-rate", "inf"], 2, "inf is not a finite number"),
+    "std": (["train", "digits", "--std", "1e300"], 1, "from step 0 on, and no model was written. "),
     "word": (["sweep", "digits", "--reg", "0.1", "x"], 2, "unexpected extra argument (x)"),
     "no value": (["sweep", "digits", "--reg", "--hidden", "5"], 2, "'--hidden' is not a valid"),
 }
@@ -80,4 +93,44 @@ def test_errors_are_one_line(invoke, tmp_path, words, code, message):
     result = invoke(*words, code=code)
     assert result.error.startswith("Error: ")
     assert message in result.error
-    assert result.stdout == ""
+    assert "accuracy" not in result.stdout
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, EOFError, AssertionError, KeyError, RecursionError])
+def test_what_nobody_expected_is_one_line_too(invoke, monkeypatch, kind):
+    def fail(*arguments, **options):
+        raise kind("what\nwhere")
+
+    monkeypatch.setattr(train, "load_dataset", fail)
+    result = invoke("train", "digits", code=1)
+    text = str(kind("what\nwhere")).replace("\n", " ")
+    assert result.stderr == (
+        f"Error: {kind.__name__}: {text}. This is not meant to happen: fastnn --traceback COMMAND "
+        "... shows where it does\n"
+    )
+    command = CliRunner().invoke(cli.cli, ["--traceback", "train", "digits"])
+    assert command.stderr.startswith("Traceback (most recent call last):")
+    assert "in fail" in command.stderr
+    assert command.stderr.endswith(result.stderr)
+    assert command.exit_code == 1
+
+
+def test_traceback_of_an_error_that_was_expected(invoke):
+    command = CliRunner().invoke(cli.cli, ["--traceback", "train", "nowhere.npz"])
+    assert "in _existing" in command.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "message"),
+    [(KeyboardInterrupt, 130, "Interrupted."), (EOFError, 1, "Error: EOFError. This is not meant")],
+)
+def test_nothing_is_aborted(monkeypatch, kind, code, message):
+    """Before a command has begun, too: click says no more than Aborted then."""
+
+    def fail(*arguments, **options):
+        raise kind
+
+    monkeypatch.setattr(type(cli.cli), "make_context", fail)
+    result = CliRunner().invoke(cli.cli, ["train", "digits"])
+    assert result.stderr.strip().startswith(message)
+    assert result.exit_code == code

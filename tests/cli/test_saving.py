@@ -166,7 +166,7 @@ def test_sweep_keeps_what_came_before_an_error(
     monkeypatch.setattr(experiment, "run", fail)
     words = ("--hidden", 4, 5, "--epochs", 1, "--threads", 1, "--out", "out")
     result = invoke("sweep", blobs, *words, code=1)
-    assert "not enough memory (Unable to allocate 1. TiB)" in result.error
+    assert "not enough memory: Unable to allocate 1. TiB" in result.error
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert "Final loss" in result.stdout
 
