@@ -1,6 +1,7 @@
 """``fastnn plot`` and ``fastnn bench``."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +43,12 @@ def test_bench(invoke, monkeypatch):
 def test_bench_names_the_kernels_of_blas(monkeypatch):
     import threadpoolctl
 
-    openblas = {"user_api": "blas", "internal_api": "openblas", "version": "0.3"}
+    openblas = {
+        "user_api": "blas",
+        "internal_api": "openblas",
+        "version": "0.3",
+        "filepath": "a.so",
+    }
     libraries = [{"user_api": "openmp"}, openblas | {"architecture": "Haswell"}]
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: libraries)
     assert benchmark.blas_kernels() == "openblas 0.3 Haswell"
@@ -52,6 +58,47 @@ def test_bench_names_the_kernels_of_blas(monkeypatch):
     assert benchmark.blas_kernels() == "unknown"
     monkeypatch.setattr(benchmark, "has_threadpoolctl", lambda: False)
     assert benchmark.blas_kernels() == "unknown"
+
+
+@pytest.mark.parametrize("own", ["numpy.libs/a.so", "numpy/.dylibs/a.dylib", "../../a.so"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_bench_names_the_blas_of_numpy(monkeypatch, own, order):
+    """Of several, whichever was loaded first: SciPy brings another."""
+    import threadpoolctl
+
+    packages = Path(np.__file__).parents[1]
+    libraries = [
+        {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "version": version,
+            "filepath": str(packages / path),
+        }
+        for version, path in (("1", own), ("2", "scipy.libs/b.so"), ("3", "scipy/.dylibs/b.dylib"))
+    ]
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: libraries[::order])
+    assert benchmark.blas_kernels() == "openblas 1"
+
+
+def test_bench_names_all_that_it_may_be(monkeypatch):
+    import threadpoolctl
+
+    libraries = [
+        {"user_api": "blas", "internal_api": api, "version": "1", "filepath": f"/lib/{api}.so"}
+        for api in ("openblas", "mkl", "mkl")
+    ]
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: libraries)
+    assert benchmark.blas_kernels() == "mkl 1 or openblas 1"
+
+
+def test_bench_names_the_blas_that_numpy_has_loaded():
+    """The real ones, with SciPy's loaded first."""
+    pytest.importorskip("scipy.linalg")
+    wheel = Path(np.__file__).parents[1] / "numpy.libs"
+    if not wheel.is_dir():
+        pytest.skip("NumPy brings no BLAS of its own here")
+    version = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["version"]
+    assert benchmark.blas_kernels().startswith(f"openblas {version}")
 
 
 def test_bench_arithmetic():
