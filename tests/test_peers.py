@@ -169,7 +169,7 @@ def test_numbers_are_written_before_they_are_printed(tiny, monkeypatch, tmp_path
     def fail(rows):
         raise BrokenPipeError
 
-    monkeypatch.setattr(peers, "installed", lambda: [])
+    monkeypatch.setattr(peers, "installed", list)
     monkeypatch.setattr(peers, "measure", measure)
     monkeypatch.setattr(peers, "print_table", fail)
     with pytest.raises(BrokenPipeError):
