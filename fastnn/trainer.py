@@ -1,12 +1,13 @@
 """Trainer: epochs, schedules, early stopping and checkpoints around the compiled loop."""
 
 import dataclasses
+import inspect
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from . import _files, optimizers, schedules, training
+from . import _files, optimizers, schedules
 from ._checks import (
     check_choice,
     check_function,
@@ -17,6 +18,7 @@ from ._checks import (
 )
 from ._fields import check_flag
 from ._inputs import check_class_weight, check_data, fingerprint
+from ._progress import Reporter
 from ._run import EPOCH_FIELDS, RECORDED, Position, Run
 from .network import Network
 
@@ -189,6 +191,20 @@ class Trainer:
         self.history = {name: np.zeros(0) for name in ("step_loss", *EPOCH_FIELDS)}
         self.n_iter_, self.best_epoch_ = 0, 0
 
+    def __repr__(self):
+        # As scikit-learn does: the arguments that are not the default. That of random_state is not
+        # kept, only what it drew.
+        changed = []
+        for name, argument in inspect.signature(Trainer).parameters.items():
+            default = argument.default
+            if name == "optimizer":
+                default = optimizers.check_optimizer(default)
+            elif name == "schedule":
+                default = schedules.check_schedule(default)
+            if name not in ("network", "random_state") and getattr(self, name) != default:
+                changed.append(f"{name}={getattr(self, name)!r}")
+        return f"Trainer({', '.join([repr(self.network), *changed])})"
+
     # ------------------------------------------------------------------------------ training
 
     def fit(
@@ -224,8 +240,9 @@ class Trainer:
             Called at the end of each epoch with an :class:`EpochStatus`; the network and the
             trainer are up to date then, so that it may save them. Returning True ends the training.
         progress : bool or callable, default=False
-            True shows a progress bar (needs rich: ``pip install "fastnn[cli]"``); a callable gets
-            an :class:`EpochStatus` about ten times a second.
+            True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
+            "fastnn[cli]"``) or in a notebook; a callable gets an :class:`EpochStatus` about ten
+            times a second.
         checkpoint : str or Path, optional
             Write a file, see :meth:`save`, at the end of epochs and at the end of the training,
             whatever ends it.
@@ -276,7 +293,7 @@ class Trainer:
                 "make a new Trainer for other data"
             )
         run = Run(self, train, val, position, state, EpochStatus)
-        reporter = training.Reporter(progress, self.max_iter, _describe)
+        reporter = Reporter(progress, self.max_iter, _describe)
         run.do(reporter, callback, checkpoint, checkpoint_seconds)
         return self.history
 

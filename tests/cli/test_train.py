@@ -119,6 +119,7 @@ def test_diverged_training_is_an_error_and_shows_its_losses(invoke, tmp_path):
 
 def test_model_is_saved_without_matplotlib(invoke, blobs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "fastnn._figure", raising=False)
     result = invoke("train", blobs, "--epochs", 1, "--out", "out")
     assert 'No plots: plots need matplotlib, which is missing: pip install "fastnn[plot]"' in (
         result.stderr
