@@ -1,16 +1,22 @@
 """The data of a fit: checked, weighted, divided, and without their zeros."""
 
+import math
 import operator
+import warnings
 import zlib
 
 import numpy as np
 
-from ._checks import check_input, check_number, check_target, check_weights
-from .engine import Source, Sparse
+from .checks.arguments import check_number
+from .checks.data import check_input, check_target, check_weights
+from .checks.sparse import Sparse
+from .engine import Source
 from .order import split_off
 
 #: Of each array, about this many rows tell whether data are those of the last call.
 FINGERPRINT_ROWS = 512
+#: Bytes below are counts, classes or flags; pixels are larger, at least some of them.
+LEAST_PIXEL = 64
 
 
 def check_class_weight(class_weight):
@@ -37,30 +43,78 @@ def check_class_weight(class_weight):
     return factors
 
 
-def check_data(network, X, y, X_val, y_val, sample_weight, class_weight):
-    """Return the rows to train on, and those to validate by or None, as Sources."""
-    (D, *_, C), dtype, head = network.layer_sizes, network.dtype, network.head
-    X = check_input(X, D, dtype)
-    n = X.shape[0]
-    y = check_target(y, head, n, C, dtype)
-    weights = check_weights(sample_weight, n, dtype)
-    if class_weight is not None:
-        factors = class_factors(class_weight, y, C)[y].astype(dtype)
-        weights = factors if weights is None else weights * factors
-        weights = check_weights(weights, n, dtype, "sample_weight times class_weight")
-    if (X_val is None) != (y_val is None):
-        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-        raise ValueError(f"{given} is given without {missing}: pass both, or neither")
-    if X_val is None:
-        return Source(X, y, weights), None
-    X_val = check_input(X_val, D, dtype, "X_val")
-    y_val = check_target(y_val, head, X_val.shape[0], C, dtype, "y_val", "X_val")
-    if kind_of(X_val) != kind_of(X):
-        raise TypeError(
-            f"X_val is {kind_of(X_val)}, but X is {kind_of(X)}: convert one of them, so that both "
-            "are of one kind"
+def check_data(network, train, val, class_weight):
+    """Return the rows to train on, and those to validate by or None, as Sources.
+
+    Parameters
+    ----------
+    network : Network
+    train, val : tuple
+        X, y and sample weights, as users pass them; those of `val` may all be None.
+    class_weight : dict, "balanced" or None
+        The weight of a class is that in `train`.
+    """
+    names = ("X_val", "y_val", "sample_weight_val")
+    given = [name for name, values in zip(names, val) if values is not None]
+    missing = [name for name in names[:2] if name not in given]
+    if given and missing:
+        raise ValueError(
+            f"{given[0]} is given without {missing[0]}: pass both X_val and y_val, or neither"
         )
-    return Source(X, y, weights), Source(X_val, y_val)
+    train = _check_source(network, train, "X", "y", "sample_weight")
+    val = _check_source(network, val, *names) if given else None
+    if class_weight is not None:
+        factors = class_factors(class_weight, train.y, network.layer_sizes[-1])
+        factors = factors.astype(network.dtype)
+        train = _times(train, factors, "sample_weight")
+        if val is not None:
+            val = _times(val, factors, "sample_weight_val")
+    if val is not None and kind_of(val.X) != kind_of(train.X):
+        raise TypeError(
+            f"X_val is {kind_of(val.X)}, but X is {kind_of(train.X)}: convert one of them, so that "
+            "both are of one kind"
+        )
+    _warn_of_bytes(network, train.X)
+    return train, val
+
+
+def _check_source(network, arrays, X_name, y_name, weight_name):
+    (D, *_, C), dtype = network.layer_sizes, network.dtype
+    X, y, weights = arrays
+    X = check_input(X, D, dtype, X_name, network.standardization)
+    n = X.shape[0]
+    y = check_target(y, network.head, n, C, dtype, y_name, X_name)
+    return Source(X, y, check_weights(weights, n, dtype, weight_name))
+
+
+def _times(source, factors, name):
+    """Return a source whose rows weigh so many times more for each class."""
+    weights = factors[source.y]
+    if source.weights is not None:
+        weights = weights * source.weights
+    weights = check_weights(weights, len(source), factors.dtype, f"{name} times class_weight")
+    return Source(source.X, source.y, weights)
+
+
+def _warn_of_bytes(network, X):
+    """Warn where bytes are probably images that nobody scales, or no images but scaled as such."""
+    if isinstance(X, Sparse) or X.dtype != np.uint8:
+        return
+    highest, scale = int(X.max()), float(network.input_scale.max())
+    if highest >= LEAST_PIXEL and network.standardization is None:
+        warnings.warn(
+            f"X is uint8 with values of up to {highest}, which the network takes as they are: for "
+            "images pass Network(..., input_scale=255)",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif network.standardization is not None and highest * 10 < scale:
+        warnings.warn(
+            f"X is uint8 with values of at most {highest}, which the network divides by {scale:g}: "
+            "if they are no images, make the network with input_scale=1",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def class_factors(class_weight, y, C):
@@ -104,13 +158,42 @@ def fingerprint(train, val):
     return digest
 
 
-def divide(fraction, source, by_class, seed):
+def divide(fraction, source, head, seed):
     """Return the rows of a source to train on, and a fraction of them to validate by."""
+    labels = strata(source, head)
+    parts = split_off(fraction, labels, len(source), np.random.RandomState(seed))
+    train, val = (_subset(source, rows) for rows in parts)
+    for part, name in ((train, "to train on"), (val, "to validate by")):
+        if part.weights is not None and not part.weights.any():
+            raise ValueError(
+                f"the {len(part)} rows {name} that validation_fraction={fraction} leaves all have "
+                "weight 0: pass X_val, y_val and sample_weight_val, or drop rows of weight 0"
+            )
+    return train, val
+
+
+def strata(source, head):
+    """Return a number for each row, equal where rows may stand for each other in a split.
+
+    Those are rows of one class, or of one combination of several outputs; rows of weight 0 count
+    for themselves, so that neither side of a split is left with nothing else.
+    """
+    y, weights = source.y, source.weights
+    keys = []
+    if head == "softmax":
+        keys.append(y)
+    elif head == "logistic":
+        keys += list((y > 0.5).T)
+    if weights is not None and not weights.all():
+        keys.append(weights > 0)
+    if not keys:
+        return None
+    return np.unique(np.stack(keys), axis=1, return_inverse=True)[1].ravel()
+
+
+def _subset(source, rows):
     X, y, weights = source
-    labels = y if by_class else None
-    chosen, left = split_off(fraction, labels, len(source), np.random.RandomState(seed))
-    weights = None if weights is None else weights[chosen]
-    return Source(rows_of(X, chosen), y[chosen], weights), Source(rows_of(X, left), y[left])
+    return Source(rows_of(X, rows), y[rows], None if weights is None else weights[rows])
 
 
 def rows_of(X, chosen):
@@ -138,18 +221,32 @@ def without_zeros(source):
     return Source(Sparse(X.shape, indptr, indices, X[there]), y, weights)
 
 
-def null_loss(head, y):
-    """Return the summed loss of the best constant prediction of a regression, else None.
+def null_loss(head, source):
+    """Return the weighted loss of the best constant prediction of a regression, else None.
 
     NaN where that is 0, so that no share of it is to be had.
     """
     if head in ("softmax", "logistic"):
         return None
-    y = y.astype(np.float64)
-    mean = np.broadcast_to(y.mean(axis=0), y.shape)
+    y = source.y.astype(np.float64)
+    weights = np.ones(len(y)) if source.weights is None else source.weights.astype(np.float64)
+    mean = np.average(y, axis=0, weights=weights)
     if head == "identity":
-        loss = float(np.sum((y - mean) ** 2)) / 2
+        losses = (y - mean) ** 2 / 2
     else:
-        positive = y > 0
-        loss = float(np.sum(y[positive] * np.log(y[positive] / mean[positive])))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            losses = np.where(y > 0, y * np.log(y / mean), 0)
+    loss = float(np.sum(losses * weights[:, None]))
     return loss if loss > 0 else float("nan")
+
+
+def check_score(trainer, null):
+    """Refuse to stop by a score that cannot be had: the targets to validate by do not vary."""
+    if null is None or not math.isnan(null):
+        return
+    if trainer.early_stopping and trainer.monitor == "score":
+        raise ValueError(
+            "monitor='score' needs targets that vary in the validation set, but all of them are "
+            "equal, so that there is no share of their variation to explain: pass another "
+            "validation set, or monitor='loss'"
+        )

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from . import _inputs, schedules, training
-from .engine import Items, Records, Settings, Source, Sparse
+from .checks.arguments import asks_to_stop, room_for
+from .checks.sparse import Sparse
+from .engine import Items, Records, Settings, Source
 from .order import EpochOrder
 
 #: Dense data with a larger share of other numbers than 0 is not worth a measurement.
@@ -66,10 +68,10 @@ class Run:
 
     def __init__(self, trainer, train, val, position, state, status):
         self.trainer, self.network, self.make_status = trainer, trainer.network, status
+        self.told_of_nan = False
         if trainer.early_stopping and val is None:
-            by_class = self.network.head == "softmax"
-            fraction = trainer.validation_fraction
-            train, val = _inputs.divide(fraction, train, by_class, position.seed)
+            fraction, head = trainer.validation_fraction, self.network.head
+            train, val = _inputs.divide(fraction, train, head, position.seed)
         if position.skip_zeros is None:
             position = replace(position, skip_zeros=self._skips_zeros(train))
         if position.skip_zeros:
@@ -81,12 +83,17 @@ class Run:
         self.loop = self._loop(
             self.network.layers, train, val, (size, last) if last else (size,), block_size
         )
-        self.order = order = EpochOrder(
-            *(trainer, train, val, size, block_size or 1),
-            *(position.seed, position.done, position.factor),
-        )
-        self.null = None if val is None else _inputs.null_loss(self.network.head, val.y)
-        self.records = Records.empty(order.total_steps, order.epochs)
+        steps = trainer.max_iter * -(-len(train) // size)
+        with room_for(f"a history of {steps} steps", 16 * steps, "ask for fewer epochs"):
+            self.order = order = EpochOrder(
+                *(trainer, train, val, size, block_size or 1),
+                *(position.seed, position.done, position.factor),
+            )
+            self.records = Records.empty(order.total_steps, order.epochs)
+        self.null = None
+        if val is not None:
+            self.null = _inputs.null_loss(self.network.head, val)
+            _inputs.check_score(trainer, self.null)
         if state is not None:
             # The compiled loop and its twin do not keep all the same.
             self.loop.restore({**self.loop.state(), **state})
@@ -172,7 +179,7 @@ class Run:
                     if callback is not None:
                         # Also the trainer is up to date then: a callback may save it.
                         self.keep()
-                        if callback(self.status()) is True:
+                        if asks_to_stop(callback(self.status())):
                             self.position = replace(self.position, stopped=True)
                     if checkpoint is not None and time.perf_counter() >= saved + checkpoint_seconds:
                         self.keep()
@@ -209,6 +216,9 @@ class Run:
         if trainer.early_stopping:
             value = float(val_loss if trainer.monitor == "loss" else -score)
             improved = value < position.best - trainer.tol
+            if math.isnan(value) and not self.told_of_nan:
+                training.warn_of_monitor(trainer.monitor, epochs)
+                self.told_of_nan = True
             new["patience"] = 0 if improved else position.patience + 1
             if value < position.best:
                 self.loop.store()
@@ -248,8 +258,8 @@ class Run:
             if not order.n_val:
                 means = scores = np.full(stop - first, np.nan)
             else:
-                means = val_losses / order.n_val
-                scores = records.val_correct[first:stop] / order.n_val
+                means = val_losses / order.val_weight
+                scores = records.val_correct[first:stop] / order.val_weight
                 if self.null is not None:
                     scores = 1 - val_losses / self.null
         rates = order.rates[steps].reshape(shape)[:, -1]
@@ -277,9 +287,9 @@ class Run:
             order.done = order.asked
         self.loop.store()
         epochs, steps = order.epochs_done(), order.steps_done()
-        trainer.n_iter_, trainer.best_epoch_ = epochs, self.position.best_epoch
-        trainer.history = {"step_loss": records.losses[:steps].copy()}
-        trainer.history |= dict(zip(EPOCH_FIELDS, self._epochs(0, epochs)))
+        trainer._n_iter, trainer._best_epoch = epochs, self.position.best_epoch
+        trainer._history = {"step_loss": records.losses[:steps].copy()}
+        trainer._history |= dict(zip(EPOCH_FIELDS, self._epochs(0, epochs)))
         state = {**self.loop.state(), "rates": order.rates[:steps].copy()}
         for name in RECORDED:
             state[name] = getattr(records, name)[: epochs + 1].copy()

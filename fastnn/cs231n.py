@@ -7,6 +7,7 @@ import numpy as np
 
 from . import inference, reference
 from ._progress import Reporter
+from .checks.arguments import asks_to_stop, room_for
 from .engine import (
     BLOCK,
     EVALUATED_STEP,
@@ -171,8 +172,9 @@ def train(layers, data, plan, random, record, *, verbose, callback, progress):
         evaluate_batch=True,
         evaluate_loss=False,
     )
-    order = CS231nOrder(plan, n_train, n_val, block_size, random, callback is not None)
-    records = Records.empty(plan.num_iters, order.epochs)
+    with room_for(f"a history of {plan.num_iters} steps", 16 * plan.num_iters, "ask for fewer"):
+        order = CS231nOrder(plan, n_train, n_val, block_size, random, callback is not None)
+        records = Records.empty(plan.num_iters, order.epochs)
     losses, rates = records.losses, order.rates
     evaluated, steps, started, warned = 0, 0, time.perf_counter(), False
     reporter = Reporter(progress, plan.num_iters, _describe)
@@ -199,7 +201,7 @@ def train(layers, data, plan, random, record, *, verbose, callback, progress):
                 reporter.update(status)
                 if callback is not None and evaluated > before:
                     loop.store()
-                    if callback(status) is True:
+                    if asks_to_stop(callback(status)):
                         break
     finally:
         loop.store()

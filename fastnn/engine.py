@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .checks.sparse import Sparse
 from .threads import threads_for
 
 
@@ -42,24 +43,6 @@ class Source(NamedTuple):
         return self.X.shape[0]
 
 
-class Sparse(NamedTuple):
-    """A CSR matrix: row i holds ``data[j]`` in column ``indices[j]``, j from indptr[i] on."""
-
-    shape: tuple
-    indptr: np.ndarray  #: int64
-    indices: np.ndarray  #: int32, ascending in a row
-    data: np.ndarray  #: of the network's dtype
-
-    def toarray(self, rows=slice(None)):
-        """Return some rows, a slice or indices, as a dense array."""
-        chosen = np.arange(self.shape[0])[rows]
-        dense = np.zeros((len(chosen), self.shape[1]), self.data.dtype)
-        for i, row in enumerate(chosen):
-            span = slice(self.indptr[row], self.indptr[row + 1])
-            dense[i, self.indices[span]] = self.data[span]
-        return dense
-
-
 class Scaling(NamedTuple):
     """What bytes become: ``X factor + summand``, each of shape (D,)."""
 
@@ -78,12 +61,7 @@ class Records(NamedTuple):
     @classmethod
     def empty(cls, steps, epochs):
         """Make room for so many steps and epochs."""
-        return cls(
-            np.zeros(steps),
-            np.zeros(epochs, np.int64),
-            np.zeros(epochs),
-            np.zeros(epochs, np.int64),
-        )
+        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)))
 
 
 class Items(NamedTuple):
@@ -174,8 +152,10 @@ class CompiledLoop:
         flops = flops_per_row(sizes) * rows
         if kind == operations.CSR:
             flops = (flops_per_row(sizes[1:]) + 2 * non_zeros * sizes[1]) * rows
-        self.threads = threads or threads_for(flops * (3 if batch_sizes else 1))
-        weighted = any(source.weights is not None for source in sources)
+        #: Of one item, a step or a block.
+        self.flops = flops * (3 if batch_sizes else 1)
+        self.threads = threads or threads_for(self.flops)
+        weighted = [source is not None and source.weights is not None for source in (train, val)]
         code = getattr(update, settings.optimizer.upper())
         keeps = code in (update.GRADIENT, update.ACCUMULATE)
         work = Work(
@@ -184,11 +164,12 @@ class CompiledLoop:
             optimizer=update.GRADIENT if keeps else code,
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
-            general_loss=weighted or settings.label_smoothing > 0,
+            general_loss=weighted[0] or settings.label_smoothing > 0,
             lazy=settings.l2 == 0,
             input_kind=kind,
             non_zeros=non_zeros,
             evaluate_batch=evaluate_batch,
+            weighted_block=weighted[1],
             evaluate_loss=evaluate_loss,
             output_head=-1 if output_head is None else HEADS[output_head],
         )
@@ -224,7 +205,7 @@ class CompiledLoop:
             part=distance(self.kept + int(work.keeps)),
             copy=distance(1),
             output=self.outputs.ctypes.data,
-            weighted=int(work.general_loss),
+            weighted=int(any(weighted)),
             units=self.memory.units,
             dropout_threshold=int(settings.dropout * 2**32),
             l2=float(settings.l2),
@@ -243,6 +224,7 @@ class CompiledLoop:
             EVALUATED_STEP: ("evaluated step", 0),
             BLOCK: "block",
         }
+        self._is_half = False  # between the halves of a step
         self._shape = (None,) * 4  # of the latest items
         self._table = np.zeros((0, 0), np.int64)
         self.recipes = np.array(
@@ -251,11 +233,44 @@ class CompiledLoop:
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
+        self._is_half = False
+        self._run(*self._tables(items), records)
+
+    def run_in_halves(self, items, records):
+        """Do one step of work, and let Python look for Ctrl-C before the parameters change.
+
+        What has been computed by then is in buffers that the next step overwrites.
+        """
         from .kernels import operations as op
-        from .kernels.train import History, train
+
+        table, numbers, listed = self._tables(items)
+        sections = table[[op.FIRST_SECTION, op.STOP_SECTION]]
+        first, stop = sections[:, 0]
+        try:
+            self._is_half = True
+            table[op.STOP_SECTION] = first + 1
+            self._run(table, numbers, listed, records)
+            table[op.FIRST_SECTION], table[op.STOP_SECTION] = first + 1, stop
+            self.begin()
+            self._is_half = False
+            self._run(table, numbers, listed, records)
+        finally:
+            # The next items may share this table.
+            table[[op.FIRST_SECTION, op.STOP_SECTION]] = sections
+
+    def _tables(self, items):
+        """Return what the compiled loop needs to know of some items."""
+        from .kernels import operations as op
 
         count = len(items.kinds)
         listed = np.zeros(0, np.int64) if items.listed is None else items.listed
+        # The kernels reach rows by address, and a generator of the user's may draw anything; a
+        # negative number is a large one without its sign.
+        if len(listed) and listed.view(np.uint64).max() >= len(self.data[0]):
+            raise IndexError(
+                f"random_state drew rows of 0..{len(self.data[0]) - 1} and got {listed.min()} to "
+                f"{listed.max()}: pass a generator that works"
+            )
         # Where an epoch is a single step, its items must cost next to nothing.
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
@@ -275,12 +290,17 @@ class CompiledLoop:
         numbers[op.RATE] = items.rates
         numbers[op.DECAY] = items.decays
         numbers[op.DIVISOR] = items.divisors
+        return table, numbers, listed
+
+    def _run(self, table, numbers, listed, records):
+        from .kernels.train import History, train
+
         self.begin()
         arguments = (
             *(self.threads, self.program.buffers, self.plan, self.sources, table, numbers, listed),
             History(*records, self.predicted),
         )
-        _run_threads(train, self.threads, arguments, self._call_off)
+        run_threads(train, self.threads, arguments, self._call_off)
 
     def begin(self):
         """Forget the latest run: `finished` is False until the next one is done."""
@@ -290,7 +310,7 @@ class CompiledLoop:
         """Tell whether the items of the run since `begin` are all done."""
         from .kernels.parallel import FINISHED
 
-        return bool(self.program.buffers.barrier[FINISHED])
+        return bool(self.program.buffers.barrier[FINISHED]) and not self._is_half
 
     def _call_off(self):
         from .kernels.parallel import ABORT
@@ -348,7 +368,7 @@ def _addresses(source):
     return (X.ctypes.data, X.strides[0], targets, target_stride, place, 0, 0)
 
 
-def _run_threads(function, threads, arguments, call_off):
+def run_threads(function, threads, arguments, call_off):
     """Run ``function(thread, *arguments)`` on all threads, this one being number 0.
 
     They meet before they begin. Whatever stops this thread from coming (Ctrl-C while the others

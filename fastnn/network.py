@@ -2,22 +2,23 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from . import _files, gradients, inference
-from ._checks import (
+from .checks.arguments import (
     check_choice,
     check_dtype,
-    check_input,
     check_number,
     check_numbers,
     check_random_state,
     check_share,
     check_size,
-    check_target,
-    check_weights,
+    room_for,
 )
+from .checks.arrays import REAL, to_array
+from .checks.data import Standardization, check_input, check_target, check_weights
 from .engine import (
     Architecture,
     Scaling,
@@ -32,6 +33,72 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "ge
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
 FORMAT = "fastnn.Network"
+
+
+class Views(Sequence):
+    """The weights, or the biases, of all layers, as views of a network's `params`.
+
+    ``net.coefs_[i] = values`` copies into the network, after a check of the shape.
+    """
+
+    def __init__(self, name, views):
+        self._name, self._views = name, views
+
+    def __len__(self):
+        return len(self._views)
+
+    def __getitem__(self, index):
+        return self._views[index]
+
+    def __setitem__(self, index, values):
+        view = self._views[index]
+        if isinstance(view, list):
+            raise TypeError(f"{self._name} takes one layer at a time: assign {self._name}[i]")
+        view[...] = check_parameters(values, f"{self._name}[{index}]", view.shape)
+
+    def __repr__(self):
+        return repr(self._views)
+
+    def assign(self, values):
+        """Copy a sequence of arrays, one for each layer, all of them checked before."""
+        if len(values) != len(self):
+            raise ValueError(
+                f"{self._name} got {len(values)} arrays, but the network has {len(self)} layers: "
+                "assign one array for each"
+            )
+        checked = [
+            check_parameters(array, f"{self._name}[{i}]", view.shape)
+            for i, (array, view) in enumerate(zip(values, self._views))
+        ]
+        for view, array in zip(self._views, checked):
+            view[...] = array
+
+
+def check_parameters(values, name, shape):
+    """Return real numbers of a shape, to be copied into the parameters."""
+    array = to_array(values, name)
+    if array.dtype.kind not in REAL:
+        raise TypeError(f"{name} has dtype {array.dtype}, but parameters are real numbers")
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the network needs {shape}: assign an array of "
+            "that shape, or make a network of other sizes"
+        )
+    return array
+
+
+def _check_standardization(mean, scale, n_features):
+    """Return the Standardization of some features, whose arrays are read-only."""
+    mean = check_numbers(mean, "input_mean", n_features)
+    scale = check_numbers(scale, "input_scale", n_features)
+    if not (scale > 0).all():
+        raise ValueError(
+            f"input_scale holds {scale.min()}, but inputs are divided by it: pass numbers above 0, "
+            "and 1 for a column that is constant"
+        )
+    for array in (mean, scale):
+        array.flags.writeable = False
+    return Standardization(mean, scale)
 
 
 class Network:
@@ -59,24 +126,34 @@ class Network:
         "softmax", "logistic", "identity" or "exponential".
     dtype : dtype, default=float32
         float32, or float64: half as fast.
-    init : str, default="glorot"
+    init : str or float, default="glorot"
         "glorot": weights and biases uniform within ``sqrt(6 / (fan_in + fan_out))``
         (``sqrt(2 / ...)`` for the logistic activation), as scikit-learn draws them [1]_. "he":
-        normal with variance ``2 / fan_in``, biases 0, for deep networks of ReLUs [2]_.
+        normal with variance ``2 / fan_in``, biases 0, for deep networks of ReLUs [2]_. A number:
+        normal with that standard deviation, biases 0.
     random_state : int, RandomState or None, default=None
         Draws the parameters; None for NumPy's global generator.
-    byte_mean, byte_std : float or array-like of shape (n_inputs,), default=0, 255
-        Dense inputs of dtype uint8 are read as ``(X - byte_mean) / byte_std``, row by row as they
-        are needed: no floating-point copy of the images exists. Other inputs are taken as they are.
+    input_mean, input_scale : float or array-like of shape (n_inputs,), default=0, 1
+        The network reads every input as ``(X - input_mean) / input_scale``, whatever its dtype:
+        computed in float64, and rounded once. Sparse inputs cannot have a mean. Dense inputs of
+        dtype uint8 are not copied, but scaled row by row as they are needed, in the network's
+        dtype: pass ``input_scale=255`` for images.
 
     Attributes
     ----------
+    layer_sizes : tuple of int
+    activation, head : str
+    dtype : dtype
+    init : str or float
+    input_mean, input_scale : ndarray of shape (n_inputs,)
+        float64, read-only.
     params : ndarray of shape (n_params,)
         All parameters: the weights of the first layer, row by row, its biases, those of the next.
-    coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Views of `params`: the weights of each layer.
-    intercepts_ : list of ndarray of shape (fan_out,)
-        Views of `params`: the biases of each layer.
+        What is assigned, or written into it, is what the network uses next.
+    coefs_ : sequence of ndarray of shape (fan_in, fan_out)
+        Views of `params`: the weights of each layer. They may be assigned to, one or all.
+    intercepts_ : sequence of ndarray of shape (fan_out,)
+        Views of `params`: the biases of each layer; likewise.
 
     Raises
     ------
@@ -101,6 +178,12 @@ class Network:
     True
     """
 
+    # No attributes but these: a name that is misspelt raises, and is not ignored.
+    __slots__ = (
+        *("__weakref__", "_architecture", "_dtype", "_init", "_layers", "_params"),
+        *("_applied", "_standardization"),
+    )
+
     def __init__(
         self,
         layer_sizes,
@@ -110,8 +193,8 @@ class Network:
         dtype=np.float32,
         init="glorot",
         random_state=None,
-        byte_mean=0.0,
-        byte_std=255.0,
+        input_mean=0.0,
+        input_scale=1.0,
     ):
         try:
             sizes = tuple(layer_sizes)
@@ -125,38 +208,39 @@ class Network:
                 f"layer_sizes is {sizes}, but a network has inputs and outputs at least: pass for "
                 "example (784, 100, 10)"
             )
-        self.layer_sizes = tuple(
-            check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes)
-        )
-        self.activation = check_choice(activation, "activation", ACTIVATIONS)
-        self.head = check_choice(head, "head", HEADS)
-        if head == "softmax" and self.layer_sizes[-1] < 2:
+        sizes = tuple(check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes))
+        check_choice(activation, "activation", ACTIVATIONS)
+        check_choice(head, "head", HEADS)
+        if head == "softmax" and sizes[-1] < 2:
             raise ValueError(
                 "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'"
             )
-        self.dtype = check_dtype(dtype)
-        self.init = check_choice(init, "init", ("glorot", "he"))
-        D = self.layer_sizes[0]
-        self.byte_mean = check_numbers(byte_mean, "byte_mean", D)
-        self.byte_std = check_numbers(byte_std, "byte_std", D)
-        if not (self.byte_std > 0).all():
-            raise ValueError(f"byte_std holds {self.byte_std.min()}, but a scale is above 0")
-        count = sum(K * N + N for K, N in itertools.pairwise(self.layer_sizes))
-        self._params = np.zeros(count, self.dtype)
-        self.layers = self._views()
-        self._draw(check_random_state(random_state))
+        self._architecture = Architecture(sizes, activation, head)
+        self._dtype = check_dtype(dtype)
+        if isinstance(init, str):
+            self._init = check_choice(init, "init", ("glorot", "he"))
+        else:
+            self._init = check_number(init, "init", "pass 'glorot', 'he' or a standard deviation")
+        random = check_random_state(random_state)
+        count = sum(K * N + N for K, N in itertools.pairwise(sizes))
+        size = count * self._dtype.itemsize
+        with room_for(f"a network of layer sizes {sizes}", size, "pass smaller sizes"):
+            self._standardization = _check_standardization(input_mean, input_scale, sizes[0])
+            self._applied = self._standardization.or_none()
+            self._params = np.zeros(count, self._dtype)
+            self._layers = self._views()
+            self._draw(random)
 
     def _draw(self, random):
-        for (K, N), W, b in zip(
-            itertools.pairwise(self.layer_sizes), self.coefs_, self.intercepts_
-        ):
-            if self.init == "he":
-                W[:] = random.randn(K, N) * math.sqrt(2 / K)
-                b[:] = 0
-            else:
-                bound = math.sqrt((2 if self.activation == "logistic" else 6) / (K + N))
+        init, activation = self._init, self._architecture.activation
+        for W, b in self._layers:
+            K, N = W.shape
+            if init == "glorot":
+                bound = math.sqrt((2 if activation == "logistic" else 6) / (K + N))
                 W[:] = random.uniform(-bound, bound, (K, N))
                 b[:] = random.uniform(-bound, bound, N)
+            else:
+                W[:] = random.randn(K, N) * (math.sqrt(2 / K) if init == "he" else init)
 
     def __repr__(self):
         return (
@@ -173,53 +257,108 @@ class Network:
 
     @params.setter
     def params(self, values):
-        array = np.asarray(values)
-        if array.shape != self._params.shape:
-            raise ValueError(
-                f"params has shape {array.shape}, but the network needs {self._params.shape}: "
-                "assign an array of that shape, or make a network of other sizes"
-            )
-        self._params[:] = array
+        self._params[:] = check_parameters(values, "params", self._params.shape)
+
+    @property
+    def coefs_(self):
+        """The weights of each layer, views of `params`; what is assigned is copied into it."""
+        return Views("coefs_", [W for W, _ in self._layers])
+
+    @coefs_.setter
+    def coefs_(self, values):
+        self.coefs_.assign(values)
+
+    @property
+    def intercepts_(self):
+        """The biases of each layer, views of `params`; what is assigned is copied into it."""
+        return Views("intercepts_", [b for _, b in self._layers])
+
+    @intercepts_.setter
+    def intercepts_(self, values):
+        self.intercepts_.assign(values)
 
     def _views(self):
         """Return the parameters of each layer, (W, b), views of `params`."""
         layers, first, flat = [], 0, self._params
-        for K, N in itertools.pairwise(self.layer_sizes):
+        for K, N in itertools.pairwise(self._architecture.layer_sizes):
             W = flat[first : first + K * N].reshape(K, N)
             first += K * N
             layers.append((W, flat[first : first + N]))
             first += N
-        return layers
+        return tuple(layers)
 
     def __getstate__(self):
         # Views would become copies.
-        return {name: value for name, value in vars(self).items() if name != "layers"}
+        names = ("_architecture", "_dtype", "_init", "_params", "_standardization")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state):
-        vars(self).update(state)
-        self.layers = self._views()
+        for name, value in state.items():
+            setattr(self, name, value)
+        if type(self._params) is not np.ndarray or not self._params.flags.writeable:
+            # joblib maps large arrays from files, which are read-only in its workers.
+            self._params = np.array(self._params)
+        self._layers = self._views()
+        self._applied = self._standardization.or_none()
 
-    @property
-    def coefs_(self):
-        """The weights of each layer, views of `params`."""
-        return [W for W, _ in self.layers]
-
-    @property
-    def intercepts_(self):
-        """The biases of each layer, views of `params`."""
-        return [b for _, b in self.layers]
+    # ------------------------------------------------------------------- what the network is
 
     @property
     def architecture(self):
         """What the network computes, without its parameters."""
-        return Architecture(self.layer_sizes, self.activation, self.head)
+        return self._architecture
+
+    @property
+    def layer_sizes(self):
+        """Inputs, units of each hidden layer, outputs."""
+        return self._architecture.layer_sizes
+
+    @property
+    def activation(self):
+        """Name of the hidden layers' activation."""
+        return self._architecture.activation
+
+    @property
+    def head(self):
+        """Name of the output head."""
+        return self._architecture.head
+
+    @property
+    def dtype(self):
+        """The dtype of the parameters and of all computation."""
+        return self._dtype
+
+    @property
+    def init(self):
+        """How the parameters were drawn."""
+        return self._init
+
+    @property
+    def input_mean(self):
+        """What is subtracted from the inputs."""
+        return self._standardization.mean
+
+    @property
+    def input_scale(self):
+        """What the inputs are then divided by."""
+        return self._standardization.scale
+
+    @property
+    def layers(self):
+        """The parameters of each layer, a tuple of (W, b), views of `params`."""
+        return self._layers
+
+    @property
+    def standardization(self):
+        """What becomes of inputs, None for nothing."""
+        return self._applied
 
     @property
     def scaling(self):
         """What becomes of inputs of dtype uint8: factor and summand of each."""
-        numbers = 1 / self.byte_std, -self.byte_mean / self.byte_std
-        shape = self.layer_sizes[:1]
-        return Scaling(*(np.broadcast_to(x.astype(self.dtype), shape) for x in numbers))
+        mean, scale = self._standardization
+        with np.errstate(over="ignore"):  # in float32, for scales that bytes never need
+            return Scaling(*(x.astype(self._dtype) for x in (1 / scale, -mean / scale)))
 
     # ---------------------------------------------------------------------------- inference
 
@@ -285,7 +424,7 @@ class Network:
             For data of a wrong type, shape or value; the message says what to do.
         """
         if self.head == "softmax":
-            X = check_input(X, self.layer_sizes[0], self.dtype)
+            X = self._checked(X)
             if self._is_small(X):
                 return self._small_scores(X, "identity").argmax(axis=1)
             return inference.evaluate(
@@ -296,8 +435,12 @@ class Network:
             outputs = (outputs > 0).astype(np.int64)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
+    def _checked(self, X, name="X"):
+        """Return X as the kernels take it."""
+        return check_input(X, self.layer_sizes[0], self._dtype, name, self._applied)
+
     def _outputs(self, X, head):
-        X = check_input(X, self.layer_sizes[0], self.dtype)
+        X = self._checked(X)
         if self._is_small(X):
             return self._small_scores(X, head)
         return inference.evaluate(
@@ -354,7 +497,7 @@ class Network:
         TypeError, ValueError
             For data of a wrong type, shape or value; the message says what to do.
         """
-        X = check_input(X, self.layer_sizes[0], self.dtype)
+        X = self._checked(X)
         y = check_target(y, self.head, X.shape[0], self.layer_sizes[-1], self.dtype)
         weights = check_weights(sample_weight, X.shape[0], self.dtype)
         alpha = check_number(alpha, "alpha", "pass 0 for no penalty")
@@ -412,13 +555,17 @@ class Network:
         }
 
     def _arrays(self):
-        return {"params": self.params, "byte_mean": self.byte_mean, "byte_std": self.byte_std}
+        return {
+            "params": self.params,
+            "input_mean": self.input_mean,
+            "input_scale": self.input_scale,
+        }
 
     @classmethod
     def _from_file(cls, description, arrays, path):
         try:
             kept = ("layer_sizes", "activation", "head", "dtype", "init")
-            scaling = {name: arrays[name] for name in ("byte_mean", "byte_std")}
+            scaling = {name: arrays[name] for name in ("input_mean", "input_scale")}
             known = {name: description[name] for name in kept}
             net = cls(**known, random_state=np.random.RandomState(0), **scaling)
             if arrays["params"].shape != net.params.shape:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._fields import check_fields, check_kind
+from .checks.fields import check_fields, check_kind
 
 
 @dataclass(frozen=True)

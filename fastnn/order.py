@@ -28,6 +28,9 @@ class EpochOrder:
     def __init__(self, trainer, train, val, batch_size, block_size, seed, done=0, factor=1.0):
         self.trainer, self.weights, self.seed, self.factor = trainer, train.weights, seed, factor
         self.n, self.n_val = len(train), 0 if val is None else len(val)
+        self.val_weight = float(self.n_val)
+        if val is not None and val.weights is not None:
+            self.val_weight = float(val.weights.sum(dtype=float))
         self.batch_size, self.block_size = batch_size, block_size
         self.steps_per_epoch = -(-self.n // batch_size)
         self.val_blocks = -(-self.n_val // block_size)
@@ -147,7 +150,7 @@ def _keys(seed, steps):
 def split_off(fraction, labels, n, random):
     """Divide n rows: return those to train on, and a `fraction` of them left out.
 
-    With `labels`, each class leaves out its share.
+    With `labels`, integers, each class leaves out its share, to less than one row.
     """
     order = random.permutation(n)
     if labels is not None:

@@ -1,25 +1,17 @@
 """Trainer: epochs, schedules, early stopping and checkpoints around the compiled loop."""
 
 import dataclasses
-import inspect
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from . import _files, optimizers, schedules
-from ._checks import (
-    check_choice,
-    check_function,
-    check_number,
-    check_random_state,
-    check_share,
-    check_size,
-)
-from ._fields import check_flag
-from ._inputs import check_class_weight, check_data, fingerprint
+from ._inputs import check_data, fingerprint
 from ._progress import Reporter
 from ._run import EPOCH_FIELDS, RECORDED, Position, Run
+from .checks.arguments import check_function, check_number, check_random_state
+from .hyperparameters import Hyperparameters
 from .network import Network
 
 __all__ = ["EpochStatus", "Trainer"]
@@ -59,6 +51,13 @@ class EpochStatus(NamedTuple):
     samples_per_second: float
 
 
+def _hyperparameter(name):
+    return property(
+        lambda self: getattr(self._hyperparameters, name),
+        doc=f"The hyper-parameter `{name}`; make a new Trainer for another one.",
+    )
+
+
 class Trainer:
     """Trains a :class:`Network`: optimiser, schedule, regularisation, early stopping, checkpoints.
 
@@ -87,7 +86,7 @@ class Trainer:
         Share of the target that is spread evenly over all classes; softmax only.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, or weights inversely proportional to the classes' frequencies, which
-        multiply the sample weights; softmax only.
+        multiply the sample weights of training and validation rows; softmax only.
     shuffle : bool, default=True
         Visit the rows in a new order each epoch. A batch of all rows is visited as it lies.
     replacement : bool, default=False
@@ -98,7 +97,8 @@ class Trainer:
     monitor : str, default="loss"
         "loss" or "score": what of the validation set counts.
     validation_fraction : float, default=0.1
-        What early stopping splits off where no validation set is given, evenly over the classes.
+        What early stopping splits off where no validation set is given, evenly over the classes
+        (of a logistic head: over the combinations of its outputs).
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
     skip_zeros : bool or "auto", default="auto"
@@ -122,6 +122,12 @@ class Trainer:
     TypeError, ValueError
         For arguments of a wrong type or value; the message says what to do.
     """
+
+    # No attributes but these: a name that is misspelt raises, and is not ignored.
+    __slots__ = (
+        *("__weakref__", "_best_epoch", "_history", "_hyperparameters", "_n_iter", "_network"),
+        *("_progress", "_read_at_its_end", "_runs", "_seed"),
+    )
 
     def __init__(
         self,
@@ -148,61 +154,77 @@ class Trainer:
     ):
         if not isinstance(network, Network):
             raise TypeError(f"network is {network!r}, but a Trainer trains a fastnn.Network")
-        self.network = network
-        self.optimizer = optimizers.check_optimizer(optimizer)
-        self.batch_size = check_size(batch_size, "batch_size")
-        self.max_iter = check_size(max_iter, "max_iter", at_least=0)
-        self.schedule = schedules.check_schedule(schedule)
-        self.alpha = check_number(alpha, "alpha", "pass 0 for no penalty")
-        self.max_norm = None
-        if max_norm is not None:
-            self.max_norm = check_number(max_norm, "max_norm", "pass None for no limit")
-            if self.max_norm == 0:
-                raise ValueError("max_norm is 0, but then nothing moves: pass None for no limit")
-        self.dropout = check_share(dropout, "dropout", "pass 0 for none")
-        self.label_smoothing = check_share(label_smoothing, "label_smoothing", "pass 0 for none")
-        for name, value in (
-            ("label_smoothing", label_smoothing),
-            ("class_weight", class_weight is not None),
-        ):
-            if value and network.head != "softmax":
-                raise ValueError(
-                    f"{name} needs classes, but the network's head is {network.head!r}: pass it "
-                    "for head='softmax' only"
-                )
-        self.class_weight = check_class_weight(class_weight)
-        self.shuffle = check_flag(shuffle, "shuffle")
-        self.replacement = check_flag(replacement, "replacement")
-        self.early_stopping = check_flag(early_stopping, "early_stopping")
-        self.monitor = check_choice(monitor, "monitor", ("loss", "score"))
-        self.validation_fraction = check_share(
-            validation_fraction, "validation_fraction", "pass for example 0.1"
+        self._network = network
+        self._hyperparameters = Hyperparameters(
+            optimizer=optimizer,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            schedule=schedule,
+            alpha=alpha,
+            max_norm=max_norm,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            shuffle=shuffle,
+            replacement=replacement,
+            early_stopping=early_stopping,
+            monitor=monitor,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            skip_zeros=skip_zeros,
         )
-        self.n_iter_no_change = check_size(n_iter_no_change, "n_iter_no_change")
-        self.tol = check_number(tol, "tol", "pass 0 for any improvement")
-        if isinstance(skip_zeros, str):
-            self.skip_zeros = check_choice(skip_zeros, "skip_zeros", ("auto",))
-        else:
-            self.skip_zeros = check_flag(skip_zeros, "skip_zeros")
+        self._hyperparameters.check_head(network.head)
         # Each run draws all that it needs from this and how many have come to their ends.
         self._seed, self._runs = int(check_random_state(random_state).randint(2**31 - 1)), 0
         self._progress = None  # position and state of a run that is not at its end
         self._read_at_its_end = False
-        self.history = {name: np.zeros(0) for name in ("step_loss", *EPOCH_FIELDS)}
-        self.n_iter_, self.best_epoch_ = 0, 0
+        self._history = {name: np.zeros(0) for name in ("step_loss", *EPOCH_FIELDS)}
+        self._n_iter, self._best_epoch = 0, 0
+
+    # --------------------------------------------------------------- what it is, to be read only
+
+    optimizer, batch_size, max_iter, schedule, alpha, max_norm, dropout = map(
+        _hyperparameter,
+        ("optimizer", "batch_size", "max_iter", "schedule", "alpha", "max_norm", "dropout"),
+    )
+    label_smoothing, class_weight, shuffle, replacement, early_stopping = map(
+        _hyperparameter,
+        ("label_smoothing", "class_weight", "shuffle", "replacement", "early_stopping"),
+    )
+    monitor, validation_fraction, n_iter_no_change, tol, skip_zeros = map(
+        _hyperparameter, ("monitor", "validation_fraction", "n_iter_no_change", "tol", "skip_zeros")
+    )
+
+    @property
+    def network(self):
+        """The network that is trained."""
+        return self._network
+
+    @property
+    def history(self):
+        """What was recorded."""
+        return self._history
+
+    @property
+    def n_iter_(self):
+        """Epochs done."""
+        return self._n_iter
+
+    @property
+    def best_epoch_(self):
+        """The epoch whose parameters early stopping keeps."""
+        return self._best_epoch
 
     def __repr__(self):
         # As scikit-learn does: the arguments that are not the default. That of random_state is not
         # kept, only what it drew.
-        changed = []
-        for name, argument in inspect.signature(Trainer).parameters.items():
-            default = argument.default
-            if name == "optimizer":
-                default = optimizers.check_optimizer(default)
-            elif name == "schedule":
-                default = schedules.check_schedule(default)
-            if name not in ("network", "random_state") and getattr(self, name) != default:
-                changed.append(f"{name}={getattr(self, name)!r}")
+        default = Hyperparameters()
+        changed = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(default)
+            if getattr(self, field.name) != getattr(default, field.name)
+        ]
         return f"Trainer({', '.join([repr(self.network), *changed])})"
 
     # ------------------------------------------------------------------------------ training
@@ -215,6 +237,7 @@ class Trainer:
         y_val=None,
         *,
         sample_weight=None,
+        sample_weight_val=None,
         callback=None,
         progress=False,
         checkpoint=None,
@@ -233,12 +256,16 @@ class Trainer:
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Classes 0..n_outputs-1 for the softmax, else targets.
         X_val, y_val : array-like, optional
-            Validation data, evaluated at the end of each epoch.
+            Validation data, evaluated at the end of each epoch; `class_weight` holds for them too.
         sample_weight : array-like of shape (n_samples,), optional
-            The loss of a batch is its weighted mean.
+            The loss of a batch is its weighted mean. Rows that early stopping splits off keep
+            their weights.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weights of the validation rows, in their loss and their score.
         callback : callable, optional
             Called at the end of each epoch with an :class:`EpochStatus`; the network and the
-            trainer are up to date then, so that it may save them. Returning True ends the training.
+            trainer are up to date then, so that it may save them. Returning True, or NumPy's, ends
+            the training.
         progress : bool or callable, default=False
             True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
             "fastnn[cli]"``) or in a notebook; a callable gets an :class:`EpochStatus` about ten
@@ -274,7 +301,17 @@ class Trainer:
         )
         if checkpoint is not None:
             checkpoint = _files.check_target_path(checkpoint, "checkpoint")
-        train, val = check_data(self.network, X, y, X_val, y_val, sample_weight, self.class_weight)
+        train, val = check_data(
+            self.network,
+            (X, y, sample_weight),
+            (X_val, y_val, sample_weight_val),
+            self.class_weight,
+        )
+        if not self.network.params.flags.writeable:
+            raise ValueError(
+                "the network's params are read-only, but training updates them in place: make them "
+                "writeable, or train a copy.deepcopy of the network"
+            )
         if self._read_at_its_end:
             self._read_at_its_end = False
             return self.history
@@ -355,9 +392,9 @@ class Trainer:
             parameters = _parameters_from_json(description["trainer"])
             trainer = cls(network, **parameters, random_state=0)
             trainer._seed, trainer._runs = int(description["seed"]), int(description["runs"])
-            trainer.n_iter_ = int(description["n_iter"])
-            trainer.best_epoch_ = int(description["best_epoch"])
-            trainer.history = {name: arrays[f"history.{name}"] for name in trainer.history}
+            trainer._n_iter = int(description["n_iter"])
+            trainer._best_epoch = int(description["best_epoch"])
+            trainer._history = {name: arrays[f"history.{name}"] for name in trainer.history}
             if description["position"] is not None:
                 position = Position(
                     **description["position"], best_params=arrays.get("best_params")
@@ -385,12 +422,8 @@ class Trainer:
 
     def _parameters(self):
         """Return the arguments of the constructor but the network, for JSON."""
-        names = (
-            *("batch_size", "max_iter", "alpha", "max_norm", "dropout", "label_smoothing"),
-            *("class_weight", "shuffle", "replacement", "early_stopping", "monitor"),
-            *("validation_fraction", "n_iter_no_change", "tol", "skip_zeros"),
-        )
-        parameters = {name: getattr(self, name) for name in names}
+        fields = dataclasses.fields(self._hyperparameters)
+        parameters = {field.name: getattr(self, field.name) for field in fields}
         for name in ("optimizer", "schedule"):
             value = getattr(self, name)
             parameters[name] = [type(value).__name__, dataclasses.asdict(value)]

@@ -6,10 +6,13 @@ import warnings
 import numpy as np
 
 from . import reference
-from .engine import CompiledLoop, jit_disabled
+from .engine import BLOCK, CompiledLoop, jit_disabled
 
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
 INTERVAL = 0.1
+#: Flops a second that one thread does at least: the first chunk of work, before any measurement,
+#: is no more than takes so long. The slowest of the vectors and of the libraries is meant.
+SLOWEST = 2e9
 #: Most bytes of row indices drawn ahead.
 INDEX_BYTES = 1 << 26
 
@@ -24,6 +27,9 @@ def loop_of(*arguments, **options):
 def drive(loop, order, records):
     """Do all items of an order from `order.done` on; yield some ten times a second.
 
+    Python is back after a step at the latest and, where one takes longer than a tenth of a second,
+    in the midst of it.
+
     Parameters
     ----------
     loop : CompiledLoop
@@ -33,7 +39,8 @@ def drive(loop, order, records):
         up to date, also when Ctrl-C ends it all.
     records : Records
     """
-    chunk = 1 if loop.threads > 1 else 8
+    pace = INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1)
+    chunk = max(1, min(int(pace), 8))
     while order.done < order.total:
         done = order.done
         stop = min(done + chunk, order.boundary(done), order.total)
@@ -42,7 +49,10 @@ def drive(loop, order, records):
         items = order.items(done, stop)
         begun = time.perf_counter()
         try:
-            loop.run(items, records)
+            if pace < 1 and items.kinds[0] != BLOCK:
+                loop.run_in_halves(items, records)
+            else:
+                loop.run(items, records)
         finally:
             # Ctrl-C is felt as soon as the compiled side is back, its work done.
             if loop.finished():
@@ -69,3 +79,13 @@ def warn_of_divergence(losses, rates, first, stop, stacklevel):
         stacklevel=stacklevel,
     )
     return True
+
+
+def warn_of_monitor(name, epoch):
+    """Warn that what early stopping watches is no number."""
+    warnings.warn(
+        f"the validation {name}, which early stopping watches, is NaN at epoch {epoch}, and counts "
+        "as no improvement: look at the scale of X_val and y_val",
+        RuntimeWarning,
+        stacklevel=5,
+    )

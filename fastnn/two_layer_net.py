@@ -1,17 +1,20 @@
 """TwoLayerNet: CS231n's class, same seeds, same numbers."""
 
+from collections.abc import MutableMapping
+
 import numpy as np
 
 from . import _files, cs231n, reference
-from ._checks import (
+from .checks.arguments import (
     check_dtype,
     check_function,
     check_number,
     check_random_state,
     check_size,
-    check_X,
-    check_y,
+    room_for,
 )
+from .checks.arrays import to_array
+from .checks.data import check_X, check_y
 
 _NAMES = ("W1", "b1", "W2", "b2")
 _FORMAT = "fastnn.TwoLayerNet"
@@ -76,6 +79,9 @@ class TwoLayerNet:
     1.3037878913
     """
 
+    # No attributes but these: a name that is misspelt raises, and is not ignored.
+    __slots__ = ("__weakref__", "_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
+
     def __init__(
         self,
         input_size,
@@ -91,24 +97,56 @@ class TwoLayerNet:
         H = check_size(hidden_size, "hidden_size")
         C = check_size(output_size, "output_size")
         std = check_number(std, "std", "pass a small positive number such as 1e-4")
-        self.dtype = check_dtype(dtype)
-        self.reg_factor = check_number(
-            reg_factor, "reg_factor", "pass 0.5 (the post) or 1 (the course)"
-        )
+        self._dtype = check_dtype(dtype)
+        self.reg_factor = reg_factor
         self._shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
         self._random = None if random_state is None else check_random_state(random_state)
         random = self._random or np.random
-        self.params = {
-            "W1": (std * random.randn(D, H)).astype(self.dtype, copy=False),
-            "b1": np.zeros(H, self.dtype),
-            "W2": (std * random.randn(H, C)).astype(self.dtype, copy=False),
-            "b2": np.zeros(C, self.dtype),
-        }
-        self.history = None
+        size = 8 * (D + C) * H
+        with room_for(f"a network of sizes {D}, {H} and {C}", size, "pass smaller sizes"):
+            self.params = {
+                "W1": (std * random.randn(D, H)).astype(self.dtype, copy=False),
+                "b1": np.zeros(H, self.dtype),
+                "W2": (std * random.randn(H, C)).astype(self.dtype, copy=False),
+                "b2": np.zeros(C, self.dtype),
+            }
+        self._history = None
 
     def __repr__(self):
         (D, H), (C,) = self._shapes["W1"], self._shapes["b2"]
         return f"TwoLayerNet({D}, {H}, {C}, dtype={self.dtype}, reg_factor={self.reg_factor})"
+
+    def __getstate__(self):
+        names = ("_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state):
+        for name, value in state.items():
+            setattr(self, name, value)
+        # joblib maps large arrays from files, which are read-only in its workers.
+        for name, array in self.params.items():
+            if type(array) is not np.ndarray or not array.flags.writeable:
+                self.params[name] = np.array(array)
+
+    @property
+    def dtype(self):
+        """The dtype of the parameters and of all computation."""
+        return self._dtype
+
+    @property
+    def history(self):
+        """What the latest `train` returned or, when it was interrupted, had recorded."""
+        return self._history
+
+    @property
+    def reg_factor(self):
+        """The p of the penalty."""
+        return self._reg_factor
+
+    @reg_factor.setter
+    def reg_factor(self, value):
+        remedy = "pass 0.5 (the post) or 1 (the course)"
+        self._reg_factor = check_number(value, "reg_factor", remedy)
 
     def loss(self, X, y=None, reg=0.0):
         """Compute the scores, or the loss and its gradients.
@@ -179,7 +217,7 @@ class TwoLayerNet:
             Print the loss every 100 steps.
         callback : callable, optional
             Called after each epoch's evaluation with a `TrainingProgress`; ``params`` are up to
-            date then. Returning True ends the training.
+            date then. Returning True, or NumPy's, ends the training.
         progress : bool or callable, default=False
             True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
             "fastnn[cli]"``) or in a notebook; a callable gets a `TrainingProgress` about ten times
@@ -231,18 +269,18 @@ class TwoLayerNet:
                     f"params[{name!r}].copy()"
                 )
         layers = [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
-        self.history = {}
+        self._history = {}
         cs231n.train(
             layers,
             (X, y, X_val, y_val),
             plan,
             self._random or np.random,
-            self.history,
+            self._history,
             verbose=verbose,
             callback=callback,
             progress=progress,
         )
-        return self.history
+        return self._history
 
     def predict(self, X):
         """Predict the class with the highest score.
@@ -321,7 +359,11 @@ class TwoLayerNet:
 
     def _current_params(self):
         """Return `params` as arrays of the right shape and dtype; a user may have replaced them."""
-        params, dtype = self.params, self.dtype
+        params, dtype = self.params, self._dtype
+        if not isinstance(params, MutableMapping):
+            raise TypeError(
+                f"params is {params!r}, but it is a dict of the arrays {', '.join(_NAMES)}"
+            )
         for name, shape in self._shapes.items():
             if name not in params:
                 raise ValueError(f"params has no {name!r}: it needs {', '.join(_NAMES)}")
@@ -332,7 +374,7 @@ class TwoLayerNet:
                 and (array.dtype is dtype or array.dtype == dtype)
             ):
                 continue
-            array = np.asarray(array)
+            array = to_array(array, f"params[{name!r}]")
             if array.shape != shape:
                 raise ValueError(
                     f"params[{name!r}] has shape {array.shape}, but the network needs {shape}: "

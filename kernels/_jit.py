@@ -1,10 +1,15 @@
 """The one decorator of all kernels.
 
-Compiled at the first call, cached on disk, without the GIL. The package never compiles at import.
+Compiled at the first call, cached on disk where that is possible, without the GIL. The
+package never compiles at import.
 """
 
 from numba import njit
+from numba.core.dispatcher import Dispatcher
 from numba.extending import register_jitable
+
+from . import _interrupts
+from ._cache import cache_of
 
 #: Flags that let LLVM use fused multiply-add (`contract`), vectorise sums (`reassoc`) and ignore
 #: the sign of zero (`nsz`). Never `nnan` or `ninf`: a NaN must stay visible in the loss.
@@ -15,22 +20,20 @@ def kernel(function):
     """Compile `function` lazily, with the settings that all kernels share.
 
     ``error_model="numpy"`` makes a division by zero give inf or NaN instead of raising, which
-    also frees LLVM from a branch per division. Where no cache folder can be written (a read-only
-    install), numba refuses to cache at all: then compile once a process instead of failing.
+    also frees LLVM from a branch per division.
     """
-    options = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": set(FAST_MATH),
+    compiled = njit(
+        nogil=True,
+        error_model="numpy",
+        fastmath=set(FAST_MATH),
         # Nobody calls them from C; a wrapper for it takes a tenth of the time to compile.
-        "no_cfunc_wrapper": True,
-    }
-    try:
-        compiled = njit(cache=True, **options)(function)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        compiled = njit(**options)(function)
+        no_cfunc_wrapper=True,
+    )(function)
+    # With NUMBA_DISABLE_JIT=1 it is the function itself.
+    if isinstance(compiled, Dispatcher):
+        compiled.compile = _interrupts.kept(compiled.compile)
+        if (cache := cache_of(function)) is not None:
+            compiled._cache = cache
     return compiled
 
 

@@ -9,17 +9,31 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 
 def _features():
-    """Return the names of what this processor, or that which numba is told to compile for, has."""
-    if config.CPU_FEATURES is not None:
-        return {f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+")}
-    return {name for name, present in llvm.get_host_cpu_features().items() if present}
+    """Return the names of what numba compiles for: what this processor has, or what it is told."""
+    listed = config.CPU_FEATURES
+    if listed is None:
+        # Numba's own reading: empty where LLVM does not know, no AVX where numba avoids it.
+        listed = get_host_cpu_features()
+    return {name[1:] for name in listed.split(",") if name.startswith("+")}
+
+
+def vector_registers(triple, features):
+    """Return how many vector registers a processor has, by LLVM's names of it and its features.
+
+    By the name on ARM: all of 64 bits have 32, whether or not the system lists ``neon``; those of
+    32 bits list it and have 16.
+    """
+    return 32 if triple.startswith(("aarch64", "arm64")) or "avx512f" in features else 16
 
 
 FEATURES = _features()
+#: Vector registers of the processor that is compiled for.
+VECTOR_REGISTERS = vector_registers(llvm.get_process_triple(), FEATURES)
 #: Bytes in one vector.
 VECTOR_BYTES = 64 if "avx512f" in FEATURES else 32 if "avx" in FEATURES else 16
 #: Bytes that a processor's caches move at a time; no vector is longer.

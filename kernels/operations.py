@@ -19,7 +19,7 @@ MULTIPLY_GROUP = 4  # see simd.multiply_group: its arguments; floor is 1 for the
 CSR_MULTIPLY = 5  # first, stop, K, b, W, across, out, out stride, columns at a time
 ACTIVATE = 6  # activation, addresses of Z and of the derivatives (or 0), count
 DROPOUT = 7  # layer, addresses of A and of the derivatives (or 0), stride, count, first, stop
-LOSS = 8  # first, stop, S, stride, width, outputs, 1 for weights and smoothing
+LOSS = 8  # first, stop, S, stride, width, outputs, which weights (see below)
 BACKWARD = 9  # activation, addresses of A and dA, count
 BACKWARD_STORED = 10  # addresses of the derivatives and dA, count
 CORRECT = 11  # first, stop, start in activations, stride in elements, outputs
@@ -37,6 +37,10 @@ CLEAR_SUMS = 18  # first, stop
 TRANSPOSE = 19  # see transpose.transpose: its arguments
 COPY_ROWS = 20  # see transpose.copy_rows: its arguments
 CLIP = 21  # first, stop: of the sums of squared gradients
+
+#: What the losses of rows are weighted by: nothing; by weights and towards smoothed labels; by
+#: weights alone.
+PLAIN, GENERAL, WEIGHTED = range(3)
 
 #: Modes of an update: the gradient goes straight into the step; it is only kept; a kept one is
 #: stepped along; the gradient of a part of the rows is kept, `memory` bytes behind the weights.

@@ -35,7 +35,7 @@ class Passes:
         return (
             self.gather(first, stop, 0)
             + self.forward(first, stop, training=True)
-            + [self.loss(first, stop, general=self.work.general_loss)]
+            + [self.loss(first, stop, op.GENERAL if self.work.general_loss else op.PLAIN)]
             + self.backward(first, stop)
         )
 
@@ -113,12 +113,12 @@ class Passes:
             (op.CSR_MULTIPLY, first, stop, layer.fan_in, start, *places),
         ]
 
-    def loss(self, first, stop, general):
+    def loss(self, first, stop, weighting):
         """Return the operation that turns scores into gradients."""
         layer = self.layers[-1]
         S, stride = self.memory.output(layer.output), layer.stride * self.size
         width = layer.written(self.lanes)
-        return (op.LOSS, first, stop, S, stride, width, layer.fan_out, general)
+        return (op.LOSS, first, stop, S, stride, width, layer.fan_out, weighting)
 
     def correct(self, first, stop):
         """Return the operation that counts right answers."""

@@ -36,7 +36,7 @@ class Buffers(NamedTuple):
     tiles: np.ndarray  #: (threads, elements): a gradient tile
     sums: np.ndarray  #: float64: see memory.Memory.squares
     losses: np.ndarray  #: float64 (2, capacity): summed loss of each ROWS_PER_LOG rows
-    correct: np.ndarray  #: int64 (threads, 2, 8): right answers, a cache line each
+    correct: np.ndarray  #: float64 (2, capacity): weight of the right answers, likewise
     barrier: np.ndarray  #: int64, see parallel.meet
     operations: np.ndarray  #: int64 (threads, most operations, FIELDS)
     sections: np.ndarray  #: int64 (threads, sections + 1): where each section begins
@@ -108,7 +108,7 @@ class Program:
             tiles=empty_aligned(threads * tile, dtype).reshape(threads, tile),
             sums=memory.squares,
             losses=np.zeros((2, -(-capacity // ROWS_PER_LOG))),
-            correct=np.zeros((threads, 2, 8), np.int64),
+            correct=np.zeros((2, -(-capacity // ROWS_PER_LOG))),
             barrier=empty_aligned(16, np.float64).view(np.int64),
             operations=operations,
             sections=sections,
@@ -159,6 +159,7 @@ class Program:
             else:
                 block.append(passes.correct(first, stop))
                 if work.evaluate_loss:
-                    block.append(passes.loss(first, stop, general=False))
+                    weighting = op.WEIGHTED if work.weighted_block else op.PLAIN
+                    block.append(passes.loss(first, stop, weighting))
             parts.append(block)
         return parts

@@ -21,13 +21,21 @@ kernel that calls it, and all of them in a chain of three took five times as lon
 
 from llvmlite import ir
 
-from .emitter import CACHE_LINE, FEATURES, INT32, INT64, VECTOR_BYTES, integer, outlined
+from .emitter import (
+    CACHE_LINE,
+    INT32,
+    INT64,
+    VECTOR_BYTES,
+    VECTOR_REGISTERS,
+    integer,
+    outlined,
+)
 
 #: Rows in the tallest tile: 24 accumulators need 32 registers, 12 fit into 16. Three vectors by
 #: eight rows keep two FMA units busy with 11 loads for 24 FMAs: 97 % of the peak from L1 on an Ice
 #: Lake core, 96 to 99 % on a Zen 4; 6x4 and 5x5 measure the same, 8x2 and 12x2 fall to 90 %, 8x1 to
 #: half.
-TALL = 8 if FEATURES & {"avx512f", "neon"} else 4
+TALL = 8 if VECTOR_REGISTERS == 32 else 4
 SHORT = TALL // 2
 #: Vectors across the widest tile.
 WIDE = 3

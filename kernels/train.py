@@ -68,9 +68,9 @@ class History(NamedTuple):
     """What a run records."""
 
     losses: np.ndarray  #: float64 (steps,)
-    train_correct: np.ndarray  #: int64 (epochs,): right answers on the batch, after its update
-    val_losses: np.ndarray  #: float64 (epochs,): summed over the validation set
-    val_correct: np.ndarray  #: int64 (epochs,): right answers on the validation set
+    train_correct: np.ndarray  #: float64 (epochs,): right answers on the batch, after its update
+    val_losses: np.ndarray  #: float64 (epochs,): weighted sum over the validation set
+    val_correct: np.ndarray  #: float64 (epochs,): weight of the right answers on it
     predicted: np.ndarray  #: int64 (n_val,): the latest classes of the validation set, or empty
 
 
@@ -229,29 +229,32 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
                     for i in range(f[1], end, ROWS_PER_LOG):
                         last = min(i + ROWS_PER_LOG, end)
                         if plan.head == SOFTMAX:
-                            places = f[3], f[4], f[5], f[6], targets, i, last, f[7] * weights
-                            loss = softmax_rows(like, places + (smoothing, scale))
+                            there = weights if f[7] != op.PLAIN else 0
+                            places = f[3], f[4], f[5], f[6], targets, i, last, there
+                            spread = smoothing if f[7] == op.GENERAL else zero
+                            loss = softmax_rows(like, places + (spread, scale))
                         else:
                             places = plan.head, f[3], f[4], f[6], targets, i, last, weights
                             loss = loss_rows(like, places + (scale,))
                         all_losses[parity, i // ROWS_PER_LOG] = loss
                 elif code == op.CORRECT:
-                    end = min(f[2], present)
-                    right = 0
-                    if plan.head == SOFTMAX:
-                        for i in range(f[1], end):
-                            best = _best_class(activations, f[3] + i * f[4], f[5])
-                            right += best == labels[i]
-                            if item[op.SOURCE] == 1 and begin + i < len(predicted):
-                                predicted[begin + i] = best
-                    elif plan.head == LOGISTIC:
-                        for i in range(f[1], end):
-                            start, same = f[3] + i * f[4], True
-                            for j in range(f[5]):
-                                wanted = read(like, labels[i] + j * size) > 0.5
-                                same = same and (activations[start + j] > 0) == wanted
-                            right += same
-                    correct[thread, parity, 0] = right
+                    for first in range(f[1], min(f[2], present), ROWS_PER_LOG):
+                        right = 0.0
+                        for i in range(first, min(first + ROWS_PER_LOG, f[2], present)):
+                            start, same = f[3] + i * f[4], False
+                            if plan.head == SOFTMAX:
+                                best = _best_class(activations, start, f[5])
+                                same = best == labels[i]
+                                if item[op.SOURCE] == 1 and begin + i < len(predicted):
+                                    predicted[begin + i] = best
+                            elif plan.head == LOGISTIC:
+                                same = True
+                                for j in range(f[5]):
+                                    wanted = read(like, labels[i] + j * size) > 0.5
+                                    same = same and (activations[start + j] > 0) == wanted
+                            if same:
+                                right += all_weights[i] if plan.weighted else 1.0
+                        correct[parity, first // ROWS_PER_LOG] = right
                 elif code == op.OUTPUT:
                     place = plan.output + begin * f[6] * size
                     places = f[7], f[3], f[4], f[5], f[6], f[1], min(f[2], present), place
@@ -339,20 +342,19 @@ def train(thread, threads, buffers, plan, sources, items, numbers, listed, histo
             meetings = meet(barrier, threads, meetings)
             ending = endings[section]
             if thread == 0 and ending != op.NOTHING:
-                total, loss = 0, 0.0
-                if ending != op.STEPPED:
-                    for other in range(threads):
-                        total += correct[other, parity, 0]
-                if ending != op.EVALUATED:
-                    for block in range((present + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
+                right, loss = 0.0, 0.0
+                for block in range((present + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
+                    if ending != op.STEPPED:
+                        right += correct[parity, block]
+                    if ending != op.EVALUATED:
                         loss += all_losses[parity, block]
                 if ending == op.STEPPED:
                     loss_history[item[op.STEP]] = loss / divisor + plan.penalty * penalty
                 elif ending == op.EVALUATED:
-                    train_correct[item[op.EPOCH]] = total
+                    train_correct[item[op.EPOCH]] = right
                 else:
                     val_losses[item[op.EPOCH]] += loss
-                    val_correct[item[op.EPOCH]] += total
+                    val_correct[item[op.EPOCH]] += right
     if thread == 0:
         barrier[FINISHED] = 1
     return True

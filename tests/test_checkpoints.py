@@ -33,8 +33,9 @@ def problem(n=90, kind="dense"):
     return X, y
 
 
-def network():
-    return Network((12, 17, 9, 3), "tanh", random_state=0, byte_mean=128, byte_std=40)
+def network(kind="dense"):
+    read = {"input_mean": 128, "input_scale": 40} if kind == "uint8" else {"input_scale": 1.5}
+    return Network((12, 17, 9, 3), "tanh", random_state=0, **read)
 
 
 RUNS = {
@@ -61,13 +62,15 @@ RUNS = {
 def prepare(run):
     """Return a trainer, and what to pass to its `fit`."""
     options = {"batch_size": 8, "max_iter": 8, "random_state": 5, **RUNS[run]}
-    X, y = problem(kind=options.pop("kind", "dense"))
+    kind = options.pop("kind", "dense")
+    X, y = problem(kind=kind)
     data = {"X": X, "y": y}
     if options.pop("validation", False):
         data |= {"X_val": X[:41], "y_val": y[:41]}
     if options.pop("weights", False):
         data["sample_weight"] = np.random.RandomState(1).rand(len(y))
-    return Trainer(network(), **options), data
+        data["sample_weight_val"] = np.random.RandomState(2).rand(41)
+    return Trainer(network(kind), **options), data
 
 
 def outcome(trainer):
@@ -173,11 +176,16 @@ def test_a_kill_between_the_last_epoch_and_the_end(whole, run):
     assert outcome(trainer) == expected
 
 
-def test_a_callback_s_stop_is_kept(tmp_path):
+def test_a_callback_s_stop_is_kept(tmp_path, monkeypatch):
     trainer, data = prepare("adam")
     path = tmp_path / "checkpoint"
-    saved, save = [], trainer.save
-    trainer.save = lambda path: saved.append(save(path) or path.read_bytes())
+    saved, save = [], Trainer.save
+
+    def kept(self, path):
+        save(self, path)
+        saved.append(path.read_bytes())
+
+    monkeypatch.setattr(Trainer, "save", kept)
     trainer.fit(**data, checkpoint=path, callback=lambda status: status.epoch == 3)
     assert len(saved) == 4
     for content in saved[2:]:
@@ -232,11 +240,13 @@ def test_all_options_are_restored(tmp_path):
     assert {name: getattr(resumed, name) for name in options} == options
 
 
-def test_how_often_checkpoints_are_written(tmp_path):
+def test_how_often_checkpoints_are_written(tmp_path, monkeypatch):
     for seconds, expected in ((0, 9), (1e9, 1)):
         trainer, data = prepare("adam")
-        written, save = [], trainer.save
-        trainer.save = lambda path, save=save, written=written: written.append(save(path))
+        written = []
+        monkeypatch.setattr(
+            Trainer, "save", lambda self, path, written=written: written.append(path)
+        )
         trainer.fit(**data, checkpoint=tmp_path / "file", checkpoint_seconds=seconds)
         assert len(written) == expected
 
@@ -247,7 +257,7 @@ def test_a_network_is_read_from_a_checkpoint(whole):
     trainer, net = Trainer.resume(file), Network.load(file)
     assert repr(net) == repr(trainer.network)
     assert net.params.tobytes() == trainer.network.params.tobytes()
-    assert (net.byte_mean == 128).all()
+    assert (net.input_scale == 1.5).all()
 
 
 def test_the_twin_goes_on_with_a_checkpoint(whole, tmp_path):

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source, Sparse
+from fastnn.checks.sparse import Sparse
+from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source
 from fastnn.optimizers import OPTIMIZERS
 
 N_SAMPLES, NON_ZEROS, BATCH_SIZE = 300, 50, 64

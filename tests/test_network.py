@@ -83,10 +83,25 @@ def scores_of(net, X):
         (((5, 3),), {"dtype": "no"}, TypeError, "dtype is 'no'"),
         (((5, 3),), {"init": "zeros"}, ValueError, "init is 'zeros', but it is one of glorot, he"),
         (((5, 3),), {"random_state": "x"}, TypeError, "random_state is 'x', but it is None"),
-        (((5, 3),), {"byte_std": 0}, ValueError, "byte_std holds 0.0, but a scale is above 0"),
-        (((5, 3),), {"byte_std": [1, 2]}, ValueError, r"byte_std has shape \(2,\), .* \(5,\)"),
-        (((5, 3),), {"byte_mean": "x"}, TypeError, "byte_mean is 'x', but it is a number"),
-        (((5, 3),), {"byte_mean": np.nan}, ValueError, "byte_mean holds numbers that are not fin"),
+        (
+            ((5, 3),),
+            {"input_scale": 0},
+            ValueError,
+            "input_scale holds 0.0, but .* pass numbers above 0",
+        ),
+        (
+            ((5, 3),),
+            {"input_scale": [1, 2]},
+            ValueError,
+            r"input_scale has shape \(2,\), .* \(5,\)",
+        ),
+        (((5, 3),), {"input_mean": "x"}, TypeError, "input_mean is 'x', but it is a number"),
+        (
+            ((5, 3),),
+            {"input_mean": np.nan},
+            ValueError,
+            "input_mean holds numbers that are not fin",
+        ),
     ],
 )
 def test_wrong_arguments(arguments, options, error, match):
@@ -161,11 +176,11 @@ def test_repr_says_what_it_is():
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_copies_are_independent_and_their_views_are_views(copied):
-    net = Network(SIZES, "gelu", byte_mean=range(20), byte_std=7, random_state=0)
+    net = Network(SIZES, "gelu", input_mean=range(20), input_scale=7, random_state=0)
     X, before = random_rows(5), net.params.copy()
     twin = copied(net)
     np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
-    np.testing.assert_array_equal(twin.byte_mean, np.arange(20))
+    np.testing.assert_array_equal(twin.input_mean, np.arange(20))
     twin.coefs_[0][...] = 0
     assert (twin.params[: SIZES[0] * SIZES[1]] == 0).all()
     twin.params[:] = 1
@@ -285,17 +300,23 @@ def test_bytes_are_scaled(always_compiled, n):
     X = np.random.RandomState(0).randint(0, 256, (n, 20)).astype(np.uint8)
     for dtype, tolerance in zip(DTYPES, (1e-4, 1e-11)):
         mean, std = np.arange(20) * 3.0, 50 + np.arange(20)
-        net = Network(SIZES, dtype=dtype, byte_mean=mean, byte_std=std, random_state=0)
+        net = Network(SIZES, dtype=dtype, input_mean=mean, input_scale=std, random_state=0)
         expected = scores_of(net, (X - mean) / std)
         for data in (X, np.asfortranarray(X), X[:, ::-1].copy()[:, ::-1]):
             scores = net.decision_function(data)
             np.testing.assert_allclose(scores, expected, rtol=tolerance, atol=tolerance)
         np.testing.assert_array_equal(net.predict(X), net.predict_proba(X).argmax(axis=1))
+        # The same numbers of another dtype, dense or sparse, are the same input.
+        for numbers in (X.astype(np.int64), X.astype(np.float32), X.astype(float)):
+            scores = net.decision_function(numbers)
+            np.testing.assert_allclose(scores, expected, rtol=tolerance, atol=tolerance)
     net = Network(SIZES, dtype=np.float64, random_state=0)
-    np.testing.assert_allclose(net.decision_function(X), scores_of(net, X / 255), 1e-12, 1e-12)
-    # Other integers are numbers as they are.
-    numbers = net.decision_function(X.astype(np.int64))
-    np.testing.assert_allclose(numbers, scores_of(net, X), rtol=1e-12, atol=1e-12)
+    for numbers in (X, X.astype(float), sparse.csr_array(X), sparse.csr_array(X.astype(float))):
+        np.testing.assert_allclose(net.decision_function(numbers), scores_of(net, X), 1e-12, 1e-12)
+    net = Network(SIZES, dtype=np.float64, random_state=0, input_scale=255)
+    for numbers in (X, X.astype(float), sparse.csr_array(X), sparse.csr_array(X.astype(float))):
+        scores = net.decision_function(numbers)
+        np.testing.assert_allclose(scores, scores_of(net, X / 255), 1e-12, 1e-12)
 
 
 SPARSE_FORMS = {
@@ -420,7 +441,8 @@ def test_a_large_input_is_not_copied(kind):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert peak < size / 2, method.__name__
+        # Of a sparse matrix, what is used as an index is copied: half of its bytes.
+        assert peak < size * (1.5 if kind == "sparse" else 0.5), method.__name__
 
 
 # ------------------------------------------------------------------------------------------ errors
@@ -453,11 +475,11 @@ def _with(value):
         (np.zeros((0, 20)), ValueError, r"X is empty, shape \(0, 20\): pass at least one row"),
         (_with(np.nan), ValueError, r"X holds nan at row 1, column 2, .*numpy.nan_to_num\(X\)"),
         (_with(np.inf), ValueError, "X holds inf at row 1, column 2"),
-        (_with(-1e39), ValueError, "X holds -inf at row 1, column 2, .* finite in float32"),
+        (_with(-1e39), ValueError, r"X holds -1e\+39 at row 1, column 2, .* beyond .* float32"),
         ([["a"] * 20], TypeError, "X has dtype <U1, but features are real numbers: convert it"),
         (np.zeros((3, 20), complex), TypeError, "X has dtype complex128"),
-        ([[None] * 20], TypeError, "X has dtype object"),
-        (None, TypeError, "X has dtype object"),
+        ([[None] * 20], ValueError, "X holds nan at row 0, column 0, but every"),
+        (None, ValueError, r"X has shape \(\), but needed is"),
         (np.zeros(20, np.uint8), ValueError, r"X has shape \(20,\)"),
         (np.zeros((3, 4, 5), np.uint8), ValueError, r"X has shape \(3, 4, 5\)"),
         (np.zeros((3, 19), np.uint8), ValueError, "X has 19 columns"),
@@ -469,9 +491,9 @@ def _with(value):
         ),
         (sparse.csr_array((0, 20)), ValueError, r"X is empty, shape \(0, 20\)"),
         (sparse.csr_array(_with(np.nan)), ValueError, "X holds nan, but every feature must be fin"),
-        (sparse.csr_array(_with(1e39)), ValueError, "X holds inf, .* finite in float32: drop such"),
+        (sparse.csr_array(_with(1e39)), ValueError, r"X holds 1e\+39, .* beyond .* float32: scale"),
         (sparse.csr_array((3, 20), dtype=complex), TypeError, "X has dtype complex128, but feat"),
-        (_broken([1, 2, 20]), ValueError, r"X is a broken CSR matrix: .*X.check_format\(\)"),
+        (_broken([1, 2, 20]), ValueError, r"X is a broken CSR matrix, .*X.check_format\(\)"),
         (_broken([1, -2, 3]), ValueError, "X is a broken CSR matrix"),
         (_broken([1, 2, 2**32 + 3]), ValueError, "X is a broken CSR matrix"),
         (_broken([1, 2, 3], [0, 1, 2, 4]), ValueError, "X is a broken CSR matrix"),
@@ -521,9 +543,14 @@ def test_wrong_features(X, error, match):
             "identity",
             np.full((3, 4), np.inf),
             ValueError,
-            "y holds .* not finite in float32",
+            "y holds inf at row 0, but every target must be finite",
         ),
-        ("identity", np.full((3, 4), 1e39), ValueError, "not finite in float32"),
+        (
+            "identity",
+            np.full((3, 4), 1e39),
+            ValueError,
+            r"y holds 1e\+39 at row 0, .* beyond .* float32",
+        ),
         (
             "identity",
             np.full((3, 4), "a"),
@@ -551,7 +578,7 @@ def test_wrong_targets(head, y, error, match):
         (
             {"sample_weight": [1, -1, 1]},
             ValueError,
-            "sample_weight must be finite, not negative",
+            "sample_weight must be finite in float32, not neg",
         ),
         ({"sample_weight": [1, np.nan, 1]}, ValueError, "sample_weight must be finite"),
         ({"sample_weight": [1, 1e39, 1]}, ValueError, "sample_weight must be finite"),
@@ -594,7 +621,7 @@ def test_targets_of_one_output_may_be_a_vector():
 def test_save_and_load_bit_for_bit(tmp_path, dtype):
     path = tmp_path / "net.safetensors"
     mean, std = np.arange(20.0), 1 + np.arange(20) / 3
-    options = {"dtype": dtype, "init": "he", "byte_mean": mean, "byte_std": std}
+    options = {"dtype": dtype, "init": "he", "input_mean": mean, "input_scale": std}
     net = Network(SIZES, "silu", "exponential", random_state=0, **options)
     net.params[:3] = -0.0, np.nan, np.inf
     net.save(path)
@@ -606,8 +633,8 @@ def test_save_and_load_bit_for_bit(tmp_path, dtype):
     assert loaded.init == "he"
     assert loaded.params.tobytes() == net.params.tobytes()
     assert loaded.params.dtype == dtype
-    assert loaded.byte_mean.tobytes() == net.byte_mean.tobytes()
-    assert loaded.byte_std.tobytes() == net.byte_std.tobytes()
+    assert loaded.input_mean.tobytes() == net.input_mean.tobytes()
+    assert loaded.input_scale.tobytes() == net.input_scale.tobytes()
     loaded.coefs_[0][...] = 5
     assert (loaded.params[: SIZES[0] * SIZES[1]] == 5).all()
 
@@ -619,7 +646,7 @@ DESCRIPTION = {
     "dtype": "float32",
     "init": "glorot",
 }
-ARRAYS = {"params": np.zeros(8, np.float32), "byte_mean": np.zeros(3), "byte_std": np.ones(3)}
+ARRAYS = {"params": np.zeros(8, np.float32), "input_mean": np.zeros(3), "input_scale": np.ones(3)}
 HEADER = {"format": "fastnn.Network", "version": "1", "description": json.dumps(DESCRIPTION)}
 
 
@@ -640,8 +667,8 @@ def _described(**changes):
             HEADER,
             r"is no Network \(.*7.*\): pass a file",
         ),
-        ({"params": ARRAYS["params"]}, HEADER, r"is no Network \('byte_mean'\)"),
-        ({**ARRAYS, "byte_std": np.zeros(3)}, HEADER, r"is no Network \(byte_std holds 0"),
+        ({"params": ARRAYS["params"]}, HEADER, r"is no Network \('input_mean'\)"),
+        ({**ARRAYS, "input_scale": np.zeros(3)}, HEADER, r"is no Network \(input_scale holds 0"),
         (ARRAYS, _described(head="mse"), r"is no Network \(head is 'mse'"),
         (ARRAYS, _described(layer_sizes=[3]), r"is no Network \(layer_sizes is \(3,\)"),
         (ARRAYS, _described(layer_sizes=3), r"is no Network \(layer_sizes is 3"),

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 import fastnn
 from fastnn import EpochStatus, Network, Trainer, _inputs, _run, engine, optimizers, schedules
+from fastnn.checks.sparse import Sparse
 from fastnn.order import EpochOrder, split_off
 
 
@@ -295,7 +296,7 @@ def test_bytes_are_scaled():
     random = np.random.RandomState(0)
     X, y = random.randint(0, 256, (53, 6)).astype(np.uint8), random.randint(0, 3, 53)
     scaled = (X - 100.0) / 50.0
-    net = Network((6, 8, 3), "tanh", dtype=float, random_state=0, byte_mean=100, byte_std=50)
+    net = Network((6, 8, 3), "tanh", dtype=float, random_state=0, input_mean=100, input_scale=50)
     net, trainer = fit(X, y, X, y, net=net)
     expected_net, expected = fit(scaled, y, scaled, y)
     np.testing.assert_allclose(net.params, expected_net.params, rtol=1e-9, atol=1e-12)
@@ -367,7 +368,7 @@ def test_data_with_few_zeros_are_not_converted(monkeypatch, kind):
 def test_rows_of_a_csr_matrix():
     X, _ = sparse_problem()
     matrix = csr_matrix(X)
-    sparse = engine.Sparse(X.shape, matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
+    sparse = Sparse(X.shape, matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
     for chosen in ([0], [3, 4, 50, 89], np.arange(90), np.flatnonzero(X[:, 0] == 0)):
         some = _inputs.rows_of(sparse, np.array(chosen))
         assert some.shape == (len(chosen), 30)
@@ -488,7 +489,8 @@ def test_early_stopping_restores_the_best(monitor, given):
     if not given:
         chosen, left = split_off(0.25, y, 120, np.random.RandomState(seed_of(0)))
         again, rest = network((6, 60, 3), dtype=np.float32), (X[left], y[left])
-        options |= {"n_iter_no_change": 4, "fit_options": {"sample_weight": weights[chosen]}}
+        weighted = {"sample_weight": weights[chosen], "sample_weight_val": weights[left]}
+        options |= {"n_iter_no_change": 4, "fit_options": weighted}
         expected = fit(X[chosen], y[chosen], *rest, net=again, **options)
         assert outcome(*expected) == outcome(net, trainer)
 
@@ -534,22 +536,128 @@ def test_early_stopping_without_an_end_keeps_the_best_too():
     assert trainer.best_epoch_ == 1
 
 
-def test_a_validation_set_that_is_never_finite_stops_at_its_patience():
+def test_a_validation_set_that_is_never_finite_stops_at_its_patience_with_a_word():
     X, y = problem()
-    net = network(head="identity")
-    y = np.zeros((53, 3))
-    # The targets of the validation set do not vary: there is no R^2.
-    _, trainer = fit(
-        *(X, y, X, y),
-        net=net,
-        early_stopping=True,
-        monitor="score",
-        n_iter_no_change=3,
-        max_iter=50,
-    )
-    assert np.isnan(trainer.history["val_score"]).all()
+    net = network(head="identity", dtype=np.float32, activation="relu")
+    y = np.stack([y, y, y], axis=1)
+    options = {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 50}
+    with pytest.warns(RuntimeWarning, match=r"validation loss, .*, is NaN at epoch 1") as caught:
+        # Hidden units are infinite there, and scores the difference of two of them.
+        _, trainer = fit(X, y, np.full((5, 6), 3e38), y[:5], net=net, **options)
+    assert len(caught) == 1
     assert trainer.n_iter_ == 3
     assert trainer.best_epoch_ == 0
+
+
+NO_SCORE = {
+    "one row": ("identity", np.ones((1, 3))),
+    "constant": ("identity", np.full((9, 3), 2.5)),
+    "no events": ("exponential", np.zeros((9, 3))),
+}
+
+
+@pytest.mark.parametrize(("head", "y_val"), NO_SCORE.values(), ids=NO_SCORE)
+def test_a_score_that_cannot_be_had_is_refused_before_training(head, y_val):
+    X, y = problem(head=head)
+    net = network(head=head)
+    before = net.params.copy()
+    options = {"early_stopping": True, "monitor": "score"}
+    with pytest.raises(ValueError, match=r"needs targets that vary .*, or monitor='loss'"):
+        fit(X, y, X[: len(y_val)], y_val, net=net, **options)
+    np.testing.assert_array_equal(net.params, before)
+    _, trainer = fit(X, y, X[: len(y_val)], y_val, net=net, early_stopping=True)
+    assert np.isnan(trainer.history["val_score"]).all()
+
+
+def test_early_stopping_weighs_its_validation_rows():
+    # Half of the labels are wrong, and weigh nothing: as if those rows were not there.
+    random = np.random.RandomState(0)
+    X = random.randn(400, 5)
+    y = (X[:, 0] > 0).astype(int)
+    wrong = random.permutation(400) < 200
+    noisy, weights = np.where(wrong, 1 - y, y), np.where(wrong, 0.0, 1.0)
+    options = {"early_stopping": True, "monitor": "score", "n_iter_no_change": 5}
+    options |= {"optimizer": optimizers.Adam(0.01), "max_iter": 60, "validation_fraction": 0.3}
+    net, trainer = fit(
+        X, noisy, net=network((5, 8, 2)), fit_options={"sample_weight": weights}, **options
+    )
+    assert np.mean(net.predict(X) == y) > 0.95
+    assert trainer.history["val_score"].max() > 0.9
+    # The same by classes: of three, the third is noise and weighs nothing.
+    three = np.where(wrong, 2, y)
+    net, trainer = fit(X, three, net=network((5, 8, 3)), class_weight={2: 0.0}, **options)
+    assert np.mean(net.predict(X[~wrong]) == y[~wrong]) > 0.95
+    assert trainer.history["val_score"].max() > 0.9
+
+
+@pytest.mark.parametrize("head", ["softmax", "logistic", "identity", "exponential"])
+def test_validation_weights_are_repetitions(head):
+    X, y = problem(head=head)
+    X_val, y_val = problem(n=40, head=head, seed=3)
+    counts = np.random.RandomState(1).randint(0, 4, 40)
+    repeated = np.repeat(np.arange(40), counts)
+    _, trainer = fit(
+        *(X, y, X_val, y_val), net=network(head=head), fit_options={"sample_weight_val": counts}
+    )
+    _, expected = fit(X, y, X_val[repeated], y_val[repeated], net=network(head=head))
+    for name in ("val_loss", "val_score"):
+        np.testing.assert_allclose(trainer.history[name], expected.history[name], rtol=1e-12)
+    np.testing.assert_array_equal(trainer.history["loss"], expected.history["loss"])
+
+
+def test_validation_rows_are_weighed_by_class():
+    X, y = problem()
+    net, trainer = fit(X, y, X, y, class_weight={0: 3.0, 1: 0.5})
+    weights = np.array([3.0, 0.5, 1.0])[y]
+    _, expected = fit(X, y, X, y, fit_options={"sample_weight": weights})
+    assert not np.allclose(trainer.history["val_loss"], expected.history["val_loss"])
+    both = {"sample_weight": weights, "sample_weight_val": weights}
+    assert outcome(*fit(X, y, X, y, fit_options=both)) == outcome(net, trainer)
+
+
+def test_rows_that_all_weigh_nothing_are_refused():
+    X, y = problem()
+    weights = np.zeros(53)
+    weights[7] = 1
+    with pytest.raises(
+        ValueError, match=r"\d+ rows to (train on|validate by) .* weight 0: pass X_"
+    ):
+        fit(X, y, early_stopping=True, fit_options={"sample_weight": weights})
+    options = {"sample_weight_val": np.zeros(53)}
+    with pytest.raises(ValueError, match=r"sample_weight_val must be .* not all 0"):
+        fit(X, y, X, y, fit_options=options)
+    with pytest.raises(ValueError, match=r"sample_weight_val is given without X_val: pass both X"):
+        fit(X, y, fit_options=options)
+
+
+def test_the_split_of_a_logistic_head_is_stratified():
+    X = np.random.RandomState(0).randn(400, 3)
+    y = np.zeros(400)
+    y[np.random.RandomState(1).permutation(400)[:8]] = 1
+    source = engine.Source(X, y[:, None])
+    for seed in range(50):
+        _, val = _inputs.divide(0.25, source, "logistic", seed)
+        assert val.y.sum() == 2
+    # Of several outputs, combinations count.
+    two = np.stack([y, np.arange(400) % 4 == 0], axis=1)
+    shares = [
+        _inputs.divide(0.25, engine.Source(X, two), "logistic", seed)[1].y.mean(axis=0)
+        for seed in range(20)
+    ]
+    np.testing.assert_allclose(shares, np.tile(two.mean(axis=0), (20, 1)), atol=0.011)
+    # Numbers have no classes.
+    assert _inputs.strata(source, "identity") is None
+
+
+def test_rows_without_weight_are_divided_like_the_others():
+    y, weights = np.arange(60) % 3, np.ones(60)
+    weights[:30] = 0
+    source = engine.Source(np.zeros((60, 2)), y, weights)
+    for seed in range(20):
+        train, val = _inputs.divide(0.2, source, "softmax", seed)
+        assert np.bincount(val.y).tolist() == [4, 4, 4]
+        assert val.weights.sum() == 6
+        assert train.weights.sum() == 24
 
 
 def test_split_off_takes_each_class_in_proportion():
@@ -993,7 +1101,7 @@ GOOD = dict(zip(("X", "y"), problem()))
         ({"X": np.zeros((53, 5))}, {}, ValueError, r"X has 5 columns, but the network has 6"),
         ({"y": GOOD["y"][:-1]}, {}, ValueError, r"y has 52 labels, but X has 53 rows"),
         ({"y": GOOD["y"] + 1}, {}, ValueError, r"y holds the label 3"),
-        ({"X_val": GOOD["X"]}, {}, ValueError, r"X_val is given without y_val: pass both, or"),
+        ({"X_val": GOOD["X"]}, {}, ValueError, r"X_val is given without y_val: pass both X_val"),
         ({"y_val": GOOD["y"]}, {}, ValueError, r"y_val is given without X_val"),
         (
             {"X_val": GOOD["X"][:, :5], "y_val": GOOD["y"]},
@@ -1012,7 +1120,7 @@ GOOD = dict(zip(("X", "y"), problem()))
         (
             {"sample_weight": GOOD["y"] == 0},
             {"class_weight": {0: 0}},
-            *(ValueError, r"sample_weight times class_weight must be finite, not negative"),
+            *(ValueError, r"sample_weight times class_weight must be finite in"),
         ),
         ({}, {"class_weight": {3: 1}}, ValueError, r"the class 3, but the network has .* 0..2"),
         (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import TwoLayerNet, cs231n, engine, reference
+from fastnn import TwoLayerNet, cs231n, engine, gradients, reference, training
 from fastnn.kernels import memory, program
 
 DTYPES = [np.float32, np.float64]
@@ -265,15 +265,98 @@ def test_ctrl_c_keeps_what_was_learnt(many_threads, threads):
     net = TwoLayerNet(64, 100, 10, std=0.1, dtype=np.float32, random_state=0)
     first = net.params["W1"].copy()
     before = threading.active_count()
-    timer = threading.Timer(0.5, _thread.interrupt_main)
-    timer.start()
+    begun = threading.Event()
+    other = threading.Thread(target=lambda: begun.wait(60) and _thread.interrupt_main())
+
+    def progress(status):
+        if status.iteration > 10:
+            begun.set()
+
+    other.start()
     with pytest.raises(KeyboardInterrupt):
-        net.train(X, y, X, y, 0.01, num_iters=5_000_000)
-    timer.join()
+        net.train(X, y, X, y, 0.01, num_iters=5_000_000, progress=progress)
+    other.join()
     assert_stopped_midway(net, before)
     assert not np.array_equal(net.params["W1"], first)
     # The network is as usable as any.
     assert len(net.train(X, y, X, y, 0.01, num_iters=10)["loss_history"]) == 10
+
+
+class Recorder:
+    """A loop that notes how many items it is given at a time, and takes no time at all."""
+
+    def __init__(self, flops, threads=1):
+        self.flops, self.threads, self.given = flops, threads, []
+
+    def begin(self):
+        pass
+
+    def run(self, items, records):
+        self.given.append(len(items.kinds))
+
+    def run_in_halves(self, items, records):
+        self.given.append(-len(items.kinds))
+
+    def finished(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("flops", "first"), [(1e3, 8), (1e7, 8), (5e7, 4), (1e8, 2), (2e8, 1), (1e10, -1), (1e13, -1)]
+)
+def test_the_first_work_without_a_look_is_bounded_by_its_flops(flops, first):
+    loop = Recorder(flops)
+    order = gradients.GradientOrder(1000, 10, 1000.0)
+    next(training.drive(loop, order, None))
+    assert loop.given == [first]
+    loop = Recorder(3 * flops, threads=3)
+    next(training.drive(loop, gradients.GradientOrder(1000, 10, 1000.0), None))
+    assert loop.given == [first]
+
+
+def halves_of(net, X, y, monkeypatch, interrupted_at=None, **options):
+    """Train with each step in two halves; Ctrl-C comes when that many are done."""
+    work, calls = engine.run_threads, []
+
+    def count(*arguments):
+        work(*arguments)
+        calls.append(None)
+        if len(calls) == interrupted_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "INTERVAL", 0.0)
+        patch.setattr(engine, "run_threads", count)
+        net.train(X, y, X[:10], y[:10], **options)
+    return calls
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_steps_in_halves_are_the_same_steps(many_threads, monkeypatch, threads):
+    fastnn.set_num_threads(threads)
+    X, y = random_data(60, 6, 3, np.float64)
+    options = {"num_iters": 12, "batch_size": 20, "learning_rate": 0.1}
+    whole, halves = (TwoLayerNet(6, 5, 3, std=1, random_state=0) for _ in range(2))
+    expected = whole.train(X, y, X[:10], y[:10], **options)
+    calls = halves_of(halves, X, y, monkeypatch, **options)
+    assert len(calls) == 2 * 12 + 4  # and the validation sets
+    assert halves.history == expected
+    for name, array in whole.params.items():
+        np.testing.assert_array_equal(halves.params[name], array)
+
+
+def test_ctrl_c_between_the_halves_leaves_the_step_undone(monkeypatch):
+    X, y = random_data(60, 6, 3, np.float64)
+    options = {"num_iters": 12, "batch_size": 20, "learning_rate": 0.1}
+    # The first step and its validation set are three calls; then two make a step.
+    for calls, steps in ((1, 0), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (7, 3)):
+        net, twin = (TwoLayerNet(6, 5, 3, std=1, random_state=0) for _ in range(2))
+        with pytest.raises(KeyboardInterrupt):
+            halves_of(net, X, y, monkeypatch, calls, **options)
+        assert len(net.history["loss_history"]) == steps
+        twin.train(X, y, X[:10], y[:10], **{**options, "num_iters": steps})
+        for name, array in twin.params.items():
+            np.testing.assert_array_equal(net.params[name], array)
 
 
 def test_an_exception_of_a_callback_keeps_what_was_learnt():

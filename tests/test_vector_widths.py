@@ -8,6 +8,8 @@ import textwrap
 
 import pytest
 
+from fastnn.kernels.emitter import vector_registers
+
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt"
 PROCESSORS = {"haswell": (AVX2, 32), "x86-64": ("+sse,+sse2", 16)}
 
@@ -46,16 +48,65 @@ PROGRAM = """
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="processors of x86")
-@pytest.mark.parametrize("name", PROCESSORS)
-def test_training_follows_the_twin_on(name):
-    features, vector_bytes = PROCESSORS[name]
+x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86 only")
+
+
+def run(program, **settings):
     result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        env={**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features},
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr or f"ended by signal {-result.returncode}"
-    assert int(result.stdout) == vector_bytes
+    return result.stdout
+
+
+@x86
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_training_follows_the_twin_on(name):
+    features, vector_bytes = PROCESSORS[name]
+    printed = run(PROGRAM, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=features)
+    assert int(printed) == vector_bytes
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_training_follows_the_twin_where_llvm_does_not_know_the_processor(raises):
+    # It raises on some systems, and lists nothing on others.
+    program = f"""
+    import llvmlite.binding as llvm
+    from llvmlite.binding.targets import FeatureMap
+
+    def unknown():
+        if not {raises}:
+            return FeatureMap()
+        raise RuntimeError("failed to get host cpu features.")
+
+    llvm.get_host_cpu_features = unknown
+    {PROGRAM}
+    """
+    assert int(run(program)) == 16
+
+
+@x86
+def test_no_vectors_of_avx_where_numba_avoids_it():
+    program = "from fastnn.kernels.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
+    assert int(run(program, NUMBA_ENABLE_AVX="0")) == 16
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "registers"),
+    [
+        ("aarch64-unknown-linux-gnu", set(), 32),
+        ("aarch64-unknown-linux-gnu", {"neon"}, 32),
+        ("arm64-apple-darwin24.1.0", set(), 32),
+        ("aarch64-pc-windows-msvc", set(), 32),
+        ("armv7l-unknown-linux-gnueabihf", {"neon"}, 16),
+        ("x86_64-unknown-linux-gnu", {"avx", "avx2", "avx512f"}, 32),
+        ("x86_64-unknown-linux-gnu", {"avx", "avx2"}, 16),
+        ("x86_64-unknown-linux-gnu", set(), 16),
+    ],
+)
+def test_vector_registers(triple, features, registers):
+    assert vector_registers(triple, features) == registers

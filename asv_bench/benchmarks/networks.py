@@ -9,7 +9,8 @@ import numpy as np
 
 from fastnn import optimizers, reference
 from fastnn.benchmark import peak_gflops
-from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source, Sparse
+from fastnn.checks.sparse import Sparse
+from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source
 from fastnn.threads import FLOPS_PER_THREAD
 
 from .common import IMPLS, Batch, Comparison, ratio, without_impl

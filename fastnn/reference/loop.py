@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ..engine import BLOCK, EVALUATED_STEP, Sparse
+from ..checks.sparse import Sparse
+from ..engine import BLOCK, EVALUATED_STEP
 from .kernels import dropout_mask
 from .network import forward, gradients, losses, predictions, scores
 
@@ -35,6 +36,7 @@ class TrainingLoop:
     """The twin of :class:`fastnn.engine.CompiledLoop`: the same arguments, items and records."""
 
     threads = 1
+    flops = 0
 
     def __init__(
         self,
@@ -88,8 +90,10 @@ class TrainingLoop:
                 X, y, weights = self.rows(self.data[0], chosen)
                 records.losses[step] = self.step(X, y, weights, key, rate, decay, divisor)
                 if kind == EVALUATED_STEP:
-                    records.train_correct[epoch] = np.sum(self.correct(X, y))
+                    records.train_correct[epoch] = np.sum(self.correct(X, y) * weights, dtype=float)
         self.done = True
+
+    run_in_halves = run
 
     def begin(self):
         """Forget the latest run: `finished` is False until the next one is done."""
@@ -114,15 +118,16 @@ class TrainingLoop:
 
     def evaluate(self, place, epoch, records):
         """Predict, or evaluate, some rows of the validation set."""
-        X, y, _ = self.rows(self.data[1], place)
+        X, y, weights = self.rows(self.data[1], place)
         S = self.scores(X)
         if self.output_head is not None:
             self.outputs[place] = predictions(self.output_head, S)
             return
         self.predicted[place] = S.argmax(axis=1)
         if y is not None:
-            records.val_correct[epoch] += np.sum(self.correct(X, y))
-            records.val_losses[epoch] += losses(self.architecture.head, S, y)[0].sum()
+            records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
+            loss = losses(self.architecture.head, S, y)[0]
+            records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
     def step(self, X, y, weights, key, rate, decay, divisor):
         """Update all layers by one batch; return the loss before the update."""

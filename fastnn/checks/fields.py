@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from ._checks import check_number, check_size
+from .arguments import check_flag, check_number, check_size
 
 #: What a number must be besides finite and not negative, and whether it is.
 _LIMITS = {
@@ -17,14 +15,6 @@ _LIMITS = {
     "final": ("at most 1", lambda x: x <= 1),
     "divisor": ("above 1", lambda x: x > 1),
 }
-
-
-def check_flag(value, name):
-    """Return `value` as a bool if it is one, Python's or NumPy's."""
-    # Anything has a truth value; "no" is true.
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}, but it is True or False")
-    return bool(value)
 
 
 def check_fields(description):

@@ -1,0 +1,159 @@
+"""Checks of single arguments: numbers, names, flags, functions, generators."""
+
+import contextlib
+import math
+import operator
+
+import numpy as np
+
+
+def check_size(value, name, at_least=1):
+    """Return `value` as an int of at least `at_least`."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r} of type {type(value).__name__}, but it is an integer of at least "
+            f"{at_least}: pass int({name})"
+        ) from None
+    if size < at_least:
+        raise ValueError(f"{name} is {size}, but it must be at least {at_least}")
+    return size
+
+
+def check_number(value, name, remedy):
+    """Return `value` as a finite float that is not negative."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}, but it is a number: {remedy}") from None
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"{name} is {number}, but it must be finite and not negative: {remedy}")
+    return number
+
+
+def check_dtype(dtype):
+    """Return float32 or float64 as a NumPy dtype."""
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    # A dtype compares equal to None, where None stands for float64.
+    if known is None or dtype is None or known not in (np.dtype("f4"), np.dtype("f8")):
+        raise TypeError(
+            f"dtype is {dtype!r}, but a network computes in float32 (faster) or float64 (more "
+            "exact): pass dtype=numpy.float32 or numpy.float64"
+        )
+    return known
+
+
+def check_choice(value, name, choices):
+    """Return `value` if it is one of the names."""
+    if not isinstance(value, str) or value not in choices:
+        raise (ValueError if isinstance(value, str) else TypeError)(
+            f"{name} is {value!r}, but it is one of {', '.join(choices)}"
+        )
+    return value
+
+
+def check_share(value, name, remedy):
+    """Return `value` as a float in [0, 1)."""
+    number = check_number(value, name, remedy)
+    if number >= 1:
+        raise ValueError(f"{name} is {number}, but it must be below 1: {remedy}")
+    return number
+
+
+def check_numbers(values, name, size):
+    """Return finite float64 numbers, one for each of `size` features, from one or as many."""
+    try:
+        array = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} is {values!r}, but it is a number or an array of numbers"
+        ) from None
+    if array.shape not in ((), (size,)):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},)"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return np.broadcast_to(array, (size,)).copy()
+
+
+def is_flag(value):
+    """Tell whether `value` is true or false: Python's, NumPy's, or an array of no dimensions.
+
+    Anything has a truth value, and that of "no" is true: so only booleans count.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return True
+    return getattr(value, "ndim", None) == 0 and "bool" in str(getattr(value, "dtype", ""))
+
+
+def check_flag(value, name):
+    """Return `value` as a bool if it is one, see :func:`is_flag`."""
+    if not is_flag(value):
+        raise TypeError(f"{name} is {value!r}, but it is True or False")
+    return bool(value)
+
+
+def asks_to_stop(answer):
+    """Tell whether what a callback returned is true, and not merely some object."""
+    return is_flag(answer) and bool(answer)
+
+
+def check_random_state(random_state):
+    """Return an object with ``randn`` and ``randint``: NumPy's global generator for None."""
+    if random_state is None:
+        return np.random
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    try:
+        seed = operator.index(random_state)
+    except TypeError:
+        raise TypeError(
+            f"random_state is {random_state!r}, but it is None (NumPy's global generator), an "
+            "integer seed or a numpy.random.RandomState: pass one of them"
+        ) from None
+    if not 0 <= seed < 2**32:
+        raise ValueError(
+            f"random_state is {seed}, but a seed is in 0..{2**32 - 1}: pass for example "
+            f"random_state={seed % 2**32}"
+        )
+    return np.random.RandomState(seed)
+
+
+def check_function(value, name, alternatives, argument):
+    """Return `value` if it can be called; a flag or None as Python's own if it may be one."""
+    if callable(value) or (value is None and None in alternatives):
+        return value
+    if is_flag(value) and bool(value) in alternatives:
+        return bool(value)
+    others = ", ".join(str(alternative) for alternative in alternatives)
+    raise TypeError(
+        f"{name} is {value!r}, but it is {others} or a function: pass a function that takes "
+        f"{argument}"
+    )
+
+
+@contextlib.contextmanager
+def room_for(what, n_bytes, remedy):
+    """Turn NumPy's errors for arrays that cannot be had into one that says what is too large.
+
+    Raises
+    ------
+    MemoryError
+    """
+    try:
+        yield
+    except (MemoryError, OverflowError, ValueError) as error:
+        # NumPy has a ValueError of its own for sizes beyond all addresses.
+        if isinstance(error, ValueError) and "dimension" not in str(error):
+            raise
+        raise MemoryError(
+            f"{what} would take {n_bytes / 2**30:,.1f} GiB of memory, which is not to be had: "
+            f"{remedy}"
+        ) from None

@@ -1,0 +1,144 @@
+"""From whatever users have (lists, data frames, series, masked arrays) to plain NumPy arrays."""
+
+import numpy as np
+
+#: Kinds of dtypes that are real numbers: floats, integers, unsigned integers, booleans.
+REAL = "fiub"
+#: Names of columns that an error lists.
+LISTED = 5
+
+
+def to_array(values, name):
+    """Return `values` as an array; it shares memory with them where it can.
+
+    Data frames become one array of numbers, as scikit-learn takes them: booleans are 0 and 1, and
+    a missing value is NaN. An array of objects becomes float64 if all are numbers.
+
+    Parameters
+    ----------
+    values : array-like, data frame or series of pandas or polars
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        For a sparse matrix, and for columns and objects that are no numbers.
+    ValueError
+        For ragged lists, and for masked arrays of which elements are masked.
+    """
+    if type(values) is np.ndarray and values.dtype.kind in REAL:
+        return values
+    if hasattr(values, "tocsr"):
+        raise TypeError(
+            f"{name} is a sparse matrix, but a dense array is needed here: pass {name}.toarray(); "
+            "fastnn.Network takes sparse X as it is"
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        _refuse_masked(values, name)
+    if hasattr(values, "dtypes") and hasattr(values, "columns"):
+        return _from_frame(values, name)
+    if hasattr(values, "to_numpy") and hasattr(values, "dtype"):
+        return _from_series(values, name)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} makes no array ({error}): pass rows of equal lengths, all numbers"
+        ) from None
+    return _from_objects(array, name) if array.dtype == object else array
+
+
+def _refuse_masked(values, name):
+    count = int(np.ma.count_masked(values))
+    if count:
+        raise ValueError(
+            f"{name} is a masked array of which {count} elements are masked, but every element is "
+            f"used: fill them with {name}.filled(value), or drop their rows"
+        )
+
+
+def _from_frame(frame, name):
+    """Return a data frame as an array (rows, columns); name the columns that are no numbers."""
+    names = list(frame.columns)
+    if hasattr(frame, "iloc"):  # pandas, whose names of columns may stand more than once
+        columns = [frame.iloc[:, i] for i in range(len(names))]
+    else:
+        columns = [frame[column] for column in names]
+    parts = [_numbers(column) for column in columns]
+    wrong = [
+        f"{label!r} ({column.dtype})"
+        for label, column, part in zip(names, columns, parts)
+        if part is None
+    ]
+    if wrong:
+        more = f" and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
+        raise TypeError(
+            f"{name} has columns that are no numbers: {', '.join(wrong[:LISTED])}{more}. Drop "
+            "them, or encode them, for example with sklearn.preprocessing.OneHotEncoder"
+        )
+    if not parts:
+        return np.zeros((len(frame), 0))
+    return np.stack(parts, axis=1)
+
+
+def _from_series(series, name):
+    part = _numbers(series)
+    if part is None:
+        # Labels that are text, or dates: who asked for numbers says what to do.
+        part = np.asarray(series)
+    return part
+
+
+def _numbers(column):
+    """Return a column of a data frame as an array of numbers, or None if it is none."""
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        if dtype.kind in REAL:
+            return np.asarray(column)
+        return None if dtype.kind in "mM" else _numbers_of_objects(np.asarray(column))
+    kind = getattr(dtype, "kind", None)
+    if kind is None:  # polars
+        if not (dtype.is_numeric() or str(dtype) == "Boolean"):
+            return None
+        part = np.asarray(column)
+    elif kind in REAL and not hasattr(column.array, "sp_values"):
+        # pandas: nullable and Arrow columns, whose missing values np.asarray keeps as objects.
+        part = column.to_numpy(dtype=np.float64, na_value=np.nan) if column.hasnans else None
+        part = column.to_numpy() if part is None else part
+    else:  # categories of numbers, sparse columns
+        part = np.asarray(column) if kind not in "mM" else None
+    if part is None or part.dtype.kind in REAL:
+        return part
+    return _numbers_of_objects(part)
+
+
+def _numbers_of_objects(array):
+    """Return an array of numbers and Nones as float64, or None if it holds anything else."""
+    if array.dtype != object or any(isinstance(value, (str, bytes)) for value in array.flat):
+        return None
+    try:
+        # pandas.NA is what equals nothing, not even itself, and has no truth value.
+        flat = [np.nan if value is None else value for value in array.flat]
+        return np.array(flat, np.float64).reshape(array.shape)
+    except (TypeError, ValueError):
+        return None
+
+
+def _from_objects(array, name):
+    """Return an array of objects as float64; say which of them is no number."""
+    part = _numbers_of_objects(array)
+    if part is not None:
+        return part
+    for place, value in np.ndenumerate(array):
+        if _numbers_of_objects(np.array([value, None], object)) is None:
+            where = ", ".join(map(str, place))
+            raise TypeError(
+                f"{name} holds {value!r} at [{where}], but all of it must be numbers: drop or "
+                "encode such columns, for example with sklearn.preprocessing.OneHotEncoder"
+            )
+    raise TypeError(f"{name} holds objects that are no numbers: convert them")

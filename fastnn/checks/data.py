@@ -1,0 +1,232 @@
+"""Checks of data: rows, labels, targets and weights, as the kernels then read them by address."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import REAL, to_array
+from .sparse import Sparse, checked_csr
+
+#: Rows that are standardised at a time.
+CHUNK = 1024
+
+
+class Standardization(NamedTuple):
+    """What a network subtracts from its inputs and then divides them by, float64 (n_features,)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def or_none(self):
+        """Return None where this is the identity, else itself."""
+        return self if self.mean.any() or (self.scale != 1).any() else None
+
+    def apply(self, X, dtype):
+        """Return ``(X - mean) / scale`` in `dtype`, computed in float64 (or wider) before."""
+        wide = np.result_type(X.dtype, np.float64)
+        out = np.empty(X.shape, dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(X), CHUNK):
+                rows = slice(start, start + CHUNK)
+                out[rows] = (X[rows].astype(wide) - self.mean) / self.scale
+        return out
+
+
+def check_input(X, n_features, dtype, name="X", standardization=None):
+    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse."""
+    if hasattr(X, "tocsr"):
+        return _check_sparse(X, n_features, dtype, name, standardization)
+    array = to_array(X, name)
+    if array.dtype == np.uint8 and array.ndim == 2 and array.shape[1] == n_features and len(array):
+        # Scaled row by row while it is read: no floating-point copy of images exists.
+        return np.ascontiguousarray(array)
+    return check_X(array, n_features, dtype, name, standardization)
+
+
+def check_X(X, n_features, dtype, name="X", standardization=None):
+    """Return X as a C-contiguous array (n, n_features) of finite numbers of `dtype`."""
+    array = to_array(X, name)
+    if array.dtype.kind not in REAL:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but features are real numbers: convert it, for "
+            f"example with numpy.asarray({name}, dtype=float)"
+        )
+    if array.ndim != 2:
+        remedy = f"reshape it with {name}.reshape(len({name}), -1)"
+        if array.ndim == 1:
+            remedy = f"for one sample pass {name}.reshape(1, -1)"
+        raise ValueError(
+            f"{name} has shape {array.shape}, but needed is (n_samples, {n_features}): {remedy}"
+        )
+    if array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs: pass "
+            f"{name} with {n_features} columns, or make a network with {array.shape[1]} inputs"
+        )
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty, shape {array.shape}: pass at least one row")
+    numbers = array
+    if standardization is not None:
+        numbers = standardization.apply(array, dtype)
+    elif array.dtype is not dtype or not array.flags.c_contiguous:
+        with np.errstate(over="ignore"):
+            numbers = np.ascontiguousarray(array, dtype)
+    if not all_finite(numbers):
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        place = f"{name} holds {array[row, column]} at row {row}, column {column}"
+        raise ValueError(f"{place}, {_why_not_finite(array[row, column], numbers.dtype, name)}")
+    return numbers
+
+
+def _why_not_finite(value, dtype, name):
+    if np.isfinite(value):
+        remedy = "scale that feature"
+        if dtype == np.float32:
+            remedy += ", or make the network with dtype=numpy.float64"
+        return f"which is beyond the range of the network's {dtype}: {remedy}"
+    return (
+        f"but every feature must be finite in {dtype}: drop such rows or fill them in, for "
+        f"example with numpy.nan_to_num({name})"
+    )
+
+
+def _check_sparse(X, n_features, dtype, name, standardization):
+    if X.ndim != 2 or X.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has shape {X.shape}, but the network has {n_features} inputs: pass {name} "
+            f"with {n_features} columns, or make a network with {X.shape[-1]} inputs"
+        )
+    if X.shape[0] == 0:
+        raise ValueError(f"{name} is empty, shape {X.shape}: pass at least one row")
+    indptr, indices, stored = checked_csr(X, name)
+    with np.errstate(over="ignore"):
+        if standardization is None:
+            data = np.ascontiguousarray(stored, dtype)
+        elif standardization.mean.any():
+            raise ValueError(
+                f"{name} is sparse, but the network subtracts input_mean from its inputs, after "
+                f"which none would be 0: make the network with input_mean=0, or pass "
+                f"{name}.toarray()"
+            )
+        else:
+            data = (stored / standardization.scale[indices]).astype(dtype)
+    if not all_finite(data):
+        value = stored[~np.isfinite(data)][0]
+        reason = _why_not_finite(value, data.dtype, f"{name}.data")
+        raise ValueError(f"{name} holds {value}, {reason}")
+    return Sparse(X.shape, indptr, indices, data)
+
+
+def all_finite(array):
+    """Tell whether every number of an array is finite."""
+    # A sum is finite only if every element is; it may overflow where they are large. Not by BLAS:
+    # its threads would go on spinning for milliseconds, on the cores that train.
+    if array.size > 4096:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(array.sum()):
+                return True
+    return np.count_nonzero(np.isfinite(array)) == array.size
+
+
+def check_target(y, head, n_samples, n_outputs, dtype, name="y", X_name="X"):
+    """Return labels for the softmax, else targets (n_samples, n_outputs) of `dtype`."""
+    if head == "softmax":
+        return check_y(y, n_samples, n_outputs, name, X_name)
+    array = to_array(y, name)
+    if array.dtype.kind not in REAL:
+        raise TypeError(f"{name} has dtype {array.dtype}, but targets are real numbers: convert it")
+    if array.ndim == 1 and n_outputs == 1:
+        array = array[:, None]
+    if array.shape != (n_samples, n_outputs):
+        raise ValueError(
+            f"{name} has shape {np.shape(y)}, but needed is ({n_samples}, {n_outputs}): one row "
+            f"for each of {X_name}, one column for each output of the network"
+        )
+    with np.errstate(over="ignore"):
+        targets = np.ascontiguousarray(array, dtype)
+    if not all_finite(targets):
+        row, column = np.argwhere(~np.isfinite(targets))[0]
+        value = array[row, column]
+        reason = "but every target must be finite: drop such rows"
+        if np.isfinite(value):
+            reason = f"which is beyond the range of the network's {targets.dtype}: scale the target"
+        raise ValueError(f"{name} holds {value} at row {row}, {reason}")
+    lowest, highest = targets.min(), targets.max()
+    if head == "logistic" and (lowest < 0 or highest > 1):
+        raise ValueError(
+            f"{name} holds {lowest if lowest < 0 else highest}, but targets of the logistic head "
+            "are in [0, 1]: pass 0 and 1, or probabilities"
+        )
+    if head == "exponential" and lowest < 0:
+        raise ValueError(
+            f"{name} holds {lowest}, but targets of the exponential head are counts or rates of at "
+            "least 0: use head='identity' for numbers of any sign"
+        )
+    return targets
+
+
+def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
+    """Return weights (n_samples,) of `dtype`, at least 0 and not all 0, or None for None."""
+    if sample_weight is None:
+        return None
+    array = to_array(sample_weight, name)
+    if array.dtype.kind not in REAL:
+        raise TypeError(f"{name} has dtype {array.dtype}, but weights are real numbers: convert it")
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but needed is ({n_samples},): one weight a row"
+        )
+    with np.errstate(over="ignore"):
+        weights = np.ascontiguousarray(array, dtype)
+    if not all_finite(weights) or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"{name} must be finite in {weights.dtype}, not negative, and not all 0: look at "
+            f"{name}.min() and {name}.max()"
+        )
+    return weights
+
+
+def check_y(y, n_samples, n_classes, name="y", X_name="X"):
+    """Return y as an int64 array (n_samples,) of labels in 0..n_classes-1: a private copy.
+
+    Kernels use labels as indices, so no later change of the user's array may reach them.
+    """
+    array = np.array(to_array(y, name))
+    if array.ndim != 1:
+        remedy = f"pass {name}.ravel()" if array.size == n_samples else "pass one label a row"
+        if array.ndim == 2 and array.shape[1] == n_classes > 1:
+            remedy = f"if these are one-hot rows, pass {name}.argmax(axis=1)"
+        raise ValueError(f"{name} has shape {array.shape}, but needed is ({n_samples},): {remedy}")
+    if len(array) != n_samples:
+        raise ValueError(
+            f"{name} has {len(array)} labels, but {X_name} has {n_samples} rows: pass one label a "
+            "row"
+        )
+    numbered = f"number the classes, for example with numpy.unique({name}, return_inverse=True)[1]"
+    if array.dtype.kind not in REAL:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but labels are integers 0..{n_classes - 1}: "
+            f"{numbered}"
+        )
+    if array.dtype.kind == "f":
+        integral = np.isfinite(array) & (array == np.floor(array))
+        if not integral.all():
+            raise ValueError(
+                f"{name} holds the label {array[~integral][0]}, but labels are integers "
+                f"0..{n_classes - 1}: {numbered}"
+            )
+    lowest, highest = array.min(), array.max()
+    if lowest < 0 or highest >= n_classes:
+        wrong = lowest if lowest < 0 else highest
+        remedy = f"relabel {name}, for example with numpy.unique({name}, return_inverse=True)[1]"
+        if 0 <= lowest and highest < max(10 * n_classes, 100):
+            remedy = f"make a network with {int(highest) + 1} outputs, or relabel {name}"
+        elif len(array) >= 20 and len(np.unique(array)) > len(array) // 2:
+            # As good as every row has a label of its own.
+            remedy += f". If {name} holds numbers to predict, make a network with head='identity'"
+        raise ValueError(
+            f"{name} holds the label {wrong}, but the network has {n_classes} classes "
+            f"(0..{n_classes - 1}): {remedy}"
+        )
+    return array.astype(np.int64, copy=False)

@@ -1,0 +1,72 @@
+"""How a Trainer trains: every number and choice of it, checked once, in one frozen description."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import optimizers, schedules
+from ._inputs import check_class_weight
+from .checks.arguments import check_choice, check_flag, check_number, check_share, check_size
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The hyper-parameters of a :class:`fastnn.Trainer`, which explains them."""
+
+    optimizer: Any = "adam"
+    batch_size: int = 200
+    max_iter: int = 100
+    schedule: Any = "constant"
+    alpha: float = 0.0
+    max_norm: float | None = None
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    class_weight: Any = None
+    shuffle: bool = True
+    replacement: bool = False
+    early_stopping: bool = False
+    monitor: str = "loss"
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    skip_zeros: Any = "auto"
+
+    def __post_init__(self) -> None:
+        checked = {
+            "optimizer": optimizers.check_optimizer(self.optimizer),
+            "batch_size": check_size(self.batch_size, "batch_size"),
+            "max_iter": check_size(self.max_iter, "max_iter", at_least=0),
+            "schedule": schedules.check_schedule(self.schedule),
+            "alpha": check_number(self.alpha, "alpha", "pass 0 for no penalty"),
+            "dropout": check_share(self.dropout, "dropout", "pass 0 for none"),
+            "label_smoothing": check_share(
+                self.label_smoothing, "label_smoothing", "pass 0 for none"
+            ),
+            "class_weight": check_class_weight(self.class_weight),
+            "monitor": check_choice(self.monitor, "monitor", ("loss", "score")),
+            "validation_fraction": check_share(
+                self.validation_fraction, "validation_fraction", "pass for example 0.1"
+            ),
+            "n_iter_no_change": check_size(self.n_iter_no_change, "n_iter_no_change"),
+            "tol": check_number(self.tol, "tol", "pass 0 for any improvement"),
+        }
+        for name in ("shuffle", "replacement", "early_stopping"):
+            checked[name] = check_flag(getattr(self, name), name)
+        if isinstance(self.skip_zeros, str):
+            checked["skip_zeros"] = check_choice(self.skip_zeros, "skip_zeros", ("auto",))
+        else:
+            checked["skip_zeros"] = check_flag(self.skip_zeros, "skip_zeros")
+        if self.max_norm is not None:
+            checked["max_norm"] = check_number(self.max_norm, "max_norm", "pass None for no limit")
+            if checked["max_norm"] == 0:
+                raise ValueError("max_norm is 0, but then nothing moves: pass None for no limit")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def check_head(self, head: str) -> None:
+        """Refuse what needs classes for a head that has none."""
+        for name in ("label_smoothing", "class_weight"):
+            if getattr(self, name) and head != "softmax":
+                raise ValueError(
+                    f"{name} needs classes, but the network's head is {head!r}: pass it for "
+                    "head='softmax' only"
+                )

@@ -1,0 +1,89 @@
+"""Checks of single arguments."""
+
+import numpy as np
+import pytest
+
+from fastnn import Network, Trainer, TwoLayerNet
+from fastnn.checks.arguments import asks_to_stop, check_function, room_for
+
+
+class Tensor:
+    """As a library for tensors has it."""
+
+    ndim, dtype = 0, "torch.bool"
+
+    def __init__(self, value):
+        self.value = value
+
+    def __bool__(self):
+        return self.value
+
+
+TRUE = [True, np.True_, np.array(True), np.array([1, 2]).sum() == 3, Tensor(True)]
+OTHER = [False, np.False_, None, 1, "no", np.array([True]), np.array(False), Tensor(False), {1: 2}]
+
+
+@pytest.mark.parametrize("answer", TRUE, ids=repr)
+def test_true_of_any_library_stops(answer):
+    assert asks_to_stop(answer) is True
+    X, y = np.eye(4), np.arange(4)
+    net = Network((4, 4), random_state=0)
+    trainer = Trainer(net, max_iter=5)
+    trainer.fit(X, y, callback=lambda status: answer if status.epoch == 2 else None)
+    assert trainer.n_iter_ == 2
+    two = TwoLayerNet(4, 4, 4, random_state=0)
+    history = two.train(X, y, X, y, batch_size=4, num_iters=9, callback=lambda status: answer)
+    assert len(history["loss_history"]) == 1
+
+
+@pytest.mark.parametrize("answer", OTHER, ids=repr)
+def test_other_answers_do_not_stop(answer):
+    assert asks_to_stop(answer) is False
+    trainer = Trainer(Network((4, 4), random_state=0), max_iter=3)
+    trainer.fit(np.eye(4), np.arange(4), callback=lambda status: answer)
+    assert trainer.n_iter_ == 3
+
+
+def test_flags_are_booleans_of_any_library():
+    assert check_function(np.True_, "progress", (True, False), "") is True
+    assert check_function(np.array(False), "progress", (True, False), "") is False
+    assert check_function(None, "callback", (None,), "") is None
+    for value, alternatives in ((1, (True, False)), (True, (None,)), (None, (True, False))):
+        with pytest.raises(TypeError, match="but it is"):
+            check_function(value, "progress", alternatives, "a status")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
+def test_seeds_out_of_range_say_the_range(seed):
+    message = rf"random_state is {seed}, but a seed is in 0..4294967295: pass for example"
+    for make in (
+        lambda: Network((4, 4), random_state=seed),
+        lambda: TwoLayerNet(4, 4, 4, random_state=seed),
+        lambda: Trainer(Network((4, 4), random_state=0), random_state=seed),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+
+TOO_LARGE = {
+    "weights": lambda: Network((10**7, 10**7), random_state=0),
+    "beyond all addresses": lambda: Network((10**12, 10**12), random_state=0),
+    "the course's class": lambda: TwoLayerNet(10**7, 10**7, 3, random_state=0),
+    "epochs": lambda: Trainer(Network((4, 4), random_state=0), max_iter=10**18).fit(
+        np.eye(4), np.arange(4)
+    ),
+    "steps": lambda: TwoLayerNet(4, 4, 4).train(
+        *(np.eye(4), np.arange(4)) * 2, num_iters=999_999_999_999_999
+    ),
+}
+
+
+@pytest.mark.parametrize("make", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_what_does_not_fit_into_memory_is_said_with_its_size(make):
+    with pytest.raises(MemoryError, match=r"would take [\d,.]+ GiB of memory, which is not to be"):
+        make()
+
+
+def test_other_errors_are_left_alone():
+    with pytest.raises(ValueError, match=r"^no$"), room_for("this", 1, "that"):
+        raise ValueError("no")
