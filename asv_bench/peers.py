@@ -380,6 +380,13 @@ def main(arguments=None):
 
     rows = [row for row in rows if row.seconds]
     rows.sort(key=lambda row: options.problems.index(row.problem))
+    if options.json:  # before anything is printed, which may fail
+        result = {"versions": versions, "rows": [row.as_dict() for row in rows]}
+        try:
+            options.json.write_text(json.dumps(result, indent=2) + "\n")
+        except OSError as error:
+            note(f"Error: {options.json} was not written: {error.strerror}")
+            code = code or 1
     if rows:
         if options.markdown:
             print(markdown(rows))
@@ -389,13 +396,6 @@ def main(arguments=None):
         facts = [f"{PEERS[name].title} {version}" for name, version in versions.items()]
         note(f"{', '.join(facts)}; NumPy's BLAS: {blas_kernels()}")
         note(f"Peak of one core: {peak:.1f} GFLOP/s in float32")
-    if options.json:
-        result = {"versions": versions, "rows": [row.as_dict() for row in rows]}
-        try:
-            options.json.write_text(json.dumps(result, indent=2) + "\n")
-        except OSError as error:
-            note(f"Error: {options.json} was not written: {error.strerror}")
-            code = code or 1
     return code
 
 

@@ -1,28 +1,43 @@
 """Arrays from .npz and .npy files, each checked: what was got, what is needed, what to do."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+LARGEST_LABEL = 2**31 - 2
+ENCODE = "Encode the classes with np.unique(y, return_inverse=True)[1]"
+
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a .npz file by name, or the one of a .npy file as ``X``."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file: give a .npz or .npy file that NumPy wrote")
     try:
         # Given the path, np.load would leave a damaged file open.
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            return {"X": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(loaded, np.ndarray):
+                return {"X": loaded}
+            # A zip file may also hold what is no array: as bytes.
+            return {name: each for name, each in loaded.items() if isinstance(each, np.ndarray)}
+    except MemoryError as error:
+        problem = (
+            f"it says that it holds more than fits into memory ({error}): it is damaged, or too "
+            "large for this machine, then give a part of its rows"
+        )
+        raise ValueError(f"cannot read {path}: {problem}") from error
+    except Exception as error:  # a damaged file raises anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         # NumPy's own message suggests allow_pickle=True, which would let the file run code.
-        if "pickle" in str(error) or "Object arrays" in str(error):
+        text = str(error)
+        if "Object arrays" in text or ("pickle" in text and "header" not in text.lower()):
             problem = (
                 "it holds pickled Python objects, which are never loaded, or is no NumPy file: "
                 "save plain numeric arrays with np.savez"
             )
         else:
-            problem = f"it is damaged ({error}): write it again"
+            problem = f"it is damaged ({text.partition(chr(10))[0]}): write it again"
         raise ValueError(f"cannot read {path}: {problem}") from error
 
 
@@ -84,10 +99,18 @@ def check_labels(y: np.ndarray, name: str) -> np.ndarray:
             f"{name} has shape {y.shape}: needed (n_samples,), one class index a row. Where it is "
             "one-hot, take y.argmax(axis=1)"
         )
-    whole = y.dtype.kind in "biu" or (y.dtype.kind == "f" and np.array_equal(y, np.floor(y)))
-    if not whole or (y.size and y.min() < 0):
+    if y.dtype.kind not in "biuf":
         raise ValueError(
-            f"{name} is no array of class indices (dtype {y.dtype}): needed integers from 0 on. "
-            "Encode the classes with np.unique(y, return_inverse=True)[1]"
+            f"{name} has dtype {y.dtype}: needed class indices, integers from 0 on. {ENCODE}"
+        )
+    if y.dtype.kind == "f":
+        wrong = ~np.isfinite(y) | (y != np.floor(y)) | (y < 0)
+    else:
+        wrong = y < 0
+    wrong |= y > LARGEST_LABEL
+    if wrong.any():
+        raise ValueError(
+            f"{name} holds {y[wrong][0]} in row {np.argmax(wrong)}: needed class indices, integers "
+            f"from 0 to {LARGEST_LABEL}. {ENCODE}"
         )
     return y.astype(np.int64)

@@ -6,8 +6,10 @@ what a loop of fused multiply-adds on registers alone reaches, in the same proce
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -249,18 +251,30 @@ def numpy_threads(threads: int) -> Iterator[None]:
 def blas_kernels() -> str:
     """Name NumPy's BLAS and the processor whose kernels it runs, where threadpoolctl can tell.
 
-    A comparison must say which: held to those of a Haswell by ``OPENBLAS_CORETYPE``, OpenBLAS took
-    half as long again on a Zen 5 core.
+    Where several libraries may be the one, all are named. A comparison must say which: held to
+    those of a Haswell by ``OPENBLAS_CORETYPE``, OpenBLAS took half as long again on a Zen 5 core.
     """
     if not has_threadpoolctl():
         return "unknown"
     from threadpoolctl import threadpool_info
 
-    for library in threadpool_info():
-        if library["user_api"] == "blas":
-            names = library["internal_api"], library["version"], library.get("architecture")
-            return " ".join(str(name) for name in names if name)
-    return "unknown"
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    places = [Path(library["filepath"]).resolve().parents for library in libraries]
+    # NumPy's wheels bring theirs in one of these two, and SciPy's bring another.
+    numpy_folder = Path(np.__file__).resolve().parent
+    wheel = numpy_folder, numpy_folder.with_name("numpy.libs")
+    own = [any(folder in place for folder in wheel) for place in places]
+    if not any(own):  # the system's: no package's
+        own = [numpy_folder.parent not in place for place in places]
+    if not any(own):
+        own = [True] * len(libraries)
+    names = {_name_of(library) for library in itertools.compress(libraries, own)}
+    return " or ".join(sorted(names)) or "unknown"
+
+
+def _name_of(library: dict[str, Any]) -> str:
+    names = library["internal_api"], library["version"], library.get("architecture")
+    return " ".join(str(name) for name in names if name)
 
 
 def has_threadpoolctl() -> bool:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import inference, reference
+from ._progress import Reporter
 from .checks.arguments import asks_to_stop, room_for
 from .engine import (
     BLOCK,
@@ -19,7 +20,7 @@ from .engine import (
     flops_per_row,
     jit_disabled,
 )
-from .training import INDEX_BYTES, Reporter, drive, loop_of, warn_of_divergence
+from .training import INDEX_BYTES, drive, loop_of, warn_of_divergence
 
 #: Most items of a call: many calls are then alike, and so much of their making is done once.
 MOST_ITEMS = 1 << 14

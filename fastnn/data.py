@@ -133,12 +133,18 @@ def load_dataset(
     ------
     OSError
         If a file is missing or cannot be read.
-    ValueError
-        If the files do not hold what they should.
+    TypeError, ValueError
+        If the files do not hold what they should, or `random_state` is no seed.
     ImportError
         If scikit-learn is needed and missing.
     """
-    rng = np.random.default_rng(random_state)
+    try:
+        rng = np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"random_state is {random_state!r}, but a seed is an integer of at least 0: pass one, "
+            "or None"
+        ) from None
     if source == "digits":
         return _digits_dataset(rng, dtype)
     path = _existing(source)
@@ -240,6 +246,8 @@ def _cifar10_folder(path: Path) -> Path:
 
 def _read_cifar10_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return uint8 images (n, 3072), each a flattened 32x32x3 array as in CS231n, and labels."""
+    if not path.is_file():  # a pipe or a device may never end
+        raise ValueError(f"{path} is no regular file: give a file of CIFAR-10's binary version")
     contents = np.fromfile(path, np.uint8)
     if contents.size == 0 or contents.size % CIFAR10_RECORD_BYTES:
         raise ValueError(

@@ -1,7 +1,8 @@
 """Pictures of a training run: its loss and accuracies, and the weights of the first layer.
 
 matplotlib is imported where it is used, and only its object-oriented side: no window, no display,
-no global state. Show a figure in a notebook by returning it; save it with ``figure.savefig``.
+no global state. A figure that is the last line of a notebook's cell shows itself; save it with
+``figure.savefig``.
 """
 
 import math
@@ -119,7 +120,7 @@ def guess_image_shape(n_features: int) -> tuple[int, ...] | None:
 
 def _new_figure(size: tuple[float, float]) -> "Figure":
     try:
-        from matplotlib.figure import Figure
+        from fastnn._figure import Figure
     except ImportError as error:
         raise ImportError(
             'plots need matplotlib, which is missing: pip install "fastnn[plot]"'
@@ -170,7 +171,7 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], validation: Sequence[
         marker = "o" if len(values) <= 30 else None
         axes.plot(values, color=color, linewidth=1.6, marker=marker, markersize=4, label=label)
     axes.set(title="Accuracy", xlabel="Epoch", ylabel="Accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # as many as fit
     _finish(axes, legend=True)
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _checkpoints, _files, training
+from . import _checkpoints, _files
 from ._inputs import check_data, fingerprint
+from ._progress import Reporter
 from ._run import EPOCH_FIELDS, Position, Run
 from .checks.arguments import check_function, check_number, check_random_state
 from .hyperparameters import Hyperparameters
@@ -213,6 +214,17 @@ class Trainer:
         """The epoch whose parameters early stopping keeps."""
         return self._best_epoch
 
+    def __repr__(self):
+        # As scikit-learn does: the arguments that are not the default. That of random_state is not
+        # kept, only what it drew.
+        default = Hyperparameters()
+        changed = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(default)
+            if getattr(self, field.name) != getattr(default, field.name)
+        ]
+        return f"Trainer({', '.join([repr(self.network), *changed])})"
+
     # ------------------------------------------------------------------------------ training
 
     def fit(
@@ -253,8 +265,9 @@ class Trainer:
             trainer are up to date then, so that it may save them. Returning True, or NumPy's, ends
             the training.
         progress : bool or callable, default=False
-            True shows a progress bar (needs rich: ``pip install "fastnn[cli]"``); a callable gets
-            an :class:`EpochStatus` about ten times a second.
+            True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
+            "fastnn[cli]"``) or in a notebook; a callable gets an :class:`EpochStatus` about ten
+            times a second.
         checkpoint : str or Path, optional
             Write a file, see :meth:`save`, at the end of epochs and at the end of the training,
             whatever ends it.
@@ -316,7 +329,7 @@ class Trainer:
                 "make a new Trainer for other data"
             )
         run = Run(self, train, val, position, state, EpochStatus)
-        reporter = training.Reporter(progress, self.max_iter, _describe)
+        reporter = Reporter(progress, self.max_iter, _describe)
         run.do(reporter, callback, checkpoint, checkpoint_seconds)
         return self.history
 

@@ -1,4 +1,4 @@
-"""What drives the compiled loop: chunks of work, Ctrl-C between them, and progress."""
+"""What drives the compiled loop: chunks of work, and Ctrl-C between them."""
 
 import time
 import warnings
@@ -89,47 +89,3 @@ def warn_of_monitor(name, epoch):
         RuntimeWarning,
         stacklevel=5,
     )
-
-
-class Reporter:
-    """Shows progress: nothing, rich's bar, or whatever the user's function does."""
-
-    def __init__(self, progress, total, describe):
-        self.bar, self.describe = None, describe
-        self.function = progress if callable(progress) else None
-        if progress and self.function is None:
-            try:
-                from rich.progress import (
-                    BarColumn,
-                    MofNCompleteColumn,
-                    Progress,
-                    TextColumn,
-                    TimeRemainingColumn,
-                )
-            except ImportError:
-                raise ImportError(
-                    'progress=True needs rich: pip install "fastnn[cli]", or pass a function'
-                ) from None
-            self.bar = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.description}"),
-                TimeRemainingColumn(),
-            )
-            self.task = self.bar.add_task("training", total=total)
-
-    def __enter__(self):
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_):
-        if self.bar is not None:
-            self.bar.stop()
-
-    def update(self, status):
-        """Show where the training stands."""
-        if self.function is not None:
-            self.function(status)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=status[0], description=self.describe(status))

@@ -219,8 +219,9 @@ class TwoLayerNet:
             Called after each epoch's evaluation with a `TrainingProgress`; ``params`` are up to
             date then. Returning True, or NumPy's, ends the training.
         progress : bool or callable, default=False
-            True shows a progress bar (needs rich: ``pip install "fastnn[cli]"``); a callable gets
-            a `TrainingProgress` about ten times a second.
+            True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
+            "fastnn[cli]"``) or in a notebook; a callable gets a `TrainingProgress` about ten times
+            a second.
 
         Returns
         -------

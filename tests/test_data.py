@@ -1,5 +1,9 @@
 """Reading data: what comes out, how it is split and scaled, and what wrong files are told."""
 
+import io
+import os
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -241,9 +245,16 @@ BAD_FILES = {
     "flat": ({"X": np.zeros(4)}, r"X in .* has shape \(4,\): needed \(n_samples, n_features\)"),
     "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
     "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
-    "names": ({"y": np.array(["a", "b", "c", "d"])}, "needed integers from 0 on. Encode"),
-    "fractions": ({"y": np.array([0, 1, 0.5, 1])}, "no array of class indices"),
-    "negative": ({"y": np.array([0, -1, 0, 1])}, "no array of class indices"),
+    "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* from 0 on. Encode"),
+    "fractions": ({"y": np.array([0, 1, 0.5, 1])}, "holds 0.5 in row 2: needed class indices"),
+    "negative": ({"y": np.array([0, -1, 0, 1])}, "holds -1 in row 1: needed class indices"),
+    "NaN": ({"y": np.array([0, 1, 1, np.nan])}, "holds nan in row 3: needed class indices"),
+    "infinite": ({"y": np.array([np.inf, 1, 1, 0])}, "holds inf in row 0: needed class indices"),
+    "huge": ({"y": np.array([0, 1e300, 1, 0])}, r"holds 1e\+300 in row 1: needed class indices"),
+    "unsigned": (
+        {"y": np.array([0, 1, 2**64 - 1, 0], np.uint64)},
+        "holds 18446744073709551615 in row 2: needed class indices, integers from 0 to 2147483646",
+    ),
     "one-hot": ({"y": np.eye(4)}, r"has shape \(4, 4\).*argmax"),
     "too few": ({"X": np.zeros((2, 2)), "y": np.zeros(2, int)}, "2 rows, too few to split"),
     "objects": ({"X": np.array([[{}], [1]], object)}, "pickled Python objects.*never loaded"),
@@ -263,6 +274,72 @@ def test_damaged_npz(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"cannot read .*a.npz: it is damaged"):
         load_dataset(path)
+
+
+def header(shape):
+    """Return the beginning of a .npy file that says it holds an array of such a shape."""
+    file = io.BytesIO()
+    description = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue() + bytes(64)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize("shape", [(10**15,), (2**70,), (2**62, 2**62), (10**9, 10**9), (-5, 4)])
+def test_header_that_lies(tmp_path, kind, shape):
+    path = tmp_path / f"a.{kind}"
+    if kind == "npy":
+        path.write_bytes(header(shape))
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("X.npy", header(shape))
+    with pytest.raises(ValueError, match=rf"cannot read .*a.{kind}: it .*damaged"):
+        load_xy(path)
+
+
+@pytest.mark.parametrize(
+    "text", [b"{'descr': ((((((((((", b"{'descr': '<f8', 'shape': (3,), ", b"1"]
+)
+def test_header_that_is_no_header(tmp_path, text):
+    length = len(text).to_bytes(2, "little")
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + length + text)
+    with pytest.raises(ValueError, match=r"cannot read .*a.npy: it is damaged"):
+        load_xy(tmp_path / "a.npy")
+
+
+def test_what_is_no_array_in_a_zip_file(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("X", "text")
+        file.writestr("y.npy", "text")
+    with pytest.raises(ValueError, match="no array X and no array y; it has none at all"):
+        load_dataset(tmp_path / "a.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.bin"])
+def test_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="is no regular file"):
+        load_xy(tmp_path / name)
+
+
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), ("a", TypeError), (0.5, TypeError)])
+def test_seed_that_is_none(seed, error):
+    with pytest.raises(error, match=r"random_state is .*, but a seed is an integer of at least 0"):
+        load_dataset("digits", random_state=seed)
+
+
+def test_path_that_cannot_be():
+    with pytest.raises(FileNotFoundError, match="there is no file or folder"):
+        load_dataset("a\0b.npz")
+
+
+@pytest.mark.parametrize("text", ["not an array", "1,2,3"])
+def test_text_is_never_unpickled(tmp_path, text):
+    (tmp_path / "a.npz").write_text(text)
+    with pytest.raises(ValueError, match="never loaded, or is no NumPy file") as caught:
+        load_xy(tmp_path / "a.npz")
+    assert "allow_pickle" not in str(caught.value)
 
 
 def test_pickles_are_never_loaded(tmp_path):

@@ -159,6 +159,24 @@ def test_table_has_all_columns_and_a_missing_library_is_left_out(
     assert row["disagreement"]["sklearn"] < peers.TOLERANCE
 
 
+def test_numbers_are_written_before_they_are_printed(tiny, monkeypatch, tmp_path):
+    path = tmp_path / "peers.json"
+
+    def measure(row, *arguments):
+        row.seconds["fastnn"] = 1e-6
+        row.peak_gflops = 100.0
+
+    def fail(rows):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(peers, "installed", list)
+    monkeypatch.setattr(peers, "measure", measure)
+    monkeypatch.setattr(peers, "print_table", fail)
+    with pytest.raises(BrokenPipeError):
+        peers.main(["--threads", "1", "--json", str(path)])
+    assert json.loads(path.read_text())["rows"][0]["microseconds"]["fastnn"] == 1
+
+
 def test_error_in_a_process_is_told():
     with peers.children_of(["numpy"], 1) as children:
         child = children["numpy"]

@@ -1,5 +1,7 @@
 """Plots: what is drawn, from what, and what wrong arguments are told."""
 
+import itertools
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -81,6 +83,23 @@ def test_history_draws_on_given_axes():
     assert plot_history(history_of([1.0, 2.0]), ax=axes) is figure
     assert len(axes[0].lines) == 1
     assert len(axes[1].lines) == 2
+
+
+def test_figures_show_themselves_in_a_notebook():
+    for figure in (plot_history(history_of([1.0, 2.0])), plot_weights(net_of(np.eye(4)), (2, 2))):
+        assert isinstance(figure, matplotlib_figure.Figure)
+        again = pickle.loads(pickle.dumps(figure))
+        for each in (figure, again):
+            assert each._repr_png_().startswith(b"\x89PNG")
+
+
+def test_epochs_do_not_run_into_each_other():
+    figure = matplotlib_figure.Figure(figsize=(6, 4))
+    axes = figure.subplots(1, 2)
+    plot_history(history_of([1.0], accuracies=np.linspace(0, 1, 2500)), ax=axes)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes[1].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_history_needs_its_keys():

@@ -834,13 +834,30 @@ def test_progress_before_the_first_epoch_ends():
     assert math.isnan(seen[0].val_loss)
 
 
-def test_progress_bar(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    X, y = problem()
-    fit(X, y, X, y, max_iter=30, fit_options={"progress": True})
-    shown = capsys.readouterr().out
-    for part in ("30/30", "loss", "score", "samples/s"):
-        assert part in shown
+# ---------------------------------------------------------------------------------------- its name
+
+
+def test_repr_shows_what_is_not_the_default():
+    net = Network((4, 3, 2), random_state=0)
+    assert repr(Trainer(net)) == f"Trainer({net!r})"
+    assert repr(Trainer(net, "adam", batch_size=200, schedule=schedules.Constant())) == (
+        f"Trainer({net!r})"
+    )
+    trainer = Trainer(
+        *(net, optimizers.SGD(0.5)),
+        max_iter=7,
+        schedule="cosine",
+        class_weight={0: 2.0},
+        max_norm=1,
+        skip_zeros=False,
+        early_stopping=True,
+        random_state=5,
+    )
+    assert repr(trainer) == (
+        f"Trainer({net!r}, optimizer=SGD(learning_rate_init=0.5), max_iter=7, "
+        "schedule=Cosine(warmup=0.0, final=0.0), max_norm=1.0, class_weight={0: 2.0}, "
+        "early_stopping=True, skip_zeros=False)"
+    )
 
 
 # ------------------------------------------------------------------------------------ a way out

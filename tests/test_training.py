@@ -247,15 +247,6 @@ def test_progress_sees_the_end_and_is_in_order():
     assert all(status.samples_per_second > 0 for status in seen)
 
 
-def test_progress_bar(capsys):
-    X, y = random_data(60, 6, 3, np.float64)
-    net = TwoLayerNet(6, 5, 3, random_state=0)
-    net.train(X, y, X, y, num_iters=300, batch_size=10, progress=True)
-    shown = capsys.readouterr().out
-    assert "300/300" in shown
-    assert "loss" in shown
-
-
 # -------------------------------------------------------------------------------------- a way out
 
 

@@ -1,16 +1,19 @@
 """The options that commands share, and options that take several values."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from fastnn._experiment import PRESETS
+from fastnn.cli.experiment import PRESETS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SEED_LIMIT = 2**32 - 1  # of NumPy's legacy generator
+#: Of units, rows and steps. More than that fit into no memory.
+LARGEST_SIZE = 2**31 - 1
 
 
 # ----------------------------------------------------------------- options that take several values
@@ -24,6 +27,7 @@ class ManyValuesCommand(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the command's name."""
         repeatable = {
             name
             for parameter in self.params
@@ -91,9 +95,20 @@ def _setting(flag: str, kind: click.ParamType, text: str, name: str, many: bool 
     )
 
 
-POSITIVE = click.IntRange(min=1)
-POSITIVE_FLOAT = click.FloatRange(min=0, min_open=True)
-NON_NEGATIVE_FLOAT = click.FloatRange(min=0)
+class FiniteFloat(click.FloatRange):
+    """A number in a range, and neither NaN, which lies in all of them, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that a word stands for."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+POSITIVE = click.IntRange(1, LARGEST_SIZE)
+POSITIVE_FLOAT = FiniteFloat(min=0, min_open=True)
+NON_NEGATIVE_FLOAT = FiniteFloat(min=0)
 
 
 def training_options(many: bool) -> Callable[[Command], Command]:

@@ -1,15 +1,15 @@
 """What the ``fastnn`` command looks like in a terminal: its errors, bars and tables."""
 
-import errno
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-import click
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,64 +17,53 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
-INTERRUPTED = 130  # 128 + SIGINT, as the shells report it
-
-T = TypeVar("T")
+# ------------------------------------------------------------------------------------------- lines
 
 
-# ------------------------------------------------------------------------------------------ errors
+def say(text: str) -> None:
+    """Print a result to stdout."""
+    print(text, flush=True)
 
 
-class FriendlyGroup(click.Group):
-    """Report what users can mend, wrong values and files, in one line and not as a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (ValueError, TypeError, ImportError) as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # `fastnn predict ... | head`; click ends quietly
-                raise
-            raise click.ClickException(_describe(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
-
-
-def _describe(error: OSError) -> str:
-    if error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+def note(message: str) -> None:
+    """Print a line beside the results, to stderr."""
+    print(message, file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------------------------------------ progress bars
 
 
-def note(message: str) -> None:
-    """Print a line beside the results, to stderr."""
-    click.echo(message, err=True)
-
-
 class _Speed(ProgressColumn):
-    """Loss, accuracies and samples a second of a training run."""
+    """Loss, accuracy and samples a second of a training run; the loss alone where it is narrow."""
+
+    def __init__(self, narrow: bool) -> None:
+        super().__init__()
+        self._narrow = narrow
 
     def render(self, task: Task) -> Text:
         reached = task.fields.get("reached")
         if reached is None:
             return Text("")
         parts = [f"loss {reached.loss:.4f}"]
+        if self._narrow:
+            return Text(parts[0], style="cyan")
         # No accuracy is known before the first evaluation.
         if not math.isnan(reached.val_accuracy):
             parts.append(f"validation {reached.val_accuracy:.3f}")
         parts.append(f"{quantity(reached.samples_per_second)} samples/s")
         return Text("  ".join(parts), style="cyan")
+
+
+class _Description(ProgressColumn):
+    """What is under way, as it is: rich would take brackets in the name of a file for a style."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.description)
 
 
 class TrainingBar:
@@ -92,15 +81,17 @@ class TrainingBar:
 @contextmanager
 def training_bar(steps: int):
     """Show a bar for `steps` steps; gives its TrainingBar."""
-    # All of it fits into 80 columns: a bar that wraps would leave its lines behind.
-    with _progress(BarColumn(20), _Speed(), TimeRemainingColumn()) as progress:
+    # All of it fits into 80 columns, or else into 40: a bar that wraps jumps up and down.
+    narrow = Console(stderr=True).width < 80
+    columns = (BarColumn(12 if narrow else 20), _Speed(narrow))
+    with _progress(*columns, TimeRemainingColumn()) as progress:
         yield TrainingBar(progress, steps)
 
 
 @contextmanager
 def counting_bar(description: str, total: int):
     """Show a bar that counts to `total`; gives rich's Progress and the id of its task."""
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn())
+    columns = (_Description(), BarColumn(24), MofNCompleteColumn())
     with _progress(*columns, TimeRemainingColumn()) as progress:
         yield progress, progress.add_task(description, total=total)
 
@@ -108,7 +99,8 @@ def counting_bar(description: str, total: int):
 @contextmanager
 def spinner(description: str):
     """Show that something of unknown length is under way."""
-    with _progress(SpinnerColumn(), TextColumn("{task.description}")) as progress:
+    # Other spinners are drawn with characters that not every terminal has.
+    with _progress(SpinnerColumn("line"), _Description()) as progress:
         progress.add_task(description, total=None)
         yield
 
@@ -132,24 +124,70 @@ def _progress(*columns: ProgressColumn) -> Progress:
 
 def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
     """Print a table of names and values."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    table = _table(title, show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in facts:
         table.add_row(name, value)
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], best: int | None = None
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], best: int | None = None
 ) -> None:
-    """Print a table of right-aligned columns, the row number `best` in bold."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    """Print a table of right-aligned columns, the row number `best` in bold.
+
+    Where its columns are too many for the width of the terminal, each row becomes a paragraph.
+    """
+    table = _table(title)
     for column in columns:
         table.add_column(column, justify="right")
     for i, row in enumerate(rows):
         table.add_row(*row, style="bold green" if i == best else None)
-    Console(highlight=False).print(table)
+    console = _console()
+    unlimited = console.options.update(max_width=10_000)
+    if Measurement.get(console, unlimited, table).minimum <= console.width:
+        console.print(table)
+        return
+    for line in (title, *(_paragraph(columns, row, console.width) for row in rows)):
+        say(f"{line}\n")
+
+
+def _table(title: str, show_header: bool = True) -> Table:
+    # As a Text: rich would take brackets in the name of a file for a style.
+    return Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, show_header=show_header
+    )
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> str:
+    """Return the names and values of a row in lines of at most `width`, none of them divided.
+
+    Examples
+    --------
+    >>> print(_paragraph(("Hidden", "Final loss", "Reg"), ("100", "0.25", "0.1"), 22))
+    Hidden 100
+    Final loss 0.25
+    Reg 0.1
+    """
+    pairs = (f"{column} {value}".replace(" ", "\xa0") for column, value in zip(columns, row))
+    lines = textwrap.wrap("  ".join(pairs), width, break_on_hyphens=False)
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def rounded(value: float) -> str:
+    """Return a number in two decimals or fewer.
+
+    Examples
+    --------
+    >>> rounded(40.0), rounded(0.625), rounded(30000)
+    ('40', '0.62', '30,000')
+    """
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def quantity(value: float) -> str:

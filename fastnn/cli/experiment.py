@@ -1,7 +1,7 @@
 """What the command line does with a network, without the command line.
 
-Settings with defaults that suit the data, one training run, a sweep of runs side by side, and the
-files that they leave. Nothing here prints; :mod:`fastnn.cli` does.
+Settings with defaults that suit the data, one training run, and a sweep of runs side by side.
+Nothing here prints or writes a file.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,6 @@ import numpy as np
 
 from fastnn import TrainingProgress, TwoLayerNet, get_num_threads, set_num_threads
 from fastnn.data import Dataset
-from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 ProgressCallback = Callable[[TrainingProgress], object]
 
@@ -97,6 +96,50 @@ class Outcome:
             return None
         finite = np.isfinite(losses)
         return len(losses) if finite.all() else int(np.argmin(finite))
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+def check_memory(dataset: Dataset, settings: Settings, runs: int = 1) -> None:
+    """Raise a MemoryError for a training that the machine's memory cannot hold.
+
+    The system would grant the memory all the same, and kill the process once it is used.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    settings : Settings
+    runs : int
+        How many such trainings there are at a time.
+    """
+    D, H, C, size = dataset.n_features, settings.hidden, dataset.n_classes, settings.batch_size
+    n_bytes = np.dtype(settings.dtype).itemsize
+    steps = settings.steps(len(dataset.X_train))
+    limit = "--epochs" if settings.num_iters is None else "--num-iters"
+    needed = {
+        # Drawn in float64, kept, and packed for the kernels.
+        f"--hidden {H}": (D + C) * H * (8 + 2 * n_bytes),
+        f"--batch-size {size}": size * (8 + n_bytes * (H + C)),
+        # A loss and a learning rate of each step, while they are made and as Python's floats.
+        f"{limit}, which are {steps:,} steps": 64 * steps,
+    }
+    total, largest = runs * sum(needed.values()), max(needed, key=needed.__getitem__)
+    if total > (available := _memory_of_machine()):
+        raise MemoryError(
+            f"the training would take about {total / 1e9:,.0f} GB, and most of it for {largest}, "
+            f"but there are {available / 1e9:,.0f} GB: give a smaller number"
+        )
+
+
+def _memory_of_machine() -> float:
+    """Return the memory of this machine or container in bytes; infinity where it is not known."""
+    sizes = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with contextlib.suppress(ValueError, OSError):
+        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(sizes)
 
 
 # ----------------------------------------------------------------------------------- training runs
@@ -268,43 +311,3 @@ def grid(settings: Settings, **values: Sequence[Any]) -> list[Settings]:
 def rank(outcome: Outcome) -> float:
     """Return the validation accuracy, and less than any for a run that diverged."""
     return outcome.accuracy.get("val", -1.0)
-
-
-# -------------------------------------------------------------------------------------------- files
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move the file written there to `path`.
-
-    Where writing fails or is interrupted, the temporary file is removed and `path` is as before.
-    """
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a matplotlib figure as PNG, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[Path]:
-    """Write the model and the plots into `folder`; yield each file when it is there.
-
-    A run that diverged leaves no model, only the plot of its losses. The model comes first, so
-    that it is there even where matplotlib, which the plots need, is missing (ImportError).
-    """
-    converged = outcome.diverged_at is None
-    if converged:
-        outcome.net.save(folder / "model.safetensors")
-        yield folder / "model.safetensors"
-    save_figure(plot_history(outcome.history), folder / "history.png")
-    yield folder / "history.png"
-    if converged and dataset.image_shape is not None and is_image_shape(dataset.image_shape):
-        save_figure(plot_weights(outcome.net, dataset.image_shape), folder / "weights.png")
-        yield folder / "weights.png"

@@ -1,0 +1,46 @@
+"""``fastnn plot``."""
+
+from pathlib import Path
+
+import click
+
+from fastnn import TwoLayerNet
+from fastnn.cli import saving
+from fastnn.cli.console import say
+from fastnn.cli.options import POSITIVE, ManyValuesCommand
+
+
+@click.command(cls=ManyValuesCommand)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--image-shape",
+    type=POSITIVE,
+    multiple=True,
+    metavar="INTEGER...",
+    show_default="the square image of that many inputs",
+    help="Height, width and, for colour, 3.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    show_default="weights.png beside the model",
+    help="The PNG file to write.",
+)
+def plot(model: Path, image_shape: tuple[int, ...], out: Path | None) -> None:
+    """Draw the weights of the hidden units of MODEL as images.
+
+    For example: fastnn plot model.safetensors --image-shape 32 32 3 --out weights.png
+    """
+    from fastnn.plotting import guess_image_shape, plot_weights
+
+    net = TwoLayerNet.load(model)
+    n_features = len(net.params["W1"])
+    shape = image_shape or guess_image_shape(n_features)
+    if shape is None:
+        raise click.UsageError(
+            f"the network has {n_features} inputs, which make no square image: give --image-shape"
+        )
+    path = out or model.with_name(saving.WEIGHTS)
+    saving.check_file(path, model)
+    saving.save_figure(plot_weights(net, shape), path)
+    say(f"Wrote {path}")

@@ -1,0 +1,118 @@
+"""The files that the command writes: whether they can be, before any work, and writing them."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn import TwoLayerNet, _files
+from fastnn.cli.errors import describe
+from fastnn.cli.experiment import Outcome
+from fastnn.data import Dataset
+from fastnn.plotting import is_image_shape, plot_history, plot_weights
+
+MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"
+
+# ------------------------------------------------------------------------------- before the work
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a training, and raise an OSError where its files cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"--out is {folder}, but there is no folder and none can be made "
+            f"({error.strerror}): give another one"
+        ) from None
+    for name in (MODEL, HISTORY, WEIGHTS):
+        check_file(folder / name)
+
+
+def check_file(path: Path, *sources: str | Path) -> None:
+    """Raise an OSError where a file cannot be written.
+
+    Parameters
+    ----------
+    path : Path
+        What is to be written.
+    *sources : str or Path
+        What the command reads: it must not be replaced.
+    """
+    _files.check_target_path(path, "--out")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no regular file: give the path of one with --out")
+    for source in sources:
+        with contextlib.suppress(FileNotFoundError):
+            if path.samefile(source):
+                raise OSError(
+                    f"--out is {path}, which is read from, and would be lost: give another file"
+                )
+    try:
+        # One block: a full disk often still takes an empty file.
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise OSError(
+            f"cannot write into the folder {path.parent} ({error.strerror}): give another place "
+            "with --out"
+        ) from None
+
+
+# -------------------------------------------------------------------------------- after the work
+
+
+def save_model(net: TwoLayerNet, folder: Path) -> Path:
+    """Write a model; where that fails, into a folder for temporary files, so that none is lost.
+
+    Raises
+    ------
+    OSError
+        If it was not written where it should be. The message says where it is instead.
+    """
+    try:
+        net.save(folder / MODEL)
+    except OSError as error:
+        message = describe(error)
+        with contextlib.suppress(OSError):
+            refuge = Path(tempfile.mkdtemp(prefix="fastnn-"), MODEL)
+            net.save(refuge)
+            message += f". The model is in {refuge}"
+        raise OSError(message) from error
+    return folder / MODEL
+
+
+def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[Path]:
+    """Write the model and the plots into `folder`; yield each file when it is there.
+
+    A run that diverged leaves no model, only the plot of its losses. The model comes first, so
+    that it is there even where matplotlib, which the plots need, is missing (ImportError).
+    """
+    converged = outcome.diverged_at is None
+    if converged:
+        yield save_model(outcome.net, folder)
+    yield save_figure(plot_history(outcome.history), folder / HISTORY)
+    if converged and dataset.image_shape is not None and is_image_shape(dataset.image_shape):
+        yield save_figure(plot_weights(outcome.net, dataset.image_shape), folder / WEIGHTS)
+
+
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write a matplotlib figure as PNG, whole or not at all."""
+    contents = io.BytesIO()
+    figure.savefig(contents, format="png")
+    _files.write_whole(path, contents.getvalue())
+    return path
+
+
+def save_classes(classes: np.ndarray, path: Path) -> None:
+    """Write predictions as a .npy file, else as text, one a line."""
+    contents = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(contents, classes)
+    else:
+        np.savetxt(contents, classes, fmt="%d")
+    _files.write_whole(path, contents.getvalue())

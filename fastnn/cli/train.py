@@ -1,0 +1,113 @@
+"""``fastnn train``, and what it shares with ``fastnn sweep``."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastnn import get_num_threads, set_num_threads
+from fastnn.cli import console, experiment, saving
+from fastnn.cli.errors import INTERRUPTED, Deferred
+from fastnn.cli.experiment import Outcome, Settings
+from fastnn.cli.options import training_options
+from fastnn.data import Dataset, load_dataset
+
+
+@click.command()
+@training_options(many=False)
+def train(data: str, out: Path | None, threads: int | None, **given: Any) -> None:
+    """Train a network on DATA; write the model and its plots.
+
+    The model takes the data as they are in the file: the preprocessing is folded into its first
+    layer. Ctrl-C ends the training and keeps what was learnt.
+    """
+    dataset, settings, folder = prepare(data, out, "fastnn-{}", threads, given)
+    experiment.check_memory(dataset, settings)
+    steps = settings.steps(len(dataset.X_train))
+    # A loss that is not finite is reported below, once the plot that shows it is written.
+    with warnings.catch_warnings(), console.training_bar(steps) as bar:
+        warnings.simplefilter("ignore", RuntimeWarning)
+        outcome = experiment.run(dataset, settings, progress=bar.update)
+    written: list[Path] = []
+    with Deferred() as saved:
+        written.extend(saving.save_outcome(outcome, dataset, folder))
+    if outcome.diverged_at is None:
+        console.print_facts(f"fastnn train {data}", _facts(outcome, dataset))
+    report(written, saved)
+    if outcome.diverged_at is not None:
+        raise click.ClickException(_divergence(outcome))
+    if outcome.interrupted:
+        console.note(
+            f"Interrupted after {outcome.steps} of {steps} steps; what was learnt is saved."
+        )
+        raise click.exceptions.Exit(INTERRUPTED)
+
+
+# --------------------------------------------------------------------- what train and sweep share
+
+
+def prepare(
+    data: str, out: Path | None, default: str, threads: int | None, given: dict[str, Any]
+) -> tuple[Dataset, Settings, Path]:
+    """Read the data, complete the settings, make the folder and compile the kernels."""
+    if given["epochs"] is not None and given["num_iters"] is not None:
+        raise click.UsageError("--epochs and --num-iters say the same thing: give one of them")
+    if threads is not None:
+        set_num_threads(threads)
+    with console.spinner(f"Reading {data}"):
+        dataset = load_dataset(data, random_state=given["seed"], dtype=given["dtype"])
+    settings = experiment.settings_for(dataset.kind, **given)
+    # Before the training, so that a folder that cannot be written costs no time.
+    folder = out or Path(default.format(dataset.name))
+    saving.prepare_folder(folder)
+    with console.spinner("Compiling"):
+        experiment.warm_up(settings.dtype)
+    return dataset, settings, folder
+
+
+def report(written: list[Path], saved: Deferred) -> None:
+    """Say what is written, and raise what kept the rest from being so."""
+    for path in written:
+        console.say(f"Wrote {path}")
+    if isinstance(saved.error, ImportError):
+        console.note(f"No plots: {saved.error}")
+    else:
+        saved.raise_again()
+
+
+def _divergence(outcome: Outcome) -> str:
+    settings = outcome.settings
+    remedy = f"Lower --learning-rate, which was {settings.learning_rate:g}"
+    if outcome.diverged_at == 0:  # no weight has changed yet
+        remedy = "Lower --std or --reg, or look for extreme values in the data"
+    return (
+        f"training diverged: the loss is not finite from step {outcome.diverged_at} on, and no "
+        f"model was written. {remedy}"
+    )
+
+
+def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
+    from fastnn.benchmark import Network, peak_gflops, share_of_peak, threads_used
+    from fastnn.engine import jit_disabled
+
+    settings = outcome.settings
+    sizes = dataset.n_features, settings.hidden, dataset.n_classes
+    network = Network(*sizes, settings.batch_size)
+    titles = {"train": "Training accuracy", "val": "Validation accuracy", "test": "Test accuracy"}
+    facts = [(titles[split], f"{value:.4f}") for split, value in outcome.accuracy.items()]
+    epochs = outcome.steps / settings.steps_per_epoch(len(dataset.X_train))
+    facts.append(("Steps", f"{outcome.steps:,}"))
+    facts.append(("Epochs", console.rounded(epochs)))
+    facts.append(("Time", f"{outcome.seconds:.2f} s"))
+    samples_per_second = outcome.steps * settings.batch_size / outcome.seconds
+    facts.append(("Samples a second", console.quantity(samples_per_second)))
+    threads = threads_used(network, get_num_threads())
+    facts.append(("Threads", str(threads)))
+    if jit_disabled():
+        return facts  # what the kernels reach is not known without them
+    peak = peak_gflops(settings.dtype)
+    facts.append(("Peak of one core", f"{peak:.0f} GFLOP/s"))
+    flops_per_second = outcome.steps * network.flops / outcome.seconds
+    facts.append(("Share of peak", f"{share_of_peak(flops_per_second, peak, threads):.1%}"))
+    return facts
