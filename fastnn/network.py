@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import _checkpoints, gradients, inference
 from .checks.arguments import (
     check_choice,
     check_deviation,
@@ -20,17 +19,11 @@ from .checks.arguments import (
 )
 from .checks.arrays import REAL, to_array
 from .checks.data import Standardization, check_input, check_target, check_weights
-from .engine import (
-    Architecture,
-    Scaling,
-    Settings,
-    Source,
-    flops_per_row,
-    jit_disabled,
-)
+from .engine import gradients, inference
+from .files import formats
+from .jobs import Architecture, Scaling, Source
+from .reference.activations import ACTIVATIONS
 
-#: Names of the activations of hidden layers.
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
 
@@ -424,12 +417,9 @@ class Network:
             For data of a wrong type, shape or value; the message says what to do.
         """
         if self.head == "softmax":
-            X = self._checked(X)
-            if self._is_small(X):
-                return self._small_scores(X, "identity").argmax(axis=1)
-            return inference.evaluate(
-                self.architecture, self.layers, Source(X), scaling=self.scaling
-            ).predicted
+            return inference.predict_classes(
+                self._architecture, self._layers, self._checked(X), self.scaling
+            )
         outputs = self._outputs(X, "identity" if self.head == "logistic" else self.head)
         if self.head == "logistic":
             outputs = (outputs > 0).astype(np.int64)
@@ -440,34 +430,9 @@ class Network:
         return check_input(X, self.layer_sizes[0], self._dtype, name, self._applied)
 
     def _outputs(self, X, head):
-        X = self._checked(X)
-        if self._is_small(X):
-            return self._small_scores(X, head)
-        return inference.evaluate(
-            self.architecture, self.layers, Source(X), head, self.scaling
-        ).outputs
-
-    def _is_small(self, X):
-        """Tell whether packing the weights would cost more than it saves."""
-        if not isinstance(X, np.ndarray):
-            return False
-        if len(X) < 16 or jit_disabled():
-            return True
-        return flops_per_row(self.layer_sizes) * len(X) < inference.PACKED_FLOPS
-
-    def _small_scores(self, X, head):
-        from .reference.network import predictions, scores
-
-        if X.dtype == np.uint8:
-            X = X * self.scaling.factor + self.scaling.summand
-        # NumPy's calls take half as long for a vector as for a matrix.
-        rows = X[0] if len(X) == 1 else X
-        outputs = scores(self.activation, self.layers, rows)
-        if head != "identity":
-            # Of many rows and of few: what is beyond all numbers shows in the result alone.
-            with np.errstate(over="ignore", invalid="ignore"):
-                outputs = predictions(head, outputs)
-        return outputs[None] if len(X) == 1 else outputs
+        return inference.predict_outputs(
+            self._architecture, self._layers, self._checked(X), head, self.scaling
+        )
 
     # ----------------------------------------------------------------------- full gradients
 
@@ -507,9 +472,9 @@ class Network:
                 f"label_smoothing needs classes, but the network's head is {self.head!r}: pass it "
                 "for head='softmax' only"
             )
-        settings = Settings("accumulate", label_smoothing=label_smoothing)
         return gradients.loss_and_gradient(
-            self.architecture, self.layers, Source(X, y, weights), settings, alpha, self.scaling
+            *(self._architecture, self._layers, Source(X, y, weights)),
+            *(alpha, label_smoothing, self.scaling),
         )
 
     # -------------------------------------------------------------------------------- files
@@ -532,7 +497,7 @@ class Network:
             be written; the message says what to do.
         """
         description, arrays = self._description(), self._arrays()
-        _checkpoints.write(path, _checkpoints.NETWORK_FORMAT, description, arrays)
+        formats.write(path, formats.NETWORK_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -558,8 +523,8 @@ class Network:
         RuntimeWarning
             If the parameters are not finite, as a training leaves them that has diverged.
         """
-        formats = (_checkpoints.NETWORK_FORMAT, _checkpoints.TRAINER_FORMAT)
-        with _checkpoints.reading(path, formats, "Network.save") as (description, arrays):
+        known = (formats.NETWORK_FORMAT, formats.TRAINER_FORMAT)
+        with formats.reading(path, known, "Network.save") as (description, arrays):
             return cls._from_file(description, arrays)
 
     def _description(self):
@@ -580,7 +545,7 @@ class Network:
 
     @classmethod
     def _from_file(cls, description, arrays):
-        kept = {name: description[name] for name in _checkpoints.NETWORK}
+        kept = {name: description[name] for name in formats.NETWORK}
         read = {name: arrays[name] for name in ("input_mean", "input_scale")}
         net = cls(**kept, **read, random_state=np.random.RandomState(0))
         net.params[:] = arrays["params"]

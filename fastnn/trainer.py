@@ -1,52 +1,20 @@
 """Trainer: epochs, schedules, early stopping and checkpoints around the compiled loop."""
 
 import dataclasses
-import math
-from typing import NamedTuple
+import functools
 
 import numpy as np
 
-from . import _checkpoints, _files
-from ._inputs import check_data, fingerprint
-from ._progress import Reporter
-from ._run import EPOCH_FIELDS, Position, Run
 from .checks.arguments import check_function, check_number, check_random_state
+from .engine.fit import EPOCH_FIELDS, EpochStatus, Fit, Position, Watch, describe
+from .engine.progress import Reporter
+from .engine.sources import check_data, fingerprint
+from .files import formats
+from .files.writing import check_target_path
 from .hyperparameters import Hyperparameters
 from .network import Network
 
 __all__ = ["EpochStatus", "Trainer"]
-
-
-class EpochStatus(NamedTuple):
-    """Where a training stands at the end of an epoch.
-
-    Attributes
-    ----------
-    epoch, max_iter : int
-        Epochs done, and to do.
-    loss : float
-        Mean loss of the latest epoch's rows, each as of its step, the penalty included. Before the
-        first epoch ends: of the latest step.
-    val_loss : float
-        Mean loss on the validation set, without penalty; NaN where there is none.
-    val_score : float
-        On the validation set: accuracy of a classifier (a row with several outputs is right if all
-        are); for the identity head R^2, of all outputs together; for the exponential head the share
-        of the Poisson deviance explained. NaN where there is no such set, and where the targets of
-        a regression do not vary.
-    learning_rate : float
-        Of the epoch's last step.
-    samples_per_second : float
-        Since the start of this call.
-    """
-
-    epoch: int
-    max_iter: int
-    loss: float
-    val_loss: float
-    val_score: float
-    learning_rate: float
-    samples_per_second: float
 
 
 def _hyperparameter(name):
@@ -299,7 +267,7 @@ class Trainer:
         )
         if checkpoint is not None:
             least = self.network.params.nbytes
-            checkpoint = _files.check_target_path(checkpoint, "checkpoint", size=least)
+            checkpoint = check_target_path(checkpoint, "checkpoint", size=least)
         train, val = check_data(
             self.network,
             (X, y, sample_weight),
@@ -328,10 +296,29 @@ class Trainer:
                 f"{position.n_samples} rows: pass the same X, y, weights and validation set, or "
                 "make a new Trainer for other data"
             )
-        run = Run(self, train, val, position, state, EpochStatus)
-        reporter = Reporter(progress, self.max_iter, _describe)
-        run.do(reporter, callback, checkpoint, checkpoint_seconds)
-        return self.history
+        save = None if checkpoint is None else functools.partial(self.save, checkpoint)
+        waits = callback is not None or checkpoint is not None
+        watch = Watch(self._keep, save, checkpoint_seconds, waits)
+        if state is not None:
+            state = {**state, "losses": self._history["step_loss"]}
+        run = Fit(self._network, self._hyperparameters, train, val, position, state, watch)
+        try:
+            run.do(Reporter(progress, self.max_iter, describe), callback)
+        finally:
+            if run.is_over():
+                if run.position.best_params is not None:
+                    self._network.params[:] = run.position.best_params
+                # Counted at its end: a run that is cut before its first step is begun again.
+                self._progress, self._runs = None, self._runs + 1
+            if checkpoint is not None:
+                self.save(checkpoint)
+        return self._history
+
+    def _keep(self, run):
+        """Take over where a fit stands."""
+        self._n_iter, self._best_epoch = run.order.epochs_done(), run.position.best_epoch
+        self._history = run.history()
+        self._progress = run.position, run.state()
 
     # ----------------------------------------------------------------------------- checkpoints
 
@@ -373,7 +360,7 @@ class Trainer:
             arrays.update({f"state.{name}": array for name, array in state.items()})
             if position.best_params is not None:
                 arrays["best_params"] = position.best_params
-        _checkpoints.write(path, _checkpoints.TRAINER_FORMAT, description, arrays)
+        formats.write(path, formats.TRAINER_FORMAT, description, arrays)
 
     @classmethod
     def resume(cls, path):
@@ -402,10 +389,10 @@ class Trainer:
         RuntimeWarning
             If the parameters are not finite, as a training leaves them that has diverged.
         """
-        formats = (_checkpoints.TRAINER_FORMAT,)
-        with _checkpoints.reading(path, formats, "Trainer.save") as (description, arrays):
+        known = (formats.TRAINER_FORMAT,)
+        with formats.reading(path, known, "Trainer.save") as (description, arrays):
             network = Network._from_file(description, arrays)
-            parameters = _checkpoints.arguments(description["trainer"])
+            parameters = formats.arguments(description["trainer"])
             trainer = cls(network, **parameters, random_state=0)
             trainer._seed, trainer._runs = description["seed"], description["runs"]
             trainer._n_iter = description["n_iter"]
@@ -424,16 +411,8 @@ class Trainer:
 
     def _parameters(self):
         """Return the arguments of the constructor but the network, for JSON."""
-        parameters = {name: getattr(self, name) for name in _checkpoints.ARGUMENTS}
+        parameters = {name: getattr(self, name) for name in formats.ARGUMENTS}
         for name in ("optimizer", "schedule"):
             value = getattr(self, name)
             parameters[name] = [type(value).__name__, dataclasses.asdict(value)]
         return parameters
-
-
-def _describe(status):
-    """Return what the progress bar says."""
-    text = f"loss {status.loss:.4f}  "
-    if not math.isnan(status.val_loss):
-        text += f"val {status.val_loss:.4f}  score {status.val_score:.3f}  "
-    return text + f"{status.samples_per_second:,.0f} samples/s"

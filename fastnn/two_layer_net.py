@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 
 import numpy as np
 
-from . import _checkpoints, cs231n, reference
+from . import reference
 from .checks.arguments import (
     check_deviation,
     check_dtype,
@@ -16,6 +16,9 @@ from .checks.arguments import (
 )
 from .checks.arrays import to_array
 from .checks.data import check_X, check_y
+from .engine import course, inference
+from .engine.progress import Reporter
+from .files import formats
 
 _NAMES = ("W1", "b1", "W2", "b2")
 
@@ -249,13 +252,12 @@ class TwoLayerNet:
         X_val = check_X(X_val, D, self.dtype, "X_val")
         y_val = check_y(y_val, len(X_val), C, "y_val", "X_val")
         reg = check_number(reg, "reg", "pass 0 for no penalty")
-        plan = cs231n.SGDPlan(
+        plan = course.CoursePlan(
             learning_rate=check_number(learning_rate, "learning_rate", "pass for example 1e-3"),
             learning_rate_decay=check_number(
                 learning_rate_decay, "learning_rate_decay", "pass 1 for a constant learning rate"
             ),
-            l2=2 * self.reg_factor * reg,
-            penalty=self.reg_factor * reg,
+            alpha=2 * self._reg_factor * reg,
             num_iters=check_size(num_iters, "num_iters", at_least=0),
             batch_size=check_size(batch_size, "batch_size"),
         )
@@ -268,18 +270,14 @@ class TwoLayerNet:
                     f"params[{name!r}] is read-only, but training updates it in place: assign "
                     f"params[{name!r}].copy()"
                 )
-        layers = [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
         self._history = {}
-        cs231n.train(
-            layers,
-            (X, y, X_val, y_val),
-            plan,
-            self._random or np.random,
-            self._history,
+        run = course.CourseRun(
+            *(self._layers(params), (X, y), (X_val, y_val), plan),
+            *(self._random or np.random, self._history),
             verbose=verbose,
-            callback=callback,
-            progress=progress,
+            waits=callback is not None,
         )
+        run.do(Reporter(progress, plan.num_iters, course.describe), callback)
         return self._history
 
     def predict(self, X):
@@ -301,7 +299,12 @@ class TwoLayerNet:
         """
         params = self._current_params()
         X = check_X(X, self._shapes["W1"][0], self.dtype)
-        return cs231n.predict([(params["W1"], params["b1"]), (params["W2"], params["b2"])], X)
+        layers = self._layers(params)
+        return inference.predict_classes(course.architecture_of(layers), layers, X)
+
+    @staticmethod
+    def _layers(params):
+        return [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
 
     def save(self, path):
         """Write the network to a safetensors file, whole or not at all, with a checksum.
@@ -325,7 +328,7 @@ class TwoLayerNet:
         params = self._current_params()
         arrays = {name: params[name] for name in _NAMES}
         description = {"reg_factor": self.reg_factor}
-        _checkpoints.write(path, _checkpoints.TWO_LAYER_NET_FORMAT, description, arrays)
+        formats.write(path, formats.TWO_LAYER_NET_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -352,8 +355,8 @@ class TwoLayerNet:
         RuntimeWarning
             If the parameters are not finite, as a training leaves them that has diverged.
         """
-        formats = (_checkpoints.TWO_LAYER_NET_FORMAT,)
-        with _checkpoints.reading(path, formats, "TwoLayerNet.save") as (description, params):
+        known = (formats.TWO_LAYER_NET_FORMAT,)
+        with formats.reading(path, known, "TwoLayerNet.save") as (description, params):
             (D, H), (C,) = params["W1"].shape, params["b2"].shape
             dtype, reg_factor = params["W1"].dtype, description["reg_factor"]
             net = cls(D, H, C, dtype=dtype, reg_factor=reg_factor, random_state=0)

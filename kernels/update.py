@@ -87,6 +87,8 @@ SGD, MOMENTUM, NESTEROV, ADAM = (CODES[name] for name in ("sgd", "momentum", "ne
 #: gradients over many blocks of rows, shards of a batch): it is put where the memory lies,
 #: ``m <- g``; added to what is there, ``m <- m + G``; or put there without the penalty, ``m <- G``.
 GRADIENT, ACCUMULATE, STORE = range(len(RULES), len(RULES) + 3)
+#: All of it by name, but STORE.
+FATES = {**CODES, "gradient": GRADIENT, "accumulate": ACCUMULATE}
 
 
 class OptimizerStep(NamedTuple):

@@ -14,7 +14,8 @@ import pytest
 from safetensors import safe_open
 from scipy.sparse import csr_matrix
 
-from fastnn import Network, Trainer, engine, optimizers, schedules
+from fastnn import Network, Trainer, optimizers, schedules
+from fastnn.engine.loop import CompiledLoop
 
 #: Kills of the kill test; FASTNN_TEST_KILLS=50 asks for more.
 KILLS = int(os.environ.get("FASTNN_TEST_KILLS", "5"))
@@ -124,16 +125,16 @@ def test_a_checkpoint_after_ctrl_c_continues_to_the_same_bits(whole, tmp_path, m
     # Ctrl-C each time that the compiled side is back; each time, the file alone goes on.
     expected, _ = whole(run)
     trainer, data = prepare(run)
-    path, cuts, work = tmp_path / "checkpoint", [], engine.CompiledLoop.run
+    path, cuts, work = tmp_path / "checkpoint", [], CompiledLoop.run
 
     def interrupted(loop, items, records):
         work(loop, items, records)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.CompiledLoop, "run", interrupted)
+    monkeypatch.setattr(CompiledLoop, "run", interrupted)
     with monkeypatch.context() as patch:
         # No measurement of zeros, which would be interrupted for ever.
-        patch.setattr("fastnn._run.MOST_NON_ZEROS", -1)
+        patch.setattr("fastnn.engine.fit.MOST_NON_ZEROS", -1)
         for _ in range(100):
             try:
                 trainer.fit(**data, checkpoint=path)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn import Network, Trainer, TwoLayerNet, _files
+from fastnn import Network, Trainer, TwoLayerNet
+from fastnn.files import writing
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links, permissions and devices of POSIX")
 
@@ -18,11 +19,11 @@ SAVES = {
     "network": NETWORK.save,
     "two layers": TwoLayerNet(3, 4, 2, random_state=0).save,
     "trainer": Trainer(NETWORK).save,
-    "write_whole": lambda path: _files.write_whole(path, b"content"),
+    "write_whole": lambda path: writing.write_whole(path, b"content"),
 }
 #: What else refuses a path: before a training is begun.
 CHECKS = {
-    "check": lambda path: _files.check_target_path(path, "path"),
+    "check": lambda path: writing.check_target_path(path, "path"),
     "fit": lambda path: Trainer(NETWORK).fit(np.zeros((9, 3)), [0] * 9, checkpoint=path),
 }
 
@@ -84,7 +85,7 @@ def test_what_is_being_written_is_as_secret_as_the_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(0o600)
-    with _files.whole_file(path) as scratch:
+    with writing.whole_file(path) as scratch:
         assert stat.S_IMODE(scratch.stat().st_mode) == 0o600
 
 
@@ -113,10 +114,10 @@ def test_an_existing_file_keeps_its_owner_where_that_is_allowed(tmp_path, monkey
     path.write_bytes(b"old")
     known = path.stat()
     monkeypatch.setattr("os.chown", lambda path, *ids: asked.append(ids))
-    _files.write_whole(path, b"new")
+    writing.write_whole(path, b"new")
     assert asked == [(-1, known.st_gid), (known.st_uid, -1)]
     monkeypatch.setattr("os.chown", refuse("EPERM"))
-    _files.write_whole(path, b"newer")
+    writing.write_whole(path, b"newer")
     assert path.read_bytes() == b"newer"
 
 
@@ -263,16 +264,16 @@ def test_a_disk_with_too_little_space_is_noticed_at_the_start(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
     # Not every file system can say.
     monkeypatch.setattr("os.posix_fallocate", refuse("EOPNOTSUPP"))
-    assert _files.check_target_path(tmp_path / "file", "path", size=2**60)
+    assert writing.check_target_path(tmp_path / "file", "path", size=2**60)
 
 
 def test_the_check_leaves_no_trace(tmp_path):
     path = tmp_path / "file"
-    assert _files.check_target_path(str(path), "path") == path
+    assert writing.check_target_path(str(path), "path") == path
     assert not list(tmp_path.iterdir())
     path.write_bytes(b"old")
     before = path.stat()
-    assert _files.check_target_path(path, "path") == path
+    assert writing.check_target_path(path, "path") == path
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -283,7 +284,7 @@ def test_the_check_leaves_no_trace(tmp_path):
 
 def test_a_library_writes_the_scratch_file(tmp_path):
     path = tmp_path / "array.npy"
-    with _files.whole_file(path) as scratch:
+    with writing.whole_file(path) as scratch:
         assert scratch.parent == tmp_path
         assert scratch.suffix == ".npy"  # some libraries append it where it is missing
         np.save(scratch, np.arange(5))
@@ -297,7 +298,7 @@ def test_an_exception_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
 
     def write(error):
-        with _files.whole_file(path) as scratch:
+        with writing.whole_file(path) as scratch:
             scratch.write_bytes(b"half")
             raise error
 
@@ -315,23 +316,23 @@ def test_an_exception_leaves_the_old_file(tmp_path):
 # ------------------------------------------------------------------------ whole at every moment
 
 
-@pytest.mark.skipif(_files.fcntl is None, reason="no locks here")
+@pytest.mark.skipif(writing.fcntl is None, reason="no locks here")
 def test_what_a_kill_left_is_overwritten(tmp_path):
     path = tmp_path / "file"
     # Of a longer write.
     (tmp_path / ".file.part").write_bytes(bytes(1 << 20))
-    _files.write_whole(path, b"all of it")
+    writing.write_whole(path, b"all of it")
     assert path.read_bytes() == b"all of it"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_writers_to_one_path_do_not_mix_their_bytes(tmp_path):
     path, mixed = tmp_path / "file", []
-    _files.write_whole(path, b"0")
+    writing.write_whole(path, b"0")
 
     def write(letter):
         for i in range(30):
-            _files.write_whole(path, letter * (1 + 5000 * (i % 7)))
+            writing.write_whole(path, letter * (1 + 5000 * (i % 7)))
 
     def read():
         while any(writer.is_alive() for writer in writers):
@@ -351,29 +352,29 @@ def test_writers_to_one_path_do_not_mix_their_bytes(tmp_path):
 
 def test_files_where_nothing_can_be_locked(tmp_path, monkeypatch):
     # As on Windows: each process has a scratch file of its own.
-    monkeypatch.setattr(_files, "fcntl", None)
+    monkeypatch.setattr(writing, "fcntl", None)
     path = tmp_path / "file"
     for content in (b"one", b"two"):
-        _files.write_whole(path, content)
+        writing.write_whole(path, content)
         assert path.read_bytes() == content
     monkeypatch.setattr("os.fsync", refuse("ENOSPC"))
     with pytest.raises(OSError, match="No space"):
-        _files.write_whole(path, b"three")
+        writing.write_whole(path, b"three")
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(_files.fcntl is None, reason="no locks here")
+@pytest.mark.skipif(writing.fcntl is None, reason="no locks here")
 def test_files_on_a_disk_without_locks(tmp_path, monkeypatch):
     # As on some network file systems: each writer has a scratch file of its own.
     path = tmp_path / "file"
     monkeypatch.setattr("fcntl.flock", refuse("ENOLCK"))
-    with _files.whole_file(path) as mine:
+    with writing.whole_file(path) as mine:
         mine.write_bytes(b"mine")
-        _files.write_whole(path.with_name("other"), b"other")
+        writing.write_whole(path.with_name("other"), b"other")
         (tmp_path / ".file.part").write_bytes(b"of somebody")
         assert mine.name != ".file.part"
     assert path.read_bytes() == b"mine"
-    _files.write_whole(path, b"again")
+    writing.write_whole(path, b"again")
     assert path.read_bytes() == b"again"
     assert (tmp_path / ".file.part").read_bytes() == b"of somebody"

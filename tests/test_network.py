@@ -38,7 +38,7 @@ def many_threads(monkeypatch):
 @pytest.fixture
 def always_compiled(monkeypatch):
     """Leave nothing of 16 rows and more to NumPy."""
-    monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", 0)
+    monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", 0)
 
 
 def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
@@ -198,7 +198,7 @@ def test_inference_equals_the_twin(always_compiled, n, head, dtype):
     X = random_rows(n, dtype=dtype)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     S = scores_of(net, X)
-    expected = reference.network.predictions(head, S)
+    expected = reference.heads.predictions(head, S)
     scores = net.decision_function(X)
     assert scores.shape == (n, 4)
     assert scores.dtype == dtype
@@ -228,7 +228,7 @@ def test_both_ways_to_infer_agree(monkeypatch, activation):
         net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
         results = []
         for flops in (np.inf, 0):
-            monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", flops)
+            monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", flops)
             results.append((net.decision_function(X), net.predict(X)))
         for by_numpy, compiled in zip(*results):
             np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)

@@ -7,7 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from fastnn import Network, Trainer, TwoLayerNet, _progress
+from fastnn import Network, Trainer, TwoLayerNet
+from fastnn.engine import progress
 
 
 def problem():
@@ -127,8 +128,8 @@ def test_notebook_shows_a_bar_of_its_own(notebook, capsys, run, total):
 
 def test_notebook_is_not_flooded(notebook, monkeypatch):
     times = iter(np.arange(10_000) / 1000)
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: next(times))
-    bar = _progress.NotebookBar(500)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    bar = progress.NotebookBar(500)
     bar.start()
     for done in range(500):
         bar.update(done, f"loss {done}")
@@ -148,7 +149,7 @@ def test_notebook_shows_where_an_interrupt_came(notebook):
 
 
 def test_text_is_escaped(notebook):
-    bar = _progress.NotebookBar(2)
+    bar = progress.NotebookBar(2)
     bar.start()
     bar.update(1, "a < b")
     bar.stop()
@@ -163,8 +164,8 @@ def test_terminal_of_ipython_is_a_terminal(notebook, monkeypatch):
         pass
 
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", Embedded)
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: None)
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()
     monkeypatch.delitem(sys.modules, "IPython")
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()

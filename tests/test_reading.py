@@ -16,12 +16,11 @@ from fastnn import (
     Network,
     Trainer,
     TwoLayerNet,
-    _checkpoints,
-    _container,
-    engine,
     optimizers,
     schedules,
 )
+from fastnn.engine.loop import CompiledLoop
+from fastnn.files import container, formats
 
 DATA = np.random.RandomState(0).randn(50, 3).astype(np.float32), np.arange(50) % 2
 
@@ -46,7 +45,7 @@ def options():
 def interrupted(path, steps):
     """Write the checkpoint of a training that has done so many steps."""
     trainer = Trainer(network(), **options())
-    drive = engine.CompiledLoop.run
+    drive = CompiledLoop.run
 
     def run(loop, items, records):
         # What is done is done; then Ctrl-C.
@@ -55,7 +54,7 @@ def interrupted(path, steps):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine.CompiledLoop, "run", run)
+        patch.setattr(CompiledLoop, "run", run)
         with pytest.raises(KeyboardInterrupt):
             trainer.fit(*DATA, checkpoint=path)
 
@@ -94,7 +93,7 @@ def parts_of(path):
 def write(path, name, description, arrays):
     """Write a file with a checksum that fits, whatever it holds."""
     kind = NAMES[FILES[name][0]]
-    _container.write(path, f"fastnn.{kind}", description, arrays)
+    container.write(path, f"fastnn.{kind}", description, arrays)
 
 
 def refusal(path, name):
@@ -321,7 +320,7 @@ def in_trainer(**changes):
         (in_position(steps_per_epoch=99), "position.steps_per_epoch is 99"),
         (in_position(items_per_epoch=9), r"after \d epochs and \d+ steps, but it holds"),
         (in_position(ended=7), "position.ended is 7, but at most is"),
-        (in_position(patience=7), "position.patience is 7"),
+        (in_position(epochs_without_improvement=7), "position.epochs_without_improvement is 7"),
         (in_position(best_epoch=1), r"position.best_epoch is 1, but best_epoch \d"),
         (in_position(factor=-0.5), r"position.factor is -0.5, outside of \[0, 1\]"),
         (in_position(factor=2.0), r"position.factor is 2.0, outside of \[0, 1\]"),
@@ -467,4 +466,4 @@ def test_the_description_has_all_that_a_trainer_takes():
     import inspect
 
     arguments = set(inspect.signature(Trainer).parameters) - {"network", "random_state"}
-    assert set(_checkpoints.ARGUMENTS) == arguments
+    assert set(formats.ARGUMENTS) == arguments

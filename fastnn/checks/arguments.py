@@ -116,6 +116,30 @@ def asks_to_stop(answer):
     return is_flag(answer) and bool(answer)
 
 
+def check_class_weight(class_weight):
+    """Return None, "balanced", or a dict of ints and floats."""
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return class_weight
+    if not isinstance(class_weight, dict):
+        raise (ValueError if isinstance(class_weight, str) else TypeError)(
+            f"class_weight is {class_weight!r}, but it is a dict from classes to weights, "
+            "'balanced' or None"
+        )
+    factors = {}
+    for label, weight in class_weight.items():
+        try:
+            known = operator.index(label)
+        except TypeError:
+            raise TypeError(
+                f"class_weight holds the class {label!r}, but classes are integers from 0 on: "
+                "number them, as those of y"
+            ) from None
+        factors[known] = check_number(
+            weight, f"class_weight[{known}]", "pass 1 for a class of ordinary weight"
+        )
+    return factors
+
+
 def check_random_state(random_state):
     """Return an object with ``randn`` and ``randint``: NumPy's global generator for None."""
     if random_state is None:

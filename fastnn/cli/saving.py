@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import TwoLayerNet, _files
+from fastnn import TwoLayerNet
 from fastnn.cli.errors import describe
 from fastnn.cli.experiment import Outcome
 from fastnn.data import Dataset
+from fastnn.files import writing as _files
 from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"

@@ -89,7 +89,7 @@ def _divergence(outcome: Outcome) -> str:
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     from fastnn.benchmark import Network, peak_gflops, share_of_peak, threads_used
-    from fastnn.engine import jit_disabled
+    from fastnn.jobs import jit_disabled
 
     settings = outcome.settings
     sizes = dataset.n_features, settings.hidden, dataset.n_classes

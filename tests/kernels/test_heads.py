@@ -214,7 +214,7 @@ def test_predictions_equal_the_twin_at_every_size(guards, head, dtype):
         S = guards.output(scores) if HEADS[head] == SOFTMAX else guards.input(scores)
         out = guards.output(np.full((6, outputs), 7, dtype))
         assert predicted(HEADS[head], S, width, 2, 5, out) is None
-        expected = reference.network.predictions(head, scores[2:5, :outputs])
+        expected = reference.heads.predictions(head, scores[2:5, :outputs])
         np.testing.assert_allclose(out[2:5], expected, rtol=16 * eps)
         # Other rows are left alone.
         np.testing.assert_array_equal(out[[0, 1, 5]], 7)

@@ -173,7 +173,7 @@ def general_rows(S, width, classes, y, first, stop, weights, smoothing, scale):
 
 
 def general_twin(scores, y, weights, smoothing, scale):
-    losses, gradient = reference.network.losses("softmax", scores, y, smoothing)
+    losses, gradient = reference.heads.losses("softmax", scores, y, smoothing)
     return float(np.sum(losses * weights)), gradient * (weights[:, None] * scale)
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from .engine import BLOCK, LAST_STEP, STEP, Items
-from .training import INDEX_BYTES
+from ..jobs import BLOCK, LAST_STEP, STEP, Items
+
+#: Most bytes of row indices drawn ahead.
+INDEX_BYTES = 1 << 26
 
 
 class EpochOrder:
@@ -14,7 +16,7 @@ class EpochOrder:
 
     Parameters
     ----------
-    trainer : Trainer
+    hyperparameters : Hyperparameters
     train, val : Source
         `val` may be None.
     batch_size, block_size : int
@@ -25,8 +27,11 @@ class EpochOrder:
         On the learning rate, besides that of the schedule.
     """
 
-    def __init__(self, trainer, train, val, batch_size, block_size, seed, done=0, factor=1.0):
-        self.trainer, self.weights, self.seed, self.factor = trainer, train.weights, seed, factor
+    def __init__(
+        self, hyperparameters, train, val, batch_size, block_size, seed, done=0, factor=1.0
+    ):
+        self.hyperparameters, self.weights = hyperparameters, train.weights
+        self.seed, self.factor = seed, factor
         self.n, self.n_val = len(train), 0 if val is None else len(val)
         self.val_weight = float(self.n_val)
         if val is not None and val.weights is not None:
@@ -35,16 +40,16 @@ class EpochOrder:
         self.steps_per_epoch = -(-self.n // batch_size)
         self.val_blocks = -(-self.n_val // block_size)
         self.per_epoch = self.steps_per_epoch + self.val_blocks
-        self.epochs = trainer.max_iter
+        self.epochs = hyperparameters.max_iter
         self.total = self.epochs * self.per_epoch
         self.total_steps = self.epochs * self.steps_per_epoch
         self.longest = max(INDEX_BYTES // (8 * batch_size), 1)
         self.done = self.asked = min(done, self.total)  # items; and those asked for
-        self.in_order = not trainer.replacement and (
-            not trainer.shuffle or self.steps_per_epoch == 1
+        self.in_order = not hyperparameters.replacement and (
+            not hyperparameters.shuffle or self.steps_per_epoch == 1
         )
         self.counts = np.full(self.steps_per_epoch, batch_size)
-        if not trainer.replacement:
+        if not hyperparameters.replacement:
             self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
         self.rates = np.zeros(self.total_steps)
         self.waits = False
@@ -67,7 +72,7 @@ class EpochOrder:
         """Return the rows of an epoch's batches, one after the other."""
         if self._rows[0] != epoch:
             random = np.random.RandomState([self.seed, epoch])
-            if self.trainer.replacement:
+            if self.hyperparameters.replacement:
                 rows = random.randint(0, self.n, self.steps_per_epoch * self.batch_size)
             else:
                 rows = random.permutation(self.n)
@@ -89,8 +94,8 @@ class EpochOrder:
         if not self.in_order:
             listed, begins = self._listed(epochs, begins, counts, blocks)
         steps = epochs * self.steps_per_epoch + within
-        optimizer = self.trainer.optimizer
-        factors = self.trainer.schedule.factors(
+        optimizer = self.hyperparameters.optimizer
+        factors = self.hyperparameters.schedule.factors(
             steps, self.steps_per_epoch, self.total_steps, int(self.counts.sum())
         )
         learning_rates = optimizer.learning_rate_init * self.factor * factors
@@ -145,25 +150,3 @@ def _keys(seed, steps):
         key *= np.uint64(0xBF58476D1CE4E5B9)
         key ^= key >> np.uint64(32)
     return key.view(np.int64)
-
-
-def split_off(fraction, labels, n, random):
-    """Divide n rows: return those to train on, and a `fraction` of them left out.
-
-    With `labels`, integers, each class leaves out its share, to less than one row.
-    """
-    order = random.permutation(n)
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-    count = round(n * fraction)
-    if not 0 < count < n:
-        raise ValueError(
-            f"validation_fraction={fraction} of {n} rows is {count}: pass a fraction that leaves "
-            "rows on both sides, or X_val and y_val"
-        )
-    # Evenly spaced in an order that is sorted by class: every class in proportion.
-    places = ((np.arange(count) + 0.5) * n / count).astype(np.int64)
-    left = np.sort(order[places])
-    chosen = np.ones(n, bool)
-    chosen[left] = False
-    return np.flatnonzero(chosen), left

@@ -25,8 +25,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _container, optimizers, schedules
-from ._json import (
+from .. import optimizers, schedules
+from ..engine.fit import EPOCH_FIELDS, RECORDED, Position
+from . import container
+from .json_values import (
     checks_of,
     described,
     either,
@@ -40,7 +42,6 @@ from ._json import (
     text,
     weights_of_classes,
 )
-from ._run import EPOCH_FIELDS, RECORDED, Position
 
 NETWORK_FORMAT, TRAINER_FORMAT = "fastnn.Network", "fastnn.Trainer"
 TWO_LAYER_NET_FORMAT = "fastnn.TwoLayerNet"
@@ -150,7 +151,7 @@ def _need(holds, otherwise):
 
 def _memories(description):
     """Return how many numbers the optimiser remembers of each parameter."""
-    from .kernels.update import RULES
+    from ..kernels.update import RULES
 
     return RULES[arguments(description["trainer"])["optimizer"].name].memories
 
@@ -174,7 +175,10 @@ def _check_position(position, description, steps):
         f"{description['n_iter']} epochs and {steps} steps",
     )
     for name, most in (
-        *(("ended", epochs), ("best_epoch", ended), ("patience", ended), ("standing", ended)),
+        ("ended", epochs),
+        ("best_epoch", ended),
+        ("epochs_without_improvement", ended),
+        ("epochs_at_rate", ended),
         ("seed", 2**31 - 1),
     ):
         _need(position[name] <= most, f"position.{name} is {position[name]}, but at most is {most}")
@@ -194,7 +198,7 @@ def _check_trainer(description, arrays):
 
 
 class Format(NamedTuple):
-    """What a kind of file holds, see :func:`fastnn._container.reading`."""
+    """What a kind of file holds, see :func:`fastnn.container.reading`."""
 
     layout: Any
     check: Any = lambda description, arrays: None
@@ -208,19 +212,19 @@ FORMATS = {
 
 # --------------------------------------------------------------------------- writing and reading
 
-write = _container.write
+write = container.write
 
 
 @contextlib.contextmanager
 def reading(path, formats, made_by):
-    """Read a file of one of some formats, see :func:`fastnn._container.reading`.
+    """Read a file of one of some formats, see :func:`fastnn.container.reading`.
 
     Warns
     -----
     RuntimeWarning
         If its parameters are not all finite.
     """
-    with _container.reading(path, {name: FORMATS[name] for name in formats}, made_by) as found:
+    with container.reading(path, {name: FORMATS[name] for name in formats}, made_by) as found:
         yield found
     parameters = [found[1][name] for name in ("params", "W1", "b1", "W2", "b2") if name in found[1]]
     if not all(np.isfinite(array).all() for array in parameters):

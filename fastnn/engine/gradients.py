@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .engine import LAST_STEP, STEP, Items, Records
-from .training import drive, loop_of
+from ..jobs import LAST_STEP, STEP, Items, Job, Records, Settings
+from .driver import drive, loop_of
 
 #: Rows of a block whose gradients are added up.
 GRADIENT_ROWS = 512
 
 
-def loss_and_gradient(architecture, layers, source, settings, alpha, scaling):
+def loss_and_gradient(architecture, layers, source, alpha, label_smoothing, scaling):
     """Compute the loss over all rows of a source, and its gradient by every parameter.
 
     Parameters
@@ -17,10 +17,9 @@ def loss_and_gradient(architecture, layers, source, settings, alpha, scaling):
     architecture : Architecture
     layers : list of (W, b)
     source : Source
-    settings : Settings
-        Those of the optimiser "accumulate".
     alpha : float
         Strength of the penalty.
+    label_smoothing : float
     scaling : Scaling
 
     Returns
@@ -32,11 +31,15 @@ def loss_and_gradient(architecture, layers, source, settings, alpha, scaling):
     n = len(source)
     size = min(GRADIENT_ROWS, n)
     last = n % size
-    loop = loop_of(
-        *(architecture, layers, settings, source),
+    job = Job(
+        architecture,
+        layers,
+        Settings("accumulate", label_smoothing=label_smoothing),
+        source,
         batch_sizes=(size, last) if last else (size,),
         scaling=scaling,
     )
+    loop = loop_of(job)
     weights = source.weights
     total = float(n) if weights is None else float(weights.sum(dtype=np.float64))
     order = GradientOrder(n, size, total)

@@ -1,46 +1,19 @@
 """The data of a fit: checked, weighted, divided, and without their zeros."""
 
 import math
-import operator
 import warnings
 import zlib
 
 import numpy as np
 
-from .checks.arguments import check_number
-from .checks.data import check_input, check_target, check_weights
-from .checks.sparse import Sparse
-from .engine import Source
-from .order import split_off
+from ..checks.data import check_input, check_target, check_weights
+from ..checks.sparse import Sparse
+from ..jobs import Source
 
 #: Of each array, about this many rows tell whether data are those of the last call.
 FINGERPRINT_ROWS = 512
 #: Bytes below are counts, classes or flags; pixels are larger, at least some of them.
 LEAST_PIXEL = 64
-
-
-def check_class_weight(class_weight):
-    """Return None, "balanced", or a dict of ints and floats."""
-    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
-        return class_weight
-    if not isinstance(class_weight, dict):
-        raise (ValueError if isinstance(class_weight, str) else TypeError)(
-            f"class_weight is {class_weight!r}, but it is a dict from classes to weights, "
-            "'balanced' or None"
-        )
-    factors = {}
-    for label, weight in class_weight.items():
-        try:
-            known = operator.index(label)
-        except TypeError:
-            raise TypeError(
-                f"class_weight holds the class {label!r}, but classes are integers from 0 on: "
-                "number them, as those of y"
-            ) from None
-        factors[known] = check_number(
-            weight, f"class_weight[{known}]", "pass 1 for a class of ordinary weight"
-        )
-    return factors
 
 
 def check_data(network, train, val, class_weight):
@@ -240,13 +213,33 @@ def null_loss(head, source):
     return loss if loss > 0 else float("nan")
 
 
-def check_score(trainer, null):
+def check_score(monitor, null):
     """Refuse to stop by a score that cannot be had: the targets to validate by do not vary."""
-    if null is None or not math.isnan(null):
-        return
-    if trainer.early_stopping and trainer.monitor == "score":
+    if monitor == "score" and null is not None and math.isnan(null):
         raise ValueError(
             "monitor='score' needs targets that vary in the validation set, but all of them are "
             "equal, so that there is no share of their variation to explain: pass another "
             "validation set, or monitor='loss'"
         )
+
+
+def split_off(fraction, labels, n, random):
+    """Divide n rows: return those to train on, and a `fraction` of them left out.
+
+    With `labels`, integers, each class leaves out its share, to less than one row.
+    """
+    order = random.permutation(n)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    count = round(n * fraction)
+    if not 0 < count < n:
+        raise ValueError(
+            f"validation_fraction={fraction} of {n} rows is {count}: pass a fraction that leaves "
+            "rows on both sides, or X_val and y_val"
+        )
+    # Evenly spaced in an order that is sorted by class: every class in proportion.
+    places = ((np.arange(count) + 0.5) * n / count).astype(np.int64)
+    left = np.sort(order[places])
+    chosen = np.ones(n, bool)
+    chosen[left] = False
+    return np.flatnonzero(chosen), left

@@ -1,221 +1,112 @@
-"""The compiled loop as Python sees it: buffers, threads, and items of work to do in them."""
+"""The compiled loop as Python sees it: a tape, its buffers, and the threads that run it."""
 
 import itertools
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .checks.sparse import Sparse
-from .threads import threads_for
-
-
-class Architecture(NamedTuple):
-    """What a network computes; the names are those of :class:`fastnn.Network`."""
-
-    layer_sizes: tuple
-    activation: str = "relu"
-    head: str = "softmax"
-
-
-class Settings(NamedTuple):
-    """The hyper-parameters of a run that no step changes, checked."""
-
-    optimizer: str = "sgd"  #: "gradient" and "accumulate" keep gradients and take no step
-    l2: float = 0.0  #: the gradient of the penalty is l2 W
-    penalty: float = 0.0  #: the penalty is this times the sum of all squared weights
-    beta_1: float = 0.0  #: or the momentum
-    beta_2: float = 0.0
-    epsilon: float = 0.0
-    label_smoothing: float = 0.0
-    max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
-    dropout: float = 0.0
-
-
-class Source(NamedTuple):
-    """Rows with their targets, checked; arrays of one row a sample."""
-
-    X: Any  #: (n, D) C-contiguous of the network's dtype or uint8, or a :class:`Sparse`
-    y: Any = None  #: labels, int64 (n,), or targets (n, outputs) of the network's dtype
-    weights: Any = None  #: (n,) of the network's dtype, or None
-
-    def __len__(self):
-        return self.X.shape[0]
-
-
-class Scaling(NamedTuple):
-    """What bytes become: ``X factor + summand``, each of shape (D,)."""
-
-    factor: np.ndarray
-    summand: np.ndarray
-
-
-class Records(NamedTuple):
-    """What a run records, see :class:`fastnn.kernels.train.History`."""
-
-    losses: np.ndarray
-    train_correct: np.ndarray
-    val_losses: np.ndarray
-    val_correct: np.ndarray
-
-    @classmethod
-    def empty(cls, steps, epochs):
-        """Make room for so many steps and epochs."""
-        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)))
-
-
-class Items(NamedTuple):
-    """Items of work of one call, see :mod:`fastnn.kernels.operations`.
-
-    All but the kinds and the list may be one number, which then holds for all items.
-    """
-
-    kinds: np.ndarray  #: (n,): STEP, LAST_STEP (an epoch's smaller batch), EVALUATED_STEP or BLOCK
-    begins: Any  #: first row
-    counts: Any  #: rows
-    steps: Any  #: number of the step
-    epochs: Any  #: number of the epoch
-    keys: Any  #: of the dropout
-    rates: Any  #: learning rates
-    decays: Any  #: factors on the weights
-    divisors: Any  #: of the loss
-    listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
-
-
-STEP, LAST_STEP, EVALUATED_STEP, BLOCK = range(4)
-
-
-def flops_per_row(layer_sizes):
-    """Return the flops of a forward pass, a multiplication and an addition for each weight."""
-    return 2 * sum(K * N for K, N in itertools.pairwise(layer_sizes))
+from ..checks.sparse import Sparse
+from ..jobs import BLOCK, EVALUATED_STEP, LAST_STEP, STEP, flops_per_row
+from ..threads import threads_for
 
 
 class CompiledLoop:
-    """A run in packed buffers: what `kernels.train` needs, and the threads around it.
+    """A job in packed buffers: what `kernels.loop.train` needs, and the threads around it.
 
     Parameters
     ----------
-    architecture : Architecture
-    layers : list of (W, b)
-        Each layer's parameters, W (fan_in, fan_out) and b (fan_out,), of one dtype; read here, and
-        written by :meth:`store`.
-    settings : Settings
-    train, val : Source or None
-        Rows of the steps, and of the blocks to evaluate.
-    batch_sizes : tuple of int
-        Rows of a step, and perhaps of an epoch's last one.
-    block_size : int
-        Rows to evaluate at a time, 0 for none.
-    evaluate_batch : bool
-        Steps may be of the kind EVALUATED_STEP.
-    evaluate_loss : bool
-        The loss of the blocks is wanted, and not only their right answers.
-    output_head : str, optional
-        Blocks are predicted by this head, into :attr:`outputs`.
-    scaling : Scaling, optional
-        For an X of bytes.
-    threads : int, optional
+    job : Job
+        Its layers are read here, and written by :meth:`store`.
     """
 
-    def __init__(
-        self,
-        architecture,
-        layers,
-        settings,
-        train,
-        val=None,
-        *,
-        batch_sizes=(),
-        block_size=0,
-        evaluate_batch=False,
-        evaluate_loss=True,
-        output_head=None,
-        scaling=None,
-        threads=None,
-    ):
-        from .kernels.activation import ACTIVATIONS
-        from .kernels.heads import HEADS
-        from .kernels.loop import state
-        from .kernels.loop.tape import Tape
-        from .kernels.loop.task import BYTES, CSR, DENSE, Task
+    def __init__(self, job):
+        from ..kernels.activation import ACTIVATIONS
+        from ..kernels.heads import HEADS
+        from ..kernels.loop.tape import Tape
+        from ..kernels.loop.task import BYTES, Task
+        from ..kernels.update import FATES
 
-        sizes, dtype = architecture.layer_sizes, layers[0][0].dtype
-        X = next(source for source in (train, val) if source is not None).X
-        kind, non_zeros = DENSE, 0.0
-        if isinstance(X, Sparse):
-            kind, non_zeros = CSR, len(X.data) / max(X.shape[0], 1)
-        elif X.dtype == np.uint8:
-            kind = BYTES
-        rows = max((*batch_sizes, block_size))
-        flops = flops_per_row(sizes) * rows
-        if kind == CSR:
-            flops = (flops_per_row(sizes[1:]) + 2 * non_zeros * sizes[1]) * rows
+        sizes, settings = job.architecture.layer_sizes, job.settings
+        kind, non_zeros = _input_kind(job.val if job.train is None else job.train)
+        rows = max((*job.batch_sizes, job.block_size))
         #: Of one item, a step or a block.
-        self.flops = flops * (3 if batch_sizes else 1)
-        self.threads = threads or threads_for(self.flops)
-        weighted = [source is not None and source.weights is not None for source in (train, val)]
+        self.flops = _flops(sizes, non_zeros, rows) * (3 if job.batch_sizes else 1)
+        self.threads = job.threads or threads_for(self.flops)
+        weighted = [
+            source is not None and source.weights is not None for source in (job.train, job.val)
+        ]
         task = Task(
             layer_sizes=tuple(sizes),
-            activation=ACTIVATIONS[architecture.activation],
-            head=HEADS[architecture.head],
-            dtype=dtype,
+            activation=ACTIVATIONS[job.architecture.activation],
+            head=HEADS[job.architecture.head],
+            dtype=job.layers[0][0].dtype,
             threads=self.threads,
-            batch_sizes=tuple(batch_sizes),
-            block_size=block_size,
-            rule=_rule(settings.optimizer),
+            batch_sizes=tuple(job.batch_sizes),
+            block_size=job.block_size,
+            rule=FATES[settings.rule],
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
             general_loss=weighted[0] or settings.label_smoothing > 0,
-            penalty=settings.l2 != 0,
+            penalty=settings.alpha != 0,
             input_kind=kind,
-            non_zeros=non_zeros,
-            evaluate_batch=evaluate_batch,
+            non_zeros=non_zeros or 0.0,
+            evaluate_batch=job.evaluate_batch,
             weighted_block=weighted[1],
-            evaluate_loss=evaluate_loss,
-            output_head=-1 if output_head is None else HEADS[output_head],
+            evaluate_loss=job.evaluate_loss,
+            output_head=-1 if job.output_head is None else HEADS[job.output_head],
         )
         self.tape = Tape(task)
         self.buffers = self.tape.buffers
-        self.layers = layers
-        for depth, (W, b) in enumerate(layers):
+        self.layers = job.layers
+        for depth, (W, b) in enumerate(self.layers):
             self.buffers.load(depth, W, b)
-        if scaling is not None and kind == BYTES:
-            self.tape.input_scale[:, : sizes[0]] = scaling
-        self.sources = tuple(_addresses(source) for source in (train, val))
-        # The addresses in `sources` are good as long as these are.
-        self.data = train, val
-        n_val = 0 if val is None or output_head is not None else len(val)
-        self.predicted = np.zeros(n_val, np.int64)
-        outputs = (len(val), sizes[-1]) if output_head is not None else (0, 0)
-        self.outputs = np.empty(outputs, dtype)
-        self.constants = state.Constants(
+        if job.scaling is not None and kind == BYTES:
+            self.tape.input_scale[:, : sizes[0]] = job.scaling
+        # The addresses in `sources` are good as long as `data` are.
+        self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
+        n_val = 0 if job.val is None else len(job.val)
+        self.predicted = np.zeros(n_val if job.output_head is None else 0, np.int64)
+        self.outputs = np.empty((0 if job.output_head is None else n_val, sizes[-1]), task.dtype)
+        self.constants = self._constants(task, settings, any(weighted))
+        #: First and last phase of each kind of item.
+        self.phases = self._phases()
+        self._is_half = False  # between the halves of a step
+        self._shape = (None,) * 4  # of the latest items
+        self._items: Any = None
+
+    def _constants(self, task, settings, weighted):
+        """Return the numbers of the run, as the compiled loop takes them."""
+        from ..kernels.loop.state import Constants
+
+        return Constants(
             head=task.head,
             output=self.outputs.ctypes.data,
-            weighted=int(any(weighted)),
+            weighted=int(weighted),
             units=self.buffers.units,
             shards=task.shards,
             shard=self.buffers.behind(1),
             dropout_threshold=int(settings.dropout * 2**32),
             dropout_factor=1.0 / (1.0 - settings.dropout),
-            l2=float(settings.l2),
-            penalty=float(settings.penalty),
+            l2=float(settings.alpha),
+            penalty=float(settings.alpha) / 2,
             beta_1=float(settings.beta_1),
             beta_2=float(settings.beta_2),
             epsilon=float(settings.epsilon),
             smoothing=float(settings.label_smoothing),
             max_norm=float(settings.max_norm),
         )
+
+    def _phases(self):
+        tape = self.tape
+        steps = tape.steps or [range(0)]
         phases = {
-            STEP: self.tape.steps[0] if batch_sizes else range(0),
-            LAST_STEP: self.tape.steps[-1] if batch_sizes else range(0),
-            EVALUATED_STEP: self.tape.evaluated_step,
-            BLOCK: self.tape.block,
+            STEP: steps[0],
+            LAST_STEP: steps[-1],
+            EVALUATED_STEP: tape.evaluated_step,
+            BLOCK: tape.block,
         }
-        #: First and last phase of each kind of item.
-        self.phases = np.array([(phases[kind].start, phases[kind].stop) for kind in range(4)]).T
-        self._is_half = False  # between the halves of a step
-        self._shape = (None,) * 4  # of the latest items
-        self._items: Any = None
+        return np.array([(phases[kind].start, phases[kind].stop) for kind in sorted(phases)]).T
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
@@ -243,7 +134,7 @@ class CompiledLoop:
 
     def _lists(self, items):
         """Return what the compiled loop needs to know of some items, and their rows."""
-        from .kernels.loop.state import EVALUATE, TRAIN, Items
+        from ..kernels.loop.state import EVALUATE, TRAIN, Items
 
         count = len(items.kinds)
         listed = np.zeros(0, np.int64) if items.listed is None else items.listed
@@ -270,8 +161,8 @@ class CompiledLoop:
         return work, listed
 
     def _run(self, work, listed, records):
-        from .kernels.loop.state import Record
-        from .kernels.loop.train import train
+        from ..kernels.loop.state import Record
+        from ..kernels.loop.train import train
 
         self.begin()
         arguments = (
@@ -286,12 +177,12 @@ class CompiledLoop:
 
     def finished(self):
         """Tell whether the items of the run since `begin` are all done."""
-        from .kernels.loop.barrier import FINISHED
+        from ..kernels.loop.barrier import FINISHED
 
         return bool(self.tape.arrays.barrier[FINISHED]) and not self._is_half
 
     def _call_off(self):
-        from .kernels.loop.barrier import ABORT
+        from ..kernels.loop.barrier import ABORT
 
         self.tape.arrays.barrier[ABORT] = 1
 
@@ -333,16 +224,26 @@ class CompiledLoop:
             self.buffers.squares[:] = state["sums"]
 
 
-def _rule(optimizer):
-    """Return the code of what becomes of gradients."""
-    from .kernels import update
+def _input_kind(source):
+    """Return the kind of a source's input, and its non-zeros a row if it is sparse, else None."""
+    from ..kernels.loop.task import BYTES, CSR, DENSE
 
-    return {**update.CODES, "gradient": update.GRADIENT, "accumulate": update.ACCUMULATE}[optimizer]
+    X = source.X
+    if isinstance(X, Sparse):
+        return CSR, len(X.data) / max(X.shape[0], 1)
+    return (BYTES if X.dtype == np.uint8 else DENSE), None
+
+
+def _flops(layer_sizes, non_zeros, rows):
+    """Return the flops of a forward pass of some rows."""
+    if non_zeros is None:
+        return flops_per_row(layer_sizes) * rows
+    return (flops_per_row(layer_sizes[1:]) + 2 * non_zeros * layer_sizes[1]) * rows
 
 
 def _addresses(source):
     """Return where the rows of a source lie, as the compiled loop sees it."""
-    from .kernels.loop.state import Source as Addresses
+    from ..kernels.loop.state import Source as Addresses
 
     if source is None:
         return Addresses(0, 0, 0, 0, 0, 0, 0)
@@ -380,10 +281,3 @@ def run_threads(function, threads, arguments, call_off):
         for other in others:
             if other.ident is not None:
                 other.join()
-
-
-def jit_disabled():
-    """Tell whether ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the twin then does the work."""
-    from numba import config
-
-    return bool(config.DISABLE_JIT)

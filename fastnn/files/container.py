@@ -4,7 +4,7 @@ The file's metadata are four texts: ``format`` and ``version`` say how to read t
 ``description`` is a JSON object, and ``digest`` covers all of it: both texts, the description and
 each array's name, dtype, shape and bytes. It finds accidents, a flipped bit on a disk or an
 editor's slip; whoever wants to forge a file can compute it too, so that what a description says is
-checked besides, by :mod:`fastnn._checkpoints`.
+checked besides, by :mod:`fastnn.files.formats`.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import json
 
 import numpy as np
 
-from ._files import check_path, write_whole
+from .writing import check_path, write_whole
 
 #: Goes up when this fastnn could not read older files any more.
 VERSION = "2"

@@ -1,27 +1,21 @@
-"""What drives the compiled loop: chunks of work, and Ctrl-C between them."""
+"""What drives a loop: chunks of work, with a look for Ctrl-C between them."""
 
 import time
-import warnings
 
-import numpy as np
-
-from . import reference
-from .engine import BLOCK, CompiledLoop, jit_disabled
+from .. import reference
+from ..jobs import BLOCK, jit_disabled
+from .loop import CompiledLoop
 
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
 INTERVAL = 0.1
 #: Flops a second that one thread does at least: the first chunk of work, before any measurement,
 #: is no more than takes so long. The slowest of the vectors and of the libraries is meant.
 SLOWEST = 2e9
-#: Most bytes of row indices drawn ahead.
-INDEX_BYTES = 1 << 26
 
 
-def loop_of(*arguments, **options):
+def loop_of(job):
     """Make a CompiledLoop, or its twin where compilation is switched off."""
-    if jit_disabled():
-        return reference.TrainingLoop(*arguments, **options)
-    return CompiledLoop(*arguments, **options)
+    return reference.TrainingLoop(job) if jit_disabled() else CompiledLoop(job)
 
 
 def drive(loop, order, records):
@@ -63,29 +57,3 @@ def drive(loop, order, records):
         # Chunks of equal lengths have much in common that need not be worked out again.
         chunk = 1 << (chunk.bit_length() - 1)
         yield
-
-
-def warn_of_divergence(losses, rates, first, stop, stacklevel):
-    """Warn of the first loss that is not finite among steps first..stop; return whether."""
-    bad = np.flatnonzero(~np.isfinite(losses[first:stop]))
-    if len(bad) == 0:
-        return False
-    step = first + bad[0]
-    warnings.warn(
-        f"the loss is {losses[step]} at step {step}, where the learning rate is "
-        f"{rates[step]:.3g}: the training has diverged; try a smaller learning "
-        "rate, or scale the features",
-        RuntimeWarning,
-        stacklevel=stacklevel,
-    )
-    return True
-
-
-def warn_of_monitor(name, epoch):
-    """Warn that what early stopping watches is no number."""
-    warnings.warn(
-        f"the validation {name}, which early stopping watches, is NaN at epoch {epoch}, and counts "
-        "as no improvement: look at the scale of X_val and y_val",
-        RuntimeWarning,
-        stacklevel=5,
-    )

@@ -30,6 +30,11 @@ class Reporter:
         if progress and self.function is None:
             self.bar = NotebookBar(total) if in_notebook() else TerminalBar(total)
 
+    @property
+    def shows(self):
+        """Whether anything is shown."""
+        return self.bar is not None or self.function is not None
+
     def __enter__(self):
         if self.bar is not None:
             self.bar.start()
