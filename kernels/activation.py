@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ._jit import kernel
 from .llvm.functions import outlined
 from .llvm.intrinsics import address_of
-from .llvm.vector_math import erf, exp_nonpositive, logistic_pair, tanh
+from .llvm.vector_math import as_written, erf, exp, exp_nonpositive, logistic_pair, tanh
 
 #: The slope of a leaky ReLU below 0.
 LEAKY_SLOPE = 0.01
@@ -115,6 +115,41 @@ def _gelu(emit, z):
     return raised * share, derivative
 
 
+#: Constants of a SELU, for which activations of mean 0 and variance 1 stay so.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+@as_written
+def _selu(emit, z):
+    slope = _SELU_SCALE * _SELU_ALPHA
+    # exp(z) - 1 is tanh(z/2) (exp(z) + 1), which keeps its digits where z is small.
+    e = exp(emit, emit.at_most(z, 0.0))
+    negative = slope * (tanh(emit, 0.5 * z) * (e + 1.0))
+    value = emit.where(z > 0.0, _SELU_SCALE * z, negative)
+    return value, lambda: emit.where(z > 0.0, emit.constant(_SELU_SCALE), slope * e)
+
+
+def _selu_backward(emit, a, g):
+    slope = _SELU_SCALE * _SELU_ALPHA
+    return g * emit.where(a > 0.0, emit.constant(_SELU_SCALE), a + slope)
+
+
+@as_written
+def _mish(emit, z):
+    inside, raised = _bounded(emit, z, _SILU_REACH[emit.size])
+    # tanh(log(1 + exp(z))) as a quotient of polynomials of w = exp(-|z|), which is at most 1.
+    w = exp_nonpositive(emit, -emit.absolute(z))
+    positive, square = z >= 0.0, w * w
+    numerator = emit.where(positive, 1.0 + 2.0 * w, square + 2.0 * w)
+    t = numerator / (numerator + emit.where(positive, 2.0 * square, 2.0))
+
+    def derivative():
+        share, _ = logistic_pair(emit, z)
+        return emit.fma(inside * share, emit.fma(-t, t, 1.0), t)
+
+    return raised * t, derivative
+
+
 #: The activations by name: an activation's code is its place here.
 EQUATIONS = {
     "identity": Equation(_identity, _identity_backward),
@@ -124,6 +159,8 @@ EQUATIONS = {
     "logistic": Equation(_logistic, _logistic_backward),
     "silu": Equation(_silu),
     "gelu": Equation(_gelu),
+    "selu": Equation(_selu, _selu_backward),
+    "mish": Equation(_mish),
 }
 ACTIVATIONS = {name: code for code, name in enumerate(EQUATIONS)}
 IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
@@ -221,19 +258,22 @@ def multiply_in_place(emit, f):
 def activation(Z, code, D):
     """Replace each z of `Z` by f(z), and write f'(z) into `D` where it has room.
 
-    With L(z) = 1 / (1 + exp(-z)) and Phi the distribution function of the normal distribution [1]_:
+    With L(z) = 1 / (1 + exp(-z)), Phi the distribution function of the normal distribution [1]_,
+    s = 1.0507 and a = 1.6733 [2]_, and T(z) = tanh(log(1 + exp(z))) [3]_:
 
-    ==== ========== ============= =====================
-    code name       f(z)          f'(z)
-    ==== ========== ============= =====================
-    0    identity   z             1
-    1    relu       max(z, 0)     z > 0
-    2    leaky_relu z or 0.01 z   1 or 0.01, where z <= 0
-    3    tanh       tanh(z)       1 - tanh(z)^2
-    4    logistic   L(z)          L(z) L(-z)
-    5    silu       z L(z)        L(z) (1 + z L(-z))
-    6    gelu       z Phi(z)      Phi(z) + z Phi'(z)
-    ==== ========== ============= =====================
+    ==== ========== ========================== ==============================
+    code name       f(z)                       f'(z)
+    ==== ========== ========================== ==============================
+    0    identity   z                          1
+    1    relu       max(z, 0)                  z > 0
+    2    leaky_relu z or 0.01 z                1 or 0.01, where z <= 0
+    3    tanh       tanh(z)                    1 - tanh(z)^2
+    4    logistic   L(z)                       L(z) L(-z)
+    5    silu       z L(z)                     L(z) (1 + z L(-z))
+    6    gelu       z Phi(z)                   Phi(z) + z Phi'(z)
+    7    selu       s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
+    8    mish       z T(z)                     T(z) + z (1 - T(z)^2) L(z)
+    ==== ========== ========================== ==============================
 
     Parameters
     ----------
@@ -247,6 +287,8 @@ def activation(Z, code, D):
     References
     ----------
     .. [1] Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
+    .. [2] Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", 2017.
+    .. [3] Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020.
     """
     elements = Z.ravel()
     if elements.size > 0:

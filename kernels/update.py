@@ -68,18 +68,28 @@ def _adam(emit, n, w, g, memory):
     return emit.fma(-n.rate, direction, n.decay * w)
 
 
+def _lion(emit, n, w, g, memory):
+    mixed = emit.fma(n.new_1, g, n.beta_1 * memory[0])
+    memory[0] = emit.fma(n.new_2, g, n.beta_2 * memory[0])
+    # The sign of a NaN is a NaN.
+    sign = emit.where(mixed > 0.0, 1.0, emit.where(mixed < 0.0, -1.0, mixed))
+    return emit.fma(-n.rate, sign, n.decay * w)
+
+
 #: The rules by name: a rule's code is its place here. With ``g = scale G + l2 w``:
 #:
 #: - sgd: ``w <- w - rate g``;
 #: - momentum: ``v <- beta_1 v - rate g``, ``w <- w + v``;
 #: - nesterov: the same v, ``w <- w + beta_1 v - rate g``;
 #: - adam: ``m <- beta_1 m + new_1 g``, ``v <- beta_2 v + new_2 g^2``,
-#:   ``w <- decay w - rate m / (sqrt(v) + epsilon)``.
+#:   ``w <- decay w - rate m / (sqrt(v) + epsilon)``;
+#: - lion: ``w <- decay w - rate sign(beta_1 m + new_1 g)``, ``m <- beta_2 m + new_2 g``.
 RULES = {
     "sgd": Rule(_sgd, 0),
     "momentum": Rule(_momentum, 1),
     "nesterov": Rule(_nesterov, 1),
     "adam": Rule(_adam, 2),
+    "lion": Rule(_lion, 1),
 }
 CODES = {name: code for code, name in enumerate(RULES)}
 SGD, MOMENTUM, NESTEROV, ADAM = (CODES[name] for name in ("sgd", "momentum", "nesterov", "adam"))

@@ -27,6 +27,7 @@ OPTIMIZERS = {
     "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
     "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+    "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
 }
 OPTIONS = {
     "plain": {},

@@ -100,6 +100,11 @@ def plain_step(optimizer, w, g, memory, rate, t, decays):
         if decays:
             w *= 1 - rate * getattr(optimizer, "weight_decay", 0)
         w -= rate * m_hat / (v_hat + epsilon)
+    elif isinstance(optimizer, optimizers.Lion):
+        if decays:
+            w *= 1 - rate * optimizer.weight_decay
+        w -= rate * np.sign(optimizer.beta_1 * m + (1 - optimizer.beta_1) * g)
+        m[...] = optimizer.beta_2 * m + (1 - optimizer.beta_2) * g
     elif isinstance(optimizer, optimizers.Momentum):
         m[...] = optimizer.momentum * m - rate * g
         w += optimizer.momentum * m - rate * g if optimizer.nesterovs_momentum else m

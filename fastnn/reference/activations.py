@@ -34,6 +34,31 @@ def _gelu_derivative(Z, A):
     return _normal(Z) + Z * np.exp(-Z * Z / 2) / Z.dtype.type(math.sqrt(2 * math.pi))
 
 
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def _selu(Z):
+    real = Z.dtype.type
+    negative = real(_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(Z, 0))
+    with np.errstate(over="ignore"):  # of the largest numbers
+        return np.where(Z > 0, real(_SELU_SCALE) * Z, negative)
+
+
+def _selu_derivative(Z, A):
+    real = Z.dtype.type
+    return np.where(Z > 0, real(_SELU_SCALE), A + real(_SELU_SCALE * _SELU_ALPHA))
+
+
+def _tanh_softplus(Z):
+    with np.errstate(invalid="ignore"):  # of a NaN, which stays one
+        return np.tanh(np.logaddexp(Z, Z.dtype.type(0)))
+
+
+def _mish_derivative(Z, A):
+    T = _tanh_softplus(Z)
+    return T + _bounded(Z) * (1 - T * T) * _logistic(Z)
+
+
 #: What hidden layers may compute, and its derivative by Z and A = f(Z), in the order of the codes.
 ACTIVATIONS = {
     "identity": (lambda Z: Z, lambda Z, A: np.ones_like(Z)),
@@ -46,4 +71,6 @@ ACTIVATIONS = {
         lambda Z, A: _logistic(Z) * (1 + _bounded(Z) * _logistic(-Z)),
     ),
     "gelu": (lambda Z: np.maximum(Z, -1000) * _normal(Z), _gelu_derivative),
+    "selu": (_selu, _selu_derivative),
+    "mish": (lambda Z: np.maximum(Z, -1000) * _tanh_softplus(Z), _mish_derivative),
 }

@@ -69,10 +69,20 @@ def _adam(W, g, memory, n):
     W -= n.rate * m / (np.sqrt(v) + n.epsilon)
 
 
+@_converted
+def _lion(W, g, memory, n):
+    (m,) = memory
+    W *= n.decay
+    W -= n.rate * np.sign(n.beta_1 * m + (1 - n.beta_1) * g)
+    m *= n.beta_2
+    m += (1 - n.beta_2) * g
+
+
 #: In the order of kernels.update, whose comments say the formulas.
 RULES = {
     "sgd": Rule(_sgd, 0),
     "momentum": Rule(_momentum, 1),
     "nesterov": Rule(_nesterov, 1),
     "adam": Rule(_adam, 2),
+    "lion": Rule(_lion, 1),
 }

@@ -27,8 +27,11 @@ _HIGH = {size: float(Fraction(round(_LN2 * 2**bits), 2**bits)) for size, bits in
 _LOW = {size: float(_LN2 - Fraction(high)) for size, high in _HIGH.items()}
 
 
-def _as_written(function):
-    """Decorate an emission: the two steps of a reduction, and their like, are not to be merged."""
+def as_written(function):
+    """Decorate an emission whose operations are not to be merged or put into another order.
+
+    Such are the two steps of a reduction; and what must give the same bits wherever it is emitted.
+    """
 
     @functools.wraps(function)
     def emitted(emit, *arguments):
@@ -58,7 +61,7 @@ def _with_sign_of(emit, magnitude, x):
     return emit.of_bits(emit.bits(magnitude) | sign)
 
 
-@_as_written
+@as_written
 def _nearest(emit, value):
     """Round to an integer n, |n| < 2^21: return it, and bits whose lowest are those of n.
 
@@ -96,7 +99,7 @@ _OVERFLOWS = {4: 89.0, 8: 710.0}
 _LOWEST = {4: -87.0, 8: -708.0}
 
 
-@_as_written
+@as_written
 def _reduced_exp(emit, x):
     """Return exp(r) and bits that end in those of n; x = n ln 2 + r (Cody and Waite, 1980)."""
     n, bits = _nearest(emit, x * (1 / math.log(2)))
@@ -108,7 +111,7 @@ def _reduced_exp(emit, x):
     return series + 1.0, bits
 
 
-@_as_written
+@as_written
 def exp(emit, x):
     """Emit exp(x) for a vector."""
     half_range = 2.0 ** (_BIAS[emit.size] // 2 + 1)
@@ -123,7 +126,7 @@ def exp(emit, x):
     return scaled * emit.where(negative, emit.constant(1 / half_range), 2.0)
 
 
-@_as_written
+@as_written
 def exp_nonpositive(emit, x):
     """Emit exp(x) for a vector of x <= 0; 0 below the normal numbers.
 
@@ -151,7 +154,7 @@ _LOG = {
 }
 
 
-@_as_written
+@as_written
 def log(emit, x):
     """Emit the natural logarithm of a vector; -inf at zeros, and NaN below them."""
     mantissa, bias = _MANTISSA[emit.size], _BIAS[emit.size]
@@ -182,7 +185,7 @@ def log(emit, x):
     return emit.where((x > 0.0) & (x < math.inf), result, special)
 
 
-@_as_written
+@as_written
 def _odds_to_share(emit, t):
     """Return t / (1 + t) for t >= 0.
 
@@ -214,7 +217,7 @@ _SATURATES = {4: 9.1, 8: 19.1}
 _LATER = 0.36
 
 
-@_as_written
+@as_written
 def tanh(emit, x):
     """Emit the hyperbolic tangent of a vector."""
     a = emit.at_most(emit.absolute(x), _SATURATES[emit.size])
@@ -232,7 +235,7 @@ def tanh(emit, x):
     return _with_sign_of(emit, _odds_to_share(emit, T), x)
 
 
-@_as_written
+@as_written
 def logistic_pair(emit, x):
     """Emit logistic(x), and logistic(-x) = 1 - logistic(x) without the loss of its digits."""
     small = _odds_to_share(emit, exp(emit, -emit.absolute(x)))
@@ -301,7 +304,7 @@ _SMALL_ERF = 0.8
 _ERF_SATURATES = {4: 3.95, 8: 5.95}
 
 
-@_as_written
+@as_written
 def erf(emit, x):
     """Emit the error function of a vector."""
     a = emit.absolute(x)
