@@ -310,7 +310,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
     like, base = workspace[0], address_of(workspace)
     pack(W, workspace, pieces.weights)
     weights, tile = base + pieces.weights * size, base + pieces.tile * size
-    step = numbers_like(like, 1.0, l2, learning_rate, 1.0, 0.0, 0.0, 0.0)
+    step = numbers_like(like, l2, learning_rate, 1.0, 0.0, 0.0, 0.0)
     product = _Product(table, n, K, N, weights, tile, base + side * size, stride * size)
     _descend(like, product, on_stack(step))
     unpack(workspace, pieces.weights, W)
@@ -319,7 +319,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
         workspace[pieces.vector + j] = b[j]
     vector, sums = base + pieces.vector * size, base + pieces.sums * size
     column_sums(like, ColumnSums(base + side * size, stride * size, n, N, sums))
-    step = numbers_like(like, 1.0, 0.0, learning_rate, 1.0, 0.0, 0.0, 0.0)
+    step = numbers_like(like, 0.0, learning_rate, 1.0, 0.0, 0.0, 0.0)
     optimizer_step(like, OptimizerStep(SGD, vector, sums, N, 0, 0, on_stack(step)))
     for j in range(N):
         b[j] = workspace[pieces.vector + j]

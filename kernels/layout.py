@@ -17,7 +17,7 @@ import numpy as np
 
 from ._jit import kernel, shared
 from .llvm.processor import CACHE_LINE, VECTOR_BYTES
-from .llvm.tiles import GROUP, HEIGHTS, NR
+from .llvm.tiles import GROUP, MR, NR
 
 
 @shared
@@ -69,10 +69,10 @@ def row_stride(N, itemsize):
 @shared
 def tile_height(rows_left):
     """Return the height of the next tile, one of HEIGHTS."""
-    for height in HEIGHTS:
-        if rows_left >= height:
-            return height
-    return 0
+    # Not a loop over HEIGHTS, which Numba would carry out.
+    if rows_left >= MR:
+        return MR
+    return MR // 2 if rows_left >= MR // 2 else 1
 
 
 @kernel

@@ -14,7 +14,6 @@ from .llvm.processor import VECTOR_BYTES
 class Numbers(NamedTuple):
     """What a step multiplies and adds: they lie one behind the other, of the element type."""
 
-    scale: float  #: on the gradient
     l2: float  #: the gradient of the penalty is l2 w
     rate: float  #: the learning rate, with the corrections of the rule
     decay: float  #: factor on the weight
@@ -76,7 +75,7 @@ def _lion(emit, n, w, g, memory):
     return emit.fma(-n.rate, sign, n.decay * w)
 
 
-#: The rules by name: a rule's code is its place here. With ``g = scale G + l2 w``:
+#: The rules by name: a rule's code is its place here. With ``g = G + l2 w``:
 #:
 #: - sgd: ``w <- w - rate g``;
 #: - momentum: ``v <- beta_1 v - rate g``, ``w <- w + v``;
@@ -152,7 +151,7 @@ def optimizer_step(emit, f):
                 memory[0] = memory[0] + G
                 return carried
             w = load(f.weights)
-            g = emit.fma(numbers.l2, w, numbers.scale * G)
+            g = emit.fma(numbers.l2, w, G)
             if code == GRADIENT:
                 memory[0] = g
                 return [emit.fma(g, g, carried[0])]
@@ -165,6 +164,28 @@ def optimizer_step(emit, f):
 
 
 # ------------------------------------------------------------------------------------------ sums
+
+
+class ScaledCopy(NamedTuple):
+    """What :func:`scaled_copy` takes."""
+
+    X: int  #: address
+    elements: int
+    out: int  #: address
+    factor: float
+
+
+@outlined(ScaledCopy)
+def scaled_copy(emit, f):
+    """Write ``out = factor X``."""
+    factor = emit.splat(f.factor)
+
+    def apply(load, store, carried):
+        store(load(f.X) * factor, f.out)
+        return carried
+
+    emit.vectors(f.elements, [], apply)
+    emit.returns()
 
 
 class SumShards(NamedTuple):
@@ -239,10 +260,9 @@ def column_sums(emit, f):
 
 
 @shared
-def numbers_like(like, scale, l2, rate, decay, beta_1, beta_2, epsilon):
+def numbers_like(like, l2, rate, decay, beta_1, beta_2, epsilon):
     """Return the Numbers of a step, float64, in the type of `like`."""
     return Numbers(
-        cast_like(like, scale),
         cast_like(like, l2),
         cast_like(like, rate),
         cast_like(like, decay),
@@ -271,7 +291,7 @@ def sgd_update(W, dW, learning_rate, l2):
     if weights.size == 0:
         return
     like = weights[0]
-    numbers = on_stack(numbers_like(like, 1.0, l2, learning_rate, 1.0, 0.0, 0.0, 0.0))
+    numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, 0.0, 0.0, 0.0))
     places = address_of(W), address_of(dW)
     step = OptimizerStep(SGD, places[0], places[1], weights.size, 0, 0, numbers)
     optimizer_step(like, step)
@@ -305,7 +325,7 @@ def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
     if weights.size == 0:
         return
     like = weights[0]
-    numbers = on_stack(numbers_like(like, 1.0, l2, learning_rate, 1.0, momentum, 0.0, 0.0))
+    numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, momentum, 0.0, 0.0))
     code, places = NESTEROV if nesterov else MOMENTUM, (address_of(W), address_of(dW))
     memory = address_of(velocity) - places[0]
     step = OptimizerStep(code, places[0], places[1], weights.size, memory, memory, numbers)
@@ -348,7 +368,7 @@ def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, mo
     like, (beta_1, beta_2) = weights[0], betas
     rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
     decay = 1.0 - learning_rate * weight_decay
-    numbers = on_stack(numbers_like(like, 1.0, l2, rate, decay, beta_1, beta_2, epsilon))
+    numbers = on_stack(numbers_like(like, l2, rate, decay, beta_1, beta_2, epsilon))
     places = address_of(W), address_of(dW)
     memory = address_of(moments) - places[0]
     adam = OptimizerStep(

@@ -19,29 +19,30 @@ from ..llvm.tiles import (
 from ..update import (
     ColumnSums,
     OptimizerStep,
+    ScaledCopy,
     SumShards,
     column_sums,
     numbers_like,
     optimizer_step,
+    scaled_copy,
     sum_shards,
 )
 from . import operations as op
 
 
 @part
-def numbers_of_weights(like, constants, item, scale, l2):
+def numbers_of_weights(like, constants, item, l2):
     """Return the address of the numbers of this step of the weights."""
     c = constants
-    return on_stack(
-        numbers_like(like, scale, l2, item.rate, item.decay, c.beta_1, c.beta_2, c.epsilon)
-    )
+    numbers = numbers_like(like, l2, item.rate, item.decay, c.beta_1, c.beta_2, c.epsilon)
+    return on_stack(numbers)
 
 
 @part
-def numbers_of_biases(like, constants, item, scale):
+def numbers_of_biases(like, constants, item):
     """Return the address of the numbers of this step of the biases: no penalty, no decay."""
     c = constants
-    return on_stack(numbers_like(like, scale, 0.0, item.rate, 1.0, c.beta_1, c.beta_2, c.epsilon))
+    return on_stack(numbers_like(like, 0.0, item.rate, 1.0, c.beta_1, c.beta_2, c.epsilon))
 
 
 @part
@@ -73,20 +74,23 @@ def _step(like, f, place, gradient, count, numbers):
 
 
 @part
-def _of_shards(like, f, place, count, constants, tile):
-    """Add up the gradients of the shards of the batch, which lie behind the weights."""
-    shards = SumShards(place + f.behind, constants.shard, constants.shards, count, tile)
-    sum_shards(like, shards)
+def _fetch(like, f, place, count, constants, factor, tile):
+    """Write the gradient of some weights, of which other operations have left it, to the tile."""
+    if f.gradient == op.SUMMED:
+        first = place + f.behind
+        sum_shards(like, SumShards(first, constants.shard, constants.shards, count, tile))
+    else:
+        scaled_copy(like, ScaledCopy(place + f.behind, count, tile, cast_like(like, factor)))
 
 
 @part
-def update_panel(f, like, constants, tile, numbers, squares):
+def update_panel(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of some rows of a panel, a tile at a time."""
     size = VECTOR_BYTES // lanes_of(like)
     k = f.k0
     while k < f.k1:
         height = tile_height(f.k1 - k)
-        count, gradient = height * f.vectors * lanes_of(like), tile
+        count = height * f.vectors * lanes_of(like)
         place = f.weights + k * f.vectors * VECTOR_BYTES
         if f.gradient == op.COMPUTED:
             outer = OuterPanel(
@@ -100,18 +104,16 @@ def update_panel(f, like, constants, tile, numbers, squares):
                 out=tile,
             )
             outer_panel(like, outer)
-        elif f.gradient == op.SUMMED:
-            _of_shards(like, f, place, count, constants, tile)
         else:
-            gradient = place + f.behind
-        total = _step(like, f, place, gradient, count, numbers)
+            _fetch(like, f, place, count, constants, factor, tile)
+        total = _step(like, f, place, tile, count, numbers)
         if f.squares >= 0:
             squares[f.squares + k // MR] += total
         k += height
 
 
 @part
-def update_group(f, like, constants, tile, numbers, squares):
+def update_group(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of a stretch of a group, a column at a time."""
     if f.gradient == op.COMPUTED:
         size = VECTOR_BYTES // lanes_of(like)
@@ -120,42 +122,40 @@ def update_group(f, like, constants, tile, numbers, squares):
     count = round_up(f.elements, lanes_of(like))
     for c in range(GROUP):
         place, gradient = f.weights + c * f.length, tile + c * GROUP_VECTORS * VECTOR_BYTES
-        if f.gradient == op.SUMMED:
-            _of_shards(like, f, place, count, constants, gradient)
-        elif f.gradient == op.KEPT:
-            gradient = place + f.behind
+        if f.gradient != op.COMPUTED:
+            _fetch(like, f, place, count, constants, factor, gradient)
         total = _step(like, f, place, gradient, count, numbers)
         if f.squares >= 0:
             squares[f.squares] += total
 
 
 @part
-def update_bias(f, like, constants, tile, numbers, squares):
+def update_bias(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of some biases."""
-    gradient = tile
     if f.gradient == op.COMPUTED:
         column_sums(like, ColumnSums(f.dZ, f.stride, f.rows, f.elements, tile))
-    elif f.gradient == op.SUMMED:
-        _of_shards(like, f, f.biases, f.elements, constants, tile)
     else:
-        gradient = f.biases + f.behind
-    total = _step(like, f, f.biases, gradient, f.elements, numbers)
+        _fetch(like, f, f.biases, f.elements, constants, factor, tile)
+    total = _step(like, f, f.biases, tile, f.elements, numbers)
     if f.squares >= 0:
         squares[f.squares] = total
 
 
 @part
-def update_rows(f, a, source, item, cursors, tile, numbers):
+def update_rows(f, a, source, item, factor, cursors, tile, numbers):
     """Follow the gradient of some rows of the weights of sparse inputs, a block at a time."""
     like, line = a.params[0], f.across * VECTOR_BYTES
     for k0 in range(f.k0, f.k1, f.block):
         k1, place = min(k0 + f.block, f.k1), f.weights + (k0 - f.k0) * line
-        gradients, factor = place + f.behind, cast_like(like, 1.0)
+        target, on_gradient = address_of(tile), cast_like(like, 1.0)
+        count = (k1 - k0) * f.across * lanes_of(like)
         if f.direct:
-            gradients, factor = place, cast_like(like, -item.rate)
+            target, on_gradient = place, cast_like(like, -item.rate)
         elif f.gradient == op.COMPUTED:
-            gradients = address_of(tile)
-            tile[: (k1 - k0) * f.across * lanes_of(like)] = 0
+            tile[:count] = 0
+        else:
+            kept = ScaledCopy(place + f.behind, count, target, cast_like(like, factor))
+            scaled_copy(like, kept)
         if f.direct or f.gradient == op.COMPUTED:
             outer = CSROuter(
                 rows=item.rows,
@@ -167,13 +167,13 @@ def update_rows(f, a, source, item, cursors, tile, numbers):
                 k1=k1,
                 dZ=f.dZ,
                 stride=f.stride,
-                target=gradients,
+                target=target,
                 across=f.across,
-                factor=factor,
+                factor=on_gradient,
             )
             csr_outer(like, outer)
         for k in range(k0, k0 if f.direct else k1, f.unit):
-            count, skip = (min(k + f.unit, k1) - k) * f.across * lanes_of(like), (k - k0) * line
-            total = _step(like, f, place + skip, gradients + skip, count, numbers)
+            skip, count = (k - k0) * line, (min(k + f.unit, k1) - k) * f.across * lanes_of(like)
+            total = _step(like, f, place + skip, target + skip, count, numbers)
             if f.squares >= 0:
                 a.squares[f.squares + (k - f.k0) // f.unit] += total

@@ -79,8 +79,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     for number in range(len(items.step)):
         item = _item(items, number)
         source = sources[1] if item.source == EVALUATE else sources[0]
-        weights = numbers_of_weights(like, constants, item, 1.0, constants.l2)
-        biases = numbers_of_biases(like, constants, item, 1.0)
+        weights = numbers_of_weights(like, constants, item, constants.l2)
+        biases, factor = numbers_of_biases(like, constants, item), 1.0
         penalty = _penalty(constants, squares) if thread == 0 else 0.0
         for phase in range(item.first_phase, item.stop_phase):
             # Who is ahead writes to one half while thread 0 still reads the other.
@@ -93,13 +93,13 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     multiply_group(like, fields(MultiplyGroup, row))
                 elif holds(op.UpdatePanel, row):
                     f = fields(op.UpdatePanel, row)
-                    update_panel(f, like, constants, tile, weights, squares)
+                    update_panel(f, like, constants, factor, tile, weights, squares)
                 elif holds(op.UpdateGroup, row):
                     f = fields(op.UpdateGroup, row)
-                    update_group(f, like, constants, tile, weights, squares)
+                    update_group(f, like, constants, factor, tile, weights, squares)
                 elif holds(op.UpdateBias, row):
                     f = fields(op.UpdateBias, row)
-                    update_bias(f, like, constants, tile, biases, squares)
+                    update_bias(f, like, constants, factor, tile, biases, squares)
                 elif holds(Transpose, row):
                     transpose(like, fields(Transpose, row))
                 elif holds(CopyRows, row):
@@ -129,12 +129,11 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     seek_columns(fields(op.SeekColumns, row), a, source, cursors)
                 elif holds(op.UpdateRows, row):
                     f = fields(op.UpdateRows, row)
-                    update_rows(f, a, source, item, cursors, tiles, weights)
+                    update_rows(f, a, source, item, factor, cursors, tiles, weights)
                 elif holds(op.Clip, row):
                     factor = clip_factor(fields(op.Clip, row), squares, constants.max_norm)
                     # The kept gradient holds that of the penalty.
-                    weights = numbers_of_weights(like, constants, item, factor, 0.0)
-                    biases = numbers_of_biases(like, constants, item, factor)
+                    weights = numbers_of_weights(like, constants, item, 0.0)
                 else:
                     gather(row, a, constants, source, item, listed)
             meetings = wait(a.barrier, threads, meetings)
