@@ -37,7 +37,8 @@ from .llvm.tiles import (
     outer_group,
     outer_panel,
 )
-from .update import SGD, ColumnSums, OptimizerStep, column_sums, numbers_like, optimizer_step
+from .rules import SGD, OptimizerStep, numbers_like, optimizer_step
+from .sums import ColumnSums, column_sums
 
 
 class _Pieces(NamedTuple):

@@ -25,7 +25,7 @@ class CompiledLoop:
         from ..kernels.heads import HEADS
         from ..kernels.loop.tape import Tape
         from ..kernels.loop.task import BYTES, Task
-        from ..kernels.update import FATES
+        from ..kernels.rules import FATES
 
         sizes, settings = job.architecture.layer_sizes, job.settings
         kind, non_zeros = _input_kind(job.val if job.train is None else job.train)

@@ -151,7 +151,7 @@ def _need(holds, otherwise):
 
 def _memories(description):
     """Return how many numbers the optimiser remembers of each parameter."""
-    from ..kernels.update import RULES
+    from ..kernels.rules import RULES
 
     return RULES[arguments(description["trainer"])["optimizer"].name].memories
 

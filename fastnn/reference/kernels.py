@@ -8,7 +8,7 @@ import numpy as np
 from .activations import ACTIVATIONS
 from .elementary import erf, exp, log, logistic, tanh
 from .heads import losses
-from .updates import RULES, Numbers, penalised
+from .rules import RULES, Numbers, penalised
 
 __all__ = [
     "activation",

@@ -9,7 +9,7 @@ from ..jobs import BLOCK, EVALUATED_STEP
 from .heads import losses, predictions
 from .kernels import dropout_mask
 from .network import forward, gradients, scores
-from .updates import RULES, Numbers, penalised
+from .rules import RULES, Numbers, penalised
 
 #: What the compiled loop adds to a step's dropout key for each layer.
 LAYER_KEY = 0x2545F4914F6CDD1D

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..layout import round_up
 from ..llvm.processor import VECTOR_BYTES
 from ..llvm.tiles import GROUP, MR
-from ..update import ACCUMULATE, RULES
+from ..rules import ACCUMULATE, RULES
 from . import operations as op
 
 

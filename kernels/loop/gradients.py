@@ -16,17 +16,8 @@ from ..llvm.tiles import (
     outer_group,
     outer_panel,
 )
-from ..update import (
-    ColumnSums,
-    OptimizerStep,
-    ScaledCopy,
-    SumShards,
-    column_sums,
-    numbers_like,
-    optimizer_step,
-    scaled_copy,
-    sum_shards,
-)
+from ..rules import OptimizerStep, numbers_like, optimizer_step
+from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
 from . import operations as op
 
 

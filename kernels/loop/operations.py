@@ -127,7 +127,7 @@ class UpdatePanel(NamedTuple):
 
     gradient: int  #: COMPUTED, SUMMED or KEPT
     behind: int
-    rule: int  #: what becomes of it: see :class:`..update.OptimizerStep`
+    rule: int  #: what becomes of it: see :class:`..rules.OptimizerStep`
     memory_1: int
     memory_2: int
     vectors: int  #: across the panel

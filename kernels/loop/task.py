@@ -7,7 +7,7 @@ import numpy as np
 
 from ..activation import FROM_OUTPUT, RELU
 from ..heads import SOFTMAX
-from ..update import GRADIENT, RULES, SGD
+from ..rules import GRADIENT, RULES, SGD
 
 #: Kinds of input: floating-point numbers, a CSR matrix, bytes.
 DENSE, CSR, BYTES = range(3)
@@ -29,7 +29,7 @@ class Task(NamedTuple):
     threads: int = 1
     batch_sizes: tuple = ()  #: rows of a step: of most, and of an epoch's last if it has fewer
     block_size: int = 0  #: rows that are evaluated or predicted at a time
-    rule: int = SGD  #: of the update, see kernels.update; GRADIENT and ACCUMULATE take no step
+    rule: int = SGD  #: of the update, see kernels.rules; GRADIENT and ACCUMULATE take no step
     clip: bool = False  #: gradients are kept until their norm is known
     dropout: bool = False
     general_loss: bool = False  #: weights of the rows, or smoothing of the labels

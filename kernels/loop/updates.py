@@ -6,8 +6,8 @@ from ..csr import NEAR
 from ..layout import round_up
 from ..llvm.processor import VECTOR_BYTES
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR, TILE_VECTORS
+from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
-from ..update import ACCUMULATE, GRADIENT, SGD, STORE
 from . import operations as op
 from .buffers import BIAS_VECTORS
 from .propagation import BLOCK_BYTES

@@ -12,8 +12,8 @@ from collections import defaultdict
 
 import numpy as np
 
+from ..rules import RULES
 from ..transpose import CopyRows, Transpose
-from ..update import RULES
 from . import operations as op
 from .accesses import Accesses
 

@@ -17,8 +17,8 @@ from fastnn.kernels.loop.accesses import Accesses
 from fastnn.kernels.loop.tape import Tape
 from fastnn.kernels.loop.task import BYTES, CSR, DENSE, Task
 from fastnn.kernels.loop.verify import TapeError, verify
+from fastnn.kernels.rules import ACCUMULATE, GRADIENT, RULES
 from fastnn.kernels.transpose import Transpose
-from fastnn.kernels.update import ACCUMULATE, GRADIENT, RULES
 
 widths = st.integers(1, 70) | st.sampled_from([1, 15, 16, 17, 48, 49, 96, 100, 130, 250])
 

@@ -1,4 +1,4 @@
-"""What becomes of weights: the rules by name, the twin of the table in kernels.update."""
+"""What becomes of weights: the rules by name, the twin of the table in kernels.rules."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -78,7 +78,7 @@ def _lion(W, g, memory, n):
     m += (1 - n.beta_2) * g
 
 
-#: In the order of kernels.update, whose comments say the formulas.
+#: In the order of kernels.rules, whose comments say the formulas.
 RULES = {
     "sgd": Rule(_sgd, 0),
     "momentum": Rule(_momentum, 1),

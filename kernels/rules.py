@@ -1,0 +1,175 @@
+"""The rules of update: what becomes of a weight, its gradient and the optimiser's memory of it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ._jit import shared
+from .llvm.functions import outlined
+from .llvm.intrinsics import cast_like
+
+
+class Numbers(NamedTuple):
+    """What a step multiplies and adds: they lie one behind the other, of the element type."""
+
+    l2: float  #: the gradient of the penalty is l2 w
+    rate: float  #: the learning rate, with the corrections of the rule
+    decay: float  #: factor on the weight
+    beta_1: float
+    new_1: float  #: 1 - beta_1
+    beta_2: float
+    new_2: float  #: 1 - beta_2
+    epsilon: float
+
+
+# ----------------------------------------------------------------------------------------- rules
+
+
+class Rule(NamedTuple):
+    """What becomes of a weight: an emission for one vector.
+
+    ``step(emit, n, w, g, memory)`` returns the new weights from the weights w, their gradient g and
+    the numbers n; ``memory[i]`` are what the optimiser remembers of them, loaded where it is read,
+    stored where it is assigned.
+    """
+
+    step: Callable
+    memories: int  #: numbers that are remembered of each weight
+
+
+def _sgd(emit, n, w, g, memory):
+    return emit.fma(-n.rate, g, w)
+
+
+def _velocity(emit, n, g, memory):
+    """Return the new velocity, and keep it."""
+    v = emit.fma(-n.rate, g, n.beta_1 * memory[0])
+    memory[0] = v
+    return v
+
+
+def _momentum(emit, n, w, g, memory):
+    return w + _velocity(emit, n, g, memory)
+
+
+def _nesterov(emit, n, w, g, memory):
+    v = _velocity(emit, n, g, memory)
+    return w + emit.fma(-n.rate, g, n.beta_1 * v)
+
+
+def _adam(emit, n, w, g, memory):
+    m = emit.fma(n.new_1, g, n.beta_1 * memory[0])
+    v = emit.fma(n.beta_2, memory[1], n.new_2 * (g * g))
+    memory[0], memory[1] = m, v
+    direction = m / (emit.square_root(v) + n.epsilon)
+    return emit.fma(-n.rate, direction, n.decay * w)
+
+
+def _lion(emit, n, w, g, memory):
+    mixed = emit.fma(n.new_1, g, n.beta_1 * memory[0])
+    memory[0] = emit.fma(n.new_2, g, n.beta_2 * memory[0])
+    # The sign of a NaN is a NaN.
+    sign = emit.where(mixed > 0.0, 1.0, emit.where(mixed < 0.0, -1.0, mixed))
+    return emit.fma(-n.rate, sign, n.decay * w)
+
+
+#: The rules by name: a rule's code is its place here. With ``g = G + l2 w``:
+#:
+#: - sgd: ``w <- w - rate g``;
+#: - momentum: ``v <- beta_1 v - rate g``, ``w <- w + v``;
+#: - nesterov: the same v, ``w <- w + beta_1 v - rate g``;
+#: - adam: ``m <- beta_1 m + new_1 g``, ``v <- beta_2 v + new_2 g^2``,
+#:   ``w <- decay w - rate m / (sqrt(v) + epsilon)``;
+#: - lion: ``w <- decay w - rate sign(beta_1 m + new_1 g)``, ``m <- beta_2 m + new_2 g``.
+RULES = {
+    "sgd": Rule(_sgd, 0),
+    "momentum": Rule(_momentum, 1),
+    "nesterov": Rule(_nesterov, 1),
+    "adam": Rule(_adam, 2),
+    "lion": Rule(_lion, 1),
+}
+CODES = {name: code for code, name in enumerate(RULES)}
+SGD, MOMENTUM, NESTEROV, ADAM = (CODES[name] for name in ("sgd", "momentum", "nesterov", "adam"))
+#: What else may become of a gradient, for those who need it whole (clipping by its norm, full
+#: gradients over many blocks of rows, shards of a batch): it is put where the memory lies,
+#: ``m <- g``; added to what is there, ``m <- m + G``; or put there without the penalty, ``m <- G``.
+GRADIENT, ACCUMULATE, STORE = range(len(RULES), len(RULES) + 3)
+#: All of it by name, but STORE.
+FATES = {**CODES, "gradient": GRADIENT, "accumulate": ACCUMULATE}
+
+
+class OptimizerStep(NamedTuple):
+    """What :func:`optimizer_step` takes."""
+
+    rule: int  #: code of a rule, or GRADIENT, ACCUMULATE or STORE
+    weights: int  #: address, modified by a rule
+    gradient: int  #: address
+    elements: int
+    memory_1: int  #: bytes from a weight to what is remembered of it, modified
+    memory_2: int
+    numbers: int  #: address of the Numbers
+
+
+class _Memory:
+    """What lies some bytes behind the weights at hand."""
+
+    def __init__(self, load, store, places):
+        self._load, self._store, self._places = load, store, places
+
+    def __getitem__(self, number):
+        return self._load(self._places[number])
+
+    def __setitem__(self, number, value):
+        self._store(value, self._places[number])
+
+
+@outlined(OptimizerStep, returns=float)
+def optimizer_step(emit, f):
+    """Update some weights by their gradient, as a rule says; return a sum of squares, a float64.
+
+    It is that of the new weights, the next step's penalty: this is the one place that reads every
+    weight. For GRADIENT it is that of the gradient, for ACCUMULATE and STORE 0.
+    """
+    places = f.weights + f.memory_1, f.weights + f.memory_2
+    rules = list(RULES.values())
+    for code in emit.cases(f.rule, (*range(1, STORE + 1), SGD), "rule"):
+        numbers = Numbers(
+            *(
+                emit.splat(emit.load_scalar(f.numbers + i * emit.size))
+                for i in range(len(Numbers._fields))
+            )
+        )
+
+        def step(load, store, carried, code=code, numbers=numbers):
+            G, memory = load(f.gradient), _Memory(load, store, places)
+            if code == STORE:
+                memory[0] = G
+                return carried
+            if code == ACCUMULATE:
+                memory[0] = memory[0] + G
+                return carried
+            w = load(f.weights)
+            g = emit.fma(numbers.l2, w, G)
+            if code == GRADIENT:
+                memory[0] = g
+                return [emit.fma(g, g, carried[0])]
+            w = rules[code].step(emit, numbers, w, g, memory)
+            store(w, f.weights)
+            return [emit.fma(w, w, carried[0])]
+
+        (total,) = emit.vectors(f.elements, [emit.constant(0.0)], step)
+        emit.returns(emit.widened(emit.total(total)))
+
+
+@shared
+def numbers_like(like, l2, rate, decay, beta_1, beta_2, epsilon):
+    """Return the Numbers of a step, float64, in the type of `like`."""
+    return Numbers(
+        cast_like(like, l2),
+        cast_like(like, rate),
+        cast_like(like, decay),
+        cast_like(like, beta_1),
+        cast_like(like, 1.0 - beta_1),
+        cast_like(like, beta_2),
+        cast_like(like, 1.0 - beta_2),
+        cast_like(like, epsilon),
+    )
