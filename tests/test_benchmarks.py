@@ -11,6 +11,7 @@ import pytest
 from asv_runner.discovery import disc_benchmarks
 
 import benchmarks
+import benchmarks.common
 import benchmarks.networks
 import benchmarks.startup
 import benchmarks.training
@@ -165,6 +166,7 @@ def smallest_parameters():
 
 @pytest.mark.parametrize(("name", "index"), list(smallest_parameters()))
 def test_every_benchmark_runs_once(name, index, monkeypatch):
+    monkeypatch.setattr(benchmarks.common, "PAUSE", 0)  # quick: no test looks at the times
     monkeypatch.setattr(benchmarks.startup, "ROUNDS", 1)
     monkeypatch.setattr(benchmarks.training, "steps_of", lambda network, impl: 100)
     benchmark = FOUND[name]
