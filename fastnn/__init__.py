@@ -4,7 +4,7 @@ import os
 
 from . import optimizers, schedules
 from .engine.course import TrainingProgress
-from .engine.fit import EpochStatus
+from .engine.position import EpochStatus
 from .network import Network
 from .threads import get_num_threads, set_num_threads
 from .trainer import Trainer

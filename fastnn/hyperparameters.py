@@ -1,6 +1,6 @@
 """How a Trainer trains: every number and choice of it, checked once, in one frozen description."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import optimizers, schedules
@@ -91,3 +91,21 @@ class Hyperparameters:
             max_norm=self.max_norm or 0.0,
             dropout=self.dropout,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it, for a checkpoint."""
+        values = dict(vars(self))
+        for name in ("optimizer", "schedule"):
+            values[name] = [type(values[name]).__name__, asdict(values[name])]
+        return values
+
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> "Hyperparameters":
+        """Return what :meth:`to_json` described."""
+        values = dict(description)
+        for name, module in (("optimizer", optimizers), ("schedule", schedules)):
+            kind, numbers = values[name]
+            values[name] = getattr(module, kind)(**numbers)
+        if isinstance(values["class_weight"], dict):  # whose keys JSON makes texts
+            values["class_weight"] = {int(k): v for k, v in values["class_weight"].items()}
+        return cls(**values)

@@ -1,9 +1,5 @@
 """Network: a fully-connected network of any depth."""
 
-import itertools
-import math
-from collections.abc import Sequence
-
 import numpy as np
 
 from .checks.arguments import (
@@ -11,90 +7,25 @@ from .checks.arguments import (
     check_deviation,
     check_dtype,
     check_number,
-    check_numbers,
     check_random_state,
     check_share,
     check_size,
     room_for,
 )
-from .checks.arrays import REAL, to_array
-from .checks.data import Standardization, check_input, check_target, check_weights
+from .checks.data import check_input, check_target, check_weights
+from .checks.standardization import check_standardization
 from .engine import gradients, inference
 from .files import formats
+from .files.saved import Saved
 from .jobs import Architecture, Scaling, Source
+from .parameters import Parameters, count_parameters, draw
 from .reference.activations import ACTIVATIONS
 
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
 
 
-class Views(Sequence):
-    """The weights, or the biases, of all layers, as views of a network's `params`.
-
-    ``net.coefs_[i] = values`` copies into the network, after a check of the shape.
-    """
-
-    def __init__(self, name, views):
-        self._name, self._views = name, views
-
-    def __len__(self):
-        return len(self._views)
-
-    def __getitem__(self, index):
-        return self._views[index]
-
-    def __setitem__(self, index, values):
-        view = self._views[index]
-        if isinstance(view, list):
-            raise TypeError(f"{self._name} takes one layer at a time: assign {self._name}[i]")
-        view[...] = check_parameters(values, f"{self._name}[{index}]", view.shape)
-
-    def __repr__(self):
-        return repr(self._views)
-
-    def assign(self, values):
-        """Copy a sequence of arrays, one for each layer, all of them checked before."""
-        if len(values) != len(self):
-            raise ValueError(
-                f"{self._name} got {len(values)} arrays, but the network has {len(self)} layers: "
-                "assign one array for each"
-            )
-        checked = [
-            check_parameters(array, f"{self._name}[{i}]", view.shape)
-            for i, (array, view) in enumerate(zip(values, self._views))
-        ]
-        for view, array in zip(self._views, checked):
-            view[...] = array
-
-
-def check_parameters(values, name, shape):
-    """Return real numbers of a shape, to be copied into the parameters."""
-    array = to_array(values, name)
-    if array.dtype.kind not in REAL:
-        raise TypeError(f"{name} has dtype {array.dtype}, but parameters are real numbers")
-    if array.shape != shape:
-        raise ValueError(
-            f"{name} has shape {array.shape}, but the network needs {shape}: assign an array of "
-            "that shape, or make a network of other sizes"
-        )
-    return array
-
-
-def _check_standardization(mean, scale, n_features):
-    """Return the Standardization of some features, whose arrays are read-only."""
-    mean = check_numbers(mean, "input_mean", n_features)
-    scale = check_numbers(scale, "input_scale", n_features)
-    if not (scale > 0).all():
-        raise ValueError(
-            f"input_scale holds {scale.min()}, but inputs are divided by it: pass numbers above 0, "
-            "and 1 for a column that is constant"
-        )
-    for array in (mean, scale):
-        array.flags.writeable = False
-    return Standardization(mean, scale)
-
-
-class Network:
+class Network(Parameters, Saved):
     """A fully-connected network: affine maps with an activation between them, and an output head.
 
     Each hidden layer computes ``A = activation(X W + b)``; the last one computes scores, which the
@@ -171,11 +102,10 @@ class Network:
     True
     """
 
+    _format, _readable = formats.NETWORK_FORMAT, (formats.NETWORK_FORMAT, formats.TRAINER_FORMAT)
+
     # No attributes but these: a name that is misspelt raises, and is not ignored.
-    __slots__ = (
-        *("__weakref__", "_architecture", "_dtype", "_init", "_layers", "_params"),
-        *("_applied", "_standardization"),
-    )
+    __slots__ = ("_dtype", "_init", "_standardization")
 
     def __init__(
         self,
@@ -215,25 +145,12 @@ class Network:
         else:
             self._init = check_deviation(init, "init", self._dtype)
         random = check_random_state(random_state)
-        count = sum(K * N + N for K, N in itertools.pairwise(sizes))
+        count = count_parameters(sizes)
         size = count * self._dtype.itemsize
         with room_for(f"a network of layer sizes {sizes}", size, "pass smaller sizes"):
-            self._standardization = _check_standardization(input_mean, input_scale, sizes[0])
-            self._applied = self._standardization.or_none()
-            self._params = np.zeros(count, self._dtype)
-            self._layers = self._views()
-            self._draw(random)
-
-    def _draw(self, random):
-        init, activation = self._init, self._architecture.activation
-        for W, b in self._layers:
-            K, N = W.shape
-            if init == "glorot":
-                bound = math.sqrt((2 if activation == "logistic" else 6) / (K + N))
-                W[:] = random.uniform(-bound, bound, (K, N))
-                b[:] = random.uniform(-bound, bound, N)
-            else:
-                W[:] = random.randn(K, N) * (math.sqrt(2 / K) if init == "he" else init)
+            self._standardization = check_standardization(input_mean, input_scale, sizes[0])
+            self._hold(np.zeros(count, self._dtype))
+            draw(self._layers, self._init, activation, random)
 
     def __repr__(self):
         return (
@@ -241,65 +158,7 @@ class Network:
             f"dtype={self.dtype})"
         )
 
-    # --------------------------------------------------------------------------- parameters
-
-    @property
-    def params(self):
-        """All parameters in one array; what is assigned is copied into it."""
-        return self._params
-
-    @params.setter
-    def params(self, values):
-        self._params[:] = check_parameters(values, "params", self._params.shape)
-
-    @property
-    def coefs_(self):
-        """The weights of each layer, views of `params`; what is assigned is copied into it."""
-        return Views("coefs_", [W for W, _ in self._layers])
-
-    @coefs_.setter
-    def coefs_(self, values):
-        self.coefs_.assign(values)
-
-    @property
-    def intercepts_(self):
-        """The biases of each layer, views of `params`; what is assigned is copied into it."""
-        return Views("intercepts_", [b for _, b in self._layers])
-
-    @intercepts_.setter
-    def intercepts_(self, values):
-        self.intercepts_.assign(values)
-
-    def _views(self):
-        """Return the parameters of each layer, (W, b), views of `params`."""
-        layers, first, flat = [], 0, self._params
-        for K, N in itertools.pairwise(self._architecture.layer_sizes):
-            W = flat[first : first + K * N].reshape(K, N)
-            first += K * N
-            layers.append((W, flat[first : first + N]))
-            first += N
-        return tuple(layers)
-
-    def __getstate__(self):
-        # Views would become copies.
-        names = ("_architecture", "_dtype", "_init", "_params", "_standardization")
-        return {name: getattr(self, name) for name in names}
-
-    def __setstate__(self, state):
-        for name, value in state.items():
-            setattr(self, name, value)
-        if type(self._params) is not np.ndarray or not self._params.flags.writeable:
-            # joblib maps large arrays from files, which are read-only in its workers.
-            self._params = np.array(self._params)
-        self._layers = self._views()
-        self._applied = self._standardization.or_none()
-
     # ------------------------------------------------------------------- what the network is
-
-    @property
-    def architecture(self):
-        """What the network computes, without its parameters."""
-        return self._architecture
 
     @property
     def layer_sizes(self):
@@ -337,14 +196,9 @@ class Network:
         return self._standardization.scale
 
     @property
-    def layers(self):
-        """The parameters of each layer, a tuple of (W, b), views of `params`."""
-        return self._layers
-
-    @property
     def standardization(self):
         """What becomes of inputs, None for nothing."""
-        return self._applied
+        return self._standardization.or_none()
 
     @property
     def scaling(self):
@@ -427,7 +281,7 @@ class Network:
 
     def _checked(self, X, name="X"):
         """Return X as the kernels take it."""
-        return check_input(X, self.layer_sizes[0], self._dtype, name, self._applied)
+        return check_input(X, self.layer_sizes[0], self._dtype, name, self.standardization)
 
     def _outputs(self, X, head):
         return inference.predict_outputs(
@@ -479,72 +333,23 @@ class Network:
 
     # -------------------------------------------------------------------------------- files
 
-    def save(self, path):
-        """Write the network to a safetensors file, whole or not at all, with a checksum.
-
-        A link at `path` stays, and a file that is replaced leaves its permissions to the new one.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `path` is no path.
-        OSError
-            If `path` is a folder or a device, its folder is missing, or the system does not let it
-            be written; the message says what to do.
-        """
-        description, arrays = self._description(), self._arrays()
-        formats.write(path, formats.NETWORK_FORMAT, description, arrays)
-
-    @classmethod
-    def load(cls, path):
-        """Read a network that `save` wrote, or that of a checkpoint.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Returns
-        -------
-        Network
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is no model of this class, of another version, or damaged.
-
-        Warns
-        -----
-        RuntimeWarning
-            If the parameters are not finite, as a training leaves them that has diverged.
-        """
-        known = (formats.NETWORK_FORMAT, formats.TRAINER_FORMAT)
-        with formats.reading(path, known, "Network.save") as (description, arrays):
-            return cls._from_file(description, arrays)
-
-    def _description(self):
-        return {
+    def _contents(self):
+        description = {
             "layer_sizes": list(self.layer_sizes),
             "activation": self.activation,
             "head": self.head,
             "dtype": self.dtype.name,
             "init": self.init,
         }
-
-    def _arrays(self):
-        return {
+        arrays = {
             "params": self.params,
             "input_mean": self.input_mean,
             "input_scale": self.input_scale,
         }
+        return description, arrays
 
     @classmethod
-    def _from_file(cls, description, arrays):
+    def _from_contents(cls, description, arrays):
         kept = {name: description[name] for name in formats.NETWORK}
         read = {name: arrays[name] for name in ("input_mean", "input_scale")}
         net = cls(**kept, **read, random_state=np.random.RandomState(0))

@@ -6,10 +6,12 @@ import functools
 import numpy as np
 
 from .checks.arguments import check_function, check_number, check_random_state
-from .engine.fit import EPOCH_FIELDS, EpochStatus, Fit, Position, Watch, describe
+from .engine.fit import Fit, Watch
+from .engine.position import EPOCH_FIELDS, EpochStatus, Position, describe
 from .engine.progress import Reporter
 from .engine.sources import check_data, fingerprint
 from .files import formats
+from .files.saved import Saved
 from .files.writing import check_target_path
 from .hyperparameters import Hyperparameters
 from .network import Network
@@ -24,7 +26,7 @@ def _hyperparameter(name):
     )
 
 
-class Trainer:
+class Trainer(Saved):
     """Trains a :class:`Network`: optimiser, schedule, regularisation, early stopping, checkpoints.
 
     Parameters
@@ -88,6 +90,8 @@ class Trainer:
     TypeError, ValueError
         For arguments of a wrong type or value; the message says what to do.
     """
+
+    _format, _readable = formats.TRAINER_FORMAT, (formats.TRAINER_FORMAT,)
 
     # No attributes but these: a name that is misspelt raises, and is not ignored.
     __slots__ = (
@@ -287,15 +291,7 @@ class Trainer:
         if position is None:
             seed = np.random.RandomState([self._seed, self._runs]).randint(2**31 - 1)
             position = Position(n_samples=n, data=data, seed=int(seed))
-        elif (position.n_samples, position.data) != (n, data):
-            got = "other data of as many rows"
-            if n != position.n_samples:
-                got = f"{n} rows of data"
-            raise ValueError(
-                f"fit got {got}, but it goes on with a training that was begun with "
-                f"{position.n_samples} rows: pass the same X, y, weights and validation set, or "
-                "make a new Trainer for other data"
-            )
+        position.check_data(n, data)
         save = None if checkpoint is None else functools.partial(self.save, checkpoint)
         waits = callback is not None or checkpoint is not None
         watch = Watch(self._keep, save, checkpoint_seconds, waits)
@@ -322,37 +318,17 @@ class Trainer:
 
     # ----------------------------------------------------------------------------- checkpoints
 
-    def save(self, path):
-        """Write a checkpoint: all that continues the training to the same bits.
-
-        Network, optimiser, schedule, generators and history are in one safetensors file, under a
-        checksum. It is written beside `path` and moved there when it is complete, so that a kill at
-        any moment leaves the previous file or the new one, whole. A link at `path` stays, and a
-        file that is replaced leaves its permissions to the new one.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `path` is no path.
-        OSError
-            If `path` is a folder or a device, its folder is missing, or the system does not let it
-            be written; the message says what to do.
-        """
+    def _contents(self):
         # What describes the network lies on top, so that Network.load reads it too.
-        description = {
-            **self.network._description(),
-            "trainer": self._parameters(),
+        description, arrays = self.network._contents()
+        description |= {
+            "trainer": self._hyperparameters.to_json(),
             "seed": self._seed,
             "runs": self._runs,
             "n_iter": self.n_iter_,
             "best_epoch": self.best_epoch_,
             "position": None,
         }
-        arrays = self.network._arrays()
         arrays.update({f"history.{name}": array for name, array in self.history.items()})
         if self._progress is not None:
             position, state = self._progress
@@ -360,14 +336,13 @@ class Trainer:
             arrays.update({f"state.{name}": array for name, array in state.items()})
             if position.best_params is not None:
                 arrays["best_params"] = position.best_params
-        formats.write(path, formats.TRAINER_FORMAT, description, arrays)
+        return description, arrays
 
     @classmethod
     def resume(cls, path):
         """Read a checkpoint; `fit` with the same data then goes on, to the same bits.
 
-        All of the file is checked: whatever is damaged, or could not be what :meth:`save` wrote, is
-        refused.
+        It is :meth:`load`, under the name of what it is for.
 
         Parameters
         ----------
@@ -376,43 +351,25 @@ class Trainer:
         Returns
         -------
         Trainer
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is no checkpoint, of another version, or damaged.
-
-        Warns
-        -----
-        RuntimeWarning
-            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        known = (formats.TRAINER_FORMAT,)
-        with formats.reading(path, known, "Trainer.save") as (description, arrays):
-            network = Network._from_file(description, arrays)
-            parameters = formats.arguments(description["trainer"])
-            trainer = cls(network, **parameters, random_state=0)
-            trainer._seed, trainer._runs = description["seed"], description["runs"]
-            trainer._n_iter = description["n_iter"]
-            trainer._best_epoch = description["best_epoch"]
-            trainer._history = {name: arrays[f"history.{name}"] for name in trainer.history}
-            if description["position"] is not None:
-                best = arrays.get("best_params")
-                state = {
-                    name.removeprefix("state."): array
-                    for name, array in arrays.items()
-                    if name.startswith("state.")
-                }
-                trainer._progress = Position(**description["position"], best_params=best), state
+        return cls._read(path)
+
+    @classmethod
+    def _from_contents(cls, description, arrays):
+        network = Network._from_contents(description, arrays)
+        hyperparameters = Hyperparameters.from_json(description["trainer"])
+        trainer = cls(network, **vars(hyperparameters), random_state=0)
+        trainer._seed, trainer._runs = description["seed"], description["runs"]
+        trainer._n_iter = description["n_iter"]
+        trainer._best_epoch = description["best_epoch"]
+        trainer._history = {name: arrays[f"history.{name}"] for name in trainer.history}
+        if description["position"] is not None:
+            best = arrays.get("best_params")
+            state = {
+                name.removeprefix("state."): array
+                for name, array in arrays.items()
+                if name.startswith("state.")
+            }
+            trainer._progress = Position(**description["position"], best_params=best), state
         trainer._read_at_its_end = trainer._progress is None and trainer._runs > 0
         return trainer
-
-    def _parameters(self):
-        """Return the arguments of the constructor but the network, for JSON."""
-        parameters = {name: getattr(self, name) for name in formats.ARGUMENTS}
-        for name in ("optimizer", "schedule"):
-            value = getattr(self, name)
-            parameters[name] = [type(value).__name__, dataclasses.asdict(value)]
-        return parameters

@@ -19,11 +19,12 @@ from .checks.data import check_X, check_y
 from .engine import course, inference
 from .engine.progress import Reporter
 from .files import formats
+from .files.saved import Saved
 
 _NAMES = ("W1", "b1", "W2", "b2")
 
 
-class TwoLayerNet:
+class TwoLayerNet(Saved):
     """A two-layer network: affine, ReLU, affine, softmax, trained by gradient descent.
 
     A drop-in replacement for the class of Stanford's CS231n (assignment 1) and of the many posts
@@ -82,6 +83,8 @@ class TwoLayerNet:
     1.3037878913
     """
 
+    _format, _readable = formats.TWO_LAYER_NET_FORMAT, (formats.TWO_LAYER_NET_FORMAT,)
+
     # No attributes but these: a name that is misspelt raises, and is not ignored.
     __slots__ = ("__weakref__", "_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
 
@@ -121,7 +124,7 @@ class TwoLayerNet:
 
     def __getstate__(self):
         names = ("_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | getattr(self, "__dict__", {})
 
     def __setstate__(self, state):
         for name, value in state.items():
@@ -306,62 +309,17 @@ class TwoLayerNet:
     def _layers(params):
         return [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
 
-    def save(self, path):
-        """Write the network to a safetensors file, whole or not at all, with a checksum.
-
-        The file is written beside `path` and moved there when it is complete, so that an
-        interruption leaves the previous file or the new one, whole. A link at `path` stays, and a
-        file that is replaced leaves its permissions to the new one.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `path` is no path.
-        OSError
-            If `path` is a folder or a device, its folder is missing, or the system does not let it
-            be written; the message says what to do.
-        """
+    def _contents(self):
         params = self._current_params()
-        arrays = {name: params[name] for name in _NAMES}
-        description = {"reg_factor": self.reg_factor}
-        formats.write(path, formats.TWO_LAYER_NET_FORMAT, description, arrays)
+        return {"reg_factor": self.reg_factor}, {name: params[name] for name in _NAMES}
 
     @classmethod
-    def load(cls, path):
-        """Read a network that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Returns
-        -------
-        TwoLayerNet
-            It draws from NumPy's global generator.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is no model of this class, of another version, or damaged.
-
-        Warns
-        -----
-        RuntimeWarning
-            If the parameters are not finite, as a training leaves them that has diverged.
-        """
-        known = (formats.TWO_LAYER_NET_FORMAT,)
-        with formats.reading(path, known, "TwoLayerNet.save") as (description, params):
-            (D, H), (C,) = params["W1"].shape, params["b2"].shape
-            dtype, reg_factor = params["W1"].dtype, description["reg_factor"]
-            net = cls(D, H, C, dtype=dtype, reg_factor=reg_factor, random_state=0)
-            net._random = None
-            net.params = {name: params[name] for name in _NAMES}
+    def _from_contents(cls, description, params):
+        (D, H), (C,) = params["W1"].shape, params["b2"].shape
+        dtype, reg_factor = params["W1"].dtype, description["reg_factor"]
+        net = cls(D, H, C, dtype=dtype, reg_factor=reg_factor, random_state=0)
+        net._random = None  # it draws from NumPy's global generator
+        net.params = {name: params[name] for name in _NAMES}
         return net
 
     def _current_params(self):

@@ -173,6 +173,16 @@ def test_repr_says_what_it_is():
     assert remade.layer_sizes == net.layer_sizes
 
 
+class Named(Network):
+    """A class of a user, with an attribute of its own."""
+
+
+def test_attributes_of_a_subclass_are_copied():
+    net = Named((2, 3, 2))
+    net.name = "mine"
+    assert copy.deepcopy(net).name == "mine"
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_copies_are_independent_and_their_views_are_views(copied):
     net = Network(SIZES, "gelu", input_mean=range(20), input_scale=7, random_state=0)
@@ -432,8 +442,8 @@ def test_a_large_input_is_not_copied(kind):
     if kind == "sparse":
         X = sparse.csr_array(X)
         size = X.data.nbytes
-    net.predict(X[:20])
     for method in (net.predict, net.predict_proba):
+        method(X)  # compiles
         tracemalloc.start()
         try:
             method(X)

@@ -12,9 +12,9 @@ FOLDER = Path(fastnn.__file__).parent
 FLOORS = [
     {"checks"},
     {"jobs", "threads", "optimizers", "schedules"},
-    {"reference", "kernels"},
+    {"reference", "kernels", "hyperparameters", "parameters"},
     {"engine"},
-    {"files", "hyperparameters"},
+    {"files"},
     {"network"},
     {"trainer", "two_layer_net"},
     {"__init__"},

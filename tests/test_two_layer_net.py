@@ -730,6 +730,16 @@ def test_saves_params_in_any_layout(tmp_path):
     assert_same_params(TwoLayerNet.load(tmp_path / "net"), expected)
 
 
+class Named(TwoLayerNet):
+    """A class of a user, with an attribute of its own."""
+
+
+def test_attributes_of_a_subclass_are_copied():
+    net = Named(2, 3, 2)
+    net.name = "mine"
+    assert copy.deepcopy(net).name == "mine"
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 @pytest.mark.parametrize("random_state", [None, 0])
 def test_copies_are_independent_and_equal(copied, random_state):

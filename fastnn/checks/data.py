@@ -1,36 +1,11 @@
 """Checks of data: rows, labels, targets and weights, as the kernels then read them by address."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from .arrays import REAL, to_array
 from .sparse import Sparse, checked_csr
-
-#: Rows that are standardised at a time.
-CHUNK = 1024
-
-
-class Standardization(NamedTuple):
-    """What a network subtracts from its inputs and then divides them by, float64 (n_features,)."""
-
-    mean: np.ndarray
-    scale: np.ndarray
-
-    def or_none(self):
-        """Return None where this is the identity, else itself."""
-        return self if self.mean.any() or (self.scale != 1).any() else None
-
-    def apply(self, X, dtype):
-        """Return ``(X - mean) / scale`` in `dtype`, computed in float64 (or wider) before."""
-        wide = np.result_type(X.dtype, np.float64)
-        out = np.empty(X.shape, dtype)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(X), CHUNK):
-                rows = slice(start, start + CHUNK)
-                out[rows] = (X[rows].astype(wide) - self.mean) / self.scale
-        return out
 
 
 def check_input(X, n_features, dtype, name="X", standardization=None):

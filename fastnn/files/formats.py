@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import optimizers, schedules
-from ..engine.fit import EPOCH_FIELDS, RECORDED, Position
+from ..engine.position import EPOCH_FIELDS, RECORDED, Position
+from ..hyperparameters import Hyperparameters
 from . import container
 from .json_values import (
     checks_of,
@@ -153,7 +154,7 @@ def _memories(description):
     """Return how many numbers the optimiser remembers of each parameter."""
     from ..kernels.rules import RULES
 
-    return RULES[arguments(description["trainer"])["optimizer"].name].memories
+    return RULES[Hyperparameters.from_json(description["trainer"]).optimizer.name].memories
 
 
 def _check_position(position, description, steps):
@@ -232,16 +233,5 @@ def reading(path, formats, made_by):
             f"{path} holds parameters that are not finite, as a training leaves them that has "
             "diverged: train again, with a lower learning rate",
             RuntimeWarning,
-            stacklevel=4,  # past contextlib's frame and that of the class, to who reads the file
+            stacklevel=5,  # past contextlib's frame and two of the class, to who reads the file
         )
-
-
-def arguments(parameters):
-    """Return the arguments of Trainer from a description's."""
-    values = dict(parameters)
-    for name, module in (("optimizer", optimizers), ("schedule", schedules)):
-        kind, numbers = values[name]
-        values[name] = getattr(module, kind)(**numbers)
-    if isinstance(values["class_weight"], dict):
-        values["class_weight"] = {int(k): v for k, v in values["class_weight"].items()}
-    return values

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn import Network, Trainer, TwoLayerNet, reference
-from fastnn.checks.data import Standardization, check_y
+from fastnn.checks.data import check_y
+from fastnn.checks.standardization import Standardization
 
 
 def problem(n=40, D=4, C=3):

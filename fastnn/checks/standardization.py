@@ -1,0 +1,45 @@
+"""What a network does to its inputs before anything else: a shift and a scale of each column."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .arguments import check_numbers
+
+#: Rows that are standardised at a time.
+CHUNK = 1024
+
+
+class Standardization(NamedTuple):
+    """What a network subtracts from its inputs and then divides them by, float64 (n_features,)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def or_none(self):
+        """Return None where this is the identity, else itself."""
+        return self if self.mean.any() or (self.scale != 1).any() else None
+
+    def apply(self, X, dtype):
+        """Return ``(X - mean) / scale`` in `dtype`, computed in float64 (or wider) before."""
+        wide = np.result_type(X.dtype, np.float64)
+        out = np.empty(X.shape, dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(X), CHUNK):
+                rows = slice(start, start + CHUNK)
+                out[rows] = (X[rows].astype(wide) - self.mean) / self.scale
+        return out
+
+
+def check_standardization(mean, scale, n_features):
+    """Return the Standardization of some features, whose arrays are read-only."""
+    mean = check_numbers(mean, "input_mean", n_features)
+    scale = check_numbers(scale, "input_scale", n_features)
+    if not (scale > 0).all():
+        raise ValueError(
+            f"input_scale holds {scale.min()}, but inputs are divided by it: pass numbers above 0, "
+            "and 1 for a column that is constant"
+        )
+    for array in (mean, scale):
+        array.flags.writeable = False
+    return Standardization(mean, scale)
