@@ -330,7 +330,7 @@ class Trainer:
                 "make a new Trainer for other data"
             )
         run = Run(self, train, val, position, state, EpochStatus)
-        reporter = Reporter(progress, self.max_iter, _describe)
+        reporter = Reporter(progress, self.max_iter, describe)
         run.do(reporter, callback, checkpoint, checkpoint_seconds)
         return self.history
 
@@ -440,7 +440,7 @@ def _parameters_from_json(parameters):
     return parameters
 
 
-def _describe(status):
+def describe(status):
     """Return what the progress bar says."""
     text = f"loss {status.loss:.4f}  "
     if not math.isnan(status.val_loss):

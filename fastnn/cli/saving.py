@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import TwoLayerNet, _files
+from fastnn import Network, TwoLayerNet, _files
 from fastnn.cli.errors import describe
 from fastnn.cli.experiment import Outcome
 from fastnn.data import Dataset
@@ -63,10 +63,24 @@ def check_file(path: Path, *sources: str | Path) -> None:
         ) from None
 
 
+# -------------------------------------------------------------------------------- what is there
+
+
+def load_model(path: Path) -> Network | TwoLayerNet:
+    """Read a model of either kind."""
+    from safetensors import SafetensorError, safe_open
+
+    kind = None
+    with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
+        kind = (file.metadata() or {}).get("format")
+    # A Network says of everything else what is wrong with it.
+    return (TwoLayerNet if kind == "fastnn.TwoLayerNet" else Network).load(path)
+
+
 # -------------------------------------------------------------------------------- after the work
 
 
-def save_model(net: TwoLayerNet, folder: Path) -> Path:
+def save_model(model: Network, folder: Path) -> Path:
     """Write a model; where that fails, into a folder for temporary files, so that none is lost.
 
     Raises
@@ -75,12 +89,12 @@ def save_model(net: TwoLayerNet, folder: Path) -> Path:
         If it was not written where it should be. The message says where it is instead.
     """
     try:
-        net.save(folder / MODEL)
+        model.save(folder / MODEL)
     except OSError as error:
         message = describe(error)
         with contextlib.suppress(OSError):
             refuge = Path(tempfile.mkdtemp(prefix="fastnn-"), MODEL)
-            net.save(refuge)
+            model.save(refuge)
             message += f". The model is in {refuge}"
         raise OSError(message) from error
     return folder / MODEL
@@ -94,10 +108,11 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[P
     """
     converged = outcome.diverged_at is None
     if converged:
-        yield save_model(outcome.net, folder)
-    yield save_figure(plot_history(outcome.history), folder / HISTORY)
+        yield save_model(outcome.model, folder)
+    score = "R^2" if dataset.task == "regression" else "accuracy"
+    yield save_figure(plot_history(outcome.history, score=score), folder / HISTORY)
     if converged and dataset.image_shape is not None and is_image_shape(dataset.image_shape):
-        yield save_figure(plot_weights(outcome.net, dataset.image_shape), folder / WEIGHTS)
+        yield save_figure(plot_weights(outcome.model, dataset.image_shape), folder / WEIGHTS)
 
 
 def save_figure(figure: Any, path: Path) -> Path:
@@ -108,11 +123,24 @@ def save_figure(figure: Any, path: Path) -> Path:
     return path
 
 
-def save_classes(classes: np.ndarray, path: Path) -> None:
-    """Write predictions as a .npy file, else as text, one a line."""
+def save_predictions(predicted: np.ndarray, path: Path) -> None:
+    """Write predictions as a .npy file, else as text."""
     contents = io.BytesIO()
     if path.suffix == ".npy":
-        np.save(contents, classes)
+        np.save(contents, predicted)
     else:
-        np.savetxt(contents, classes, fmt="%d")
+        contents.write(f"{as_text(predicted)}\n".encode())
     _files.write_whole(path, contents.getvalue())
+
+
+def as_text(predicted: np.ndarray) -> str:
+    """Return predictions as CSV, a line for each row, in as many digits as tell numbers apart.
+
+    Examples
+    --------
+    >>> print(as_text(np.array([[0.1, 2.0], [1e9, 1 / 3]], np.float32)))
+    0.1,2.0
+    1e+09,0.33333334
+    """
+    rows = predicted.reshape(len(predicted), -1)
+    return "\n".join(",".join(map(str, row)) for row in rows)

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from fastnn import TwoLayerNet
+from fastnn import Network, TwoLayerNet
 from fastnn.cli import experiment, saving, sweep, train
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links and devices of POSIX")
@@ -127,21 +127,21 @@ def test_everything_is_saved_before_anything_is_printed(
 def test_model_that_cannot_be_saved_finds_a_refuge(invoke, blobs, tmp_path, monkeypatch, command):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    save = TwoLayerNet.save
+    save = Network.save
 
     def fail(net, path):
         if path.parent.name == "out":
             full_disk()
         save(net, path)
 
-    monkeypatch.setattr(TwoLayerNet, "save", fail)
+    monkeypatch.setattr(Network, "save", fail)
     result = invoke(command, blobs, "--epochs", 1, "--out", "out", code=1)
     (refuge,) = (tmp_path / "tmp").glob("fastnn-*/model.safetensors")
     assert result.error == (
         "Error: No space left on device. Free some space, or write to another place with --out. "
         f"The model is in {refuge}"
     )
-    TwoLayerNet.load(refuge)
+    Network.load(refuge)
     assert "accuracy" in result.stdout
 
 
@@ -158,10 +158,10 @@ def test_sweep_keeps_what_came_before_an_error(
 ):
     run = experiment.run
 
-    def fail(dataset, settings, *arguments, **options):
+    def fail(problem, settings, *arguments, **options):
         if settings.hidden == 5:
             raise MemoryError("Unable to allocate 1. TiB")
-        return run(dataset, settings, *arguments, **options)
+        return run(problem, settings, *arguments, **options)
 
     monkeypatch.setattr(experiment, "run", fail)
     words = ("--hidden", 4, 5, "--epochs", 1, "--threads", 1, "--out", "out")
