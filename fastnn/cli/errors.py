@@ -1,8 +1,12 @@
 """How a command ends: errors in one line, what to do about them, and exit codes."""
 
+import contextlib
 import errno
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +24,7 @@ class FriendlyGroup(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command and, as click does, leave with its exit code."""
         streams = Streams()
-        with streams.guarded():
+        with _interrupting_signals(), streams.guarded():
             code = self._exit_code(*args, **{**options, "obj": streams})
             sys.stdout.flush()
             if report := streams.report():
@@ -55,6 +59,27 @@ class FriendlyGroup(click.Group):
             if ctx.params["traceback"]:
                 note(traceback.format_exc())
             raise click.ClickException(describe(error)) from error
+
+
+@contextlib.contextmanager
+def _interrupting_signals() -> Iterator[None]:
+    """Let what a batch system or a closed terminal sends do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[Any, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has not all of them
+            # Whoever started the command may have it ignore them, as nohup does.
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def describe(error: Exception) -> str:

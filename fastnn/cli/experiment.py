@@ -24,89 +24,12 @@ from fastnn import (
     schedules,
     set_num_threads,
 )
-from fastnn.checks.data import Standardization, check_input
+from fastnn.cli.problem import Problem, model_of
 from fastnn.cli.scores import Score, score
 from fastnn.cli.settings import Settings
 from fastnn.data import Dataset
 
 Report = Callable[[EpochStatus], object]
-
-
-# ----------------------------------------------------------------------------------- what is learnt
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A dataset as the networks of a dtype are trained on it, which all runs of a sweep share.
-
-    Attributes
-    ----------
-    dataset : Dataset
-    X, X_val : ndarray
-        Standardised, in the dtype of the networks. Bytes are as they are: the networks standardise
-        them row by row while they read them, which takes a fourth or an eighth of the memory.
-    y, y_val : ndarray
-        Class indices, or targets that are standardised as well.
-    scaling : dict
-        What the networks do with X and X_val, as arguments of :class:`fastnn.Network`.
-    """
-
-    dataset: Dataset
-    X: np.ndarray
-    y: np.ndarray
-    X_val: np.ndarray
-    y_val: np.ndarray
-    scaling: Mapping[str, Any]
-
-
-def problem_of(dataset: Dataset, dtype: str) -> Problem:
-    """Return what networks of a dtype are trained on.
-
-    Raises
-    ------
-    ValueError
-        For numbers that are beyond the range of the dtype, standardised as they are.
-    """
-    mean, scale, _ = dataset.inputs
-    rows, scaling = [dataset.X_train, dataset.X_val], {"input_mean": mean, "input_scale": scale}
-    if dataset.X_train.dtype != np.uint8:
-        known = np.dtype(dtype), Standardization(mean, scale)
-        rows = [
-            check_input(X, dataset.n_features, known[0], name, known[1])
-            for X, name in zip(rows, ("X", "X_val"))
-        ]
-        scaling = {}
-    targets = [dataset.y_train, dataset.y_val]
-    if dataset.targets is not None:
-        standardization = Standardization(dataset.targets.mean, dataset.targets.scale)
-        targets = [standardization.apply(y, np.dtype(dtype)) for y in targets]
-    return Problem(dataset, rows[0], targets[0], rows[1], targets[1], scaling)
-
-
-def model_of(net: Network, dataset: Dataset) -> Network:
-    """Return the model of a trained network: rows and targets are as the source holds them.
-
-    The standardisation of the rows becomes the model's own. That of the targets goes into the last
-    layer, whose outputs are the predictions of a regression; the model is of float64 then, since
-    float32 rounds what is predicted to seven digits, of which a large offset may leave none: around
-    1e9 its numbers lie 64 apart.
-    """
-    dtype = net.dtype if dataset.targets is None else np.float64
-    mean, scale, _ = dataset.inputs
-    model = Network(
-        *(net.layer_sizes, net.activation, net.head),
-        dtype=dtype,
-        init=net.init,
-        random_state=0,
-        input_mean=mean,
-        input_scale=scale,
-    )
-    model.params = net.params
-    if dataset.targets is not None:
-        model.coefs_[-1] *= dataset.targets.scale
-        model.intercepts_[-1] *= dataset.targets.scale
-        model.intercepts_[-1] += dataset.targets.mean
-    return model
 
 
 # ------------------------------------------------------------------------------------ training runs
@@ -142,8 +65,16 @@ class Outcome:
         return self.scores["val"].rank if "val" in self.scores else -math.inf
 
 
+#: A long training is kept this often, in seconds, so that a kill costs no more.
+KEEP_SECONDS = 60.0
+
+
 class _DivergedError(Exception):
     """Ends a training whose loss is not finite."""
+
+
+class _PauseError(Exception):
+    """Cuts a training, for the network to be up to date; it goes on to the same bits."""
 
 
 def warm_up(dtype: str) -> None:
@@ -153,7 +84,12 @@ def warm_up(dtype: str) -> None:
     Trainer(net, "sgd", max_iter=1, random_state=0).fit(X, y, X, y)
 
 
-def run(problem: Problem, settings: Settings, report: Report = lambda status: None) -> Outcome:
+def run(
+    problem: Problem,
+    settings: Settings,
+    report: Report = lambda status: None,
+    keep: Callable[[Network], object] | None = None,
+) -> Outcome:
     """Train one network.
 
     A KeyboardInterrupt ends the training: the outcome then holds the model of the last finished
@@ -165,6 +101,8 @@ def run(problem: Problem, settings: Settings, report: Report = lambda status: No
     settings : Settings
     report : callable
         Gets an EpochStatus about ten times a second.
+    keep : callable, optional
+        Gets the model as it stands, every KEEP_SECONDS.
     """
     dataset, epochs = problem.dataset, settings.epochs_begun(len(problem.X))
     net = Network(
@@ -176,18 +114,30 @@ def run(problem: Problem, settings: Settings, report: Report = lambda status: No
         **problem.scaling,
     )
     trainers: list[Trainer] = []
+    interrupted, started = False, time.perf_counter()
+    kept = started
 
     def watch(status: EpochStatus) -> None:
         before = sum(trainer.max_iter for trainer in trainers[:-1])
         report(status._replace(epoch=before + status.epoch, max_iter=epochs))
         if not math.isfinite(status.loss):
             raise _DivergedError
+        # A call that has made no step yet has nothing new.
+        due = status.samples_per_second > 0 and time.perf_counter() >= kept + KEEP_SECONDS
+        if keep is not None and due:
+            raise _PauseError
 
-    interrupted, started = False, time.perf_counter()
     try:
         for trainer, X, y in _stretches(net, problem, settings):
             trainers.append(trainer)
-            trainer.fit(X, y, problem.X_val, problem.y_val, progress=watch)
+            while True:
+                try:
+                    trainer.fit(X, y, problem.X_val, problem.y_val, progress=watch)
+                    break
+                except _PauseError:
+                    assert keep is not None
+                    keep(model_of(net, dataset))
+                    kept = time.perf_counter()
     except (KeyboardInterrupt, _DivergedError) as ending:
         interrupted = isinstance(ending, KeyboardInterrupt)
     seconds = time.perf_counter() - started

@@ -16,6 +16,8 @@ from fastnn.data import Dataset
 from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"
+#: What a training has learnt so far; a kill leaves it behind.
+UNFINISHED = "unfinished.safetensors"
 
 # ------------------------------------------------------------------------------- before the work
 
@@ -29,7 +31,7 @@ def prepare_folder(folder: Path) -> None:
             f"--out is {folder}, but there is no folder and none can be made "
             f"({error.strerror}): give another one"
         ) from None
-    for name in (MODEL, HISTORY, WEIGHTS):
+    for name in (MODEL, HISTORY, WEIGHTS, UNFINISHED):
         check_file(folder / name)
 
 
@@ -100,6 +102,12 @@ def save_model(model: Network, folder: Path) -> Path:
     return folder / MODEL
 
 
+def save_unfinished(model: Network, folder: Path) -> None:
+    """Write what a training has learnt so far, if that can be done."""
+    with contextlib.suppress(OSError):
+        model.save(folder / UNFINISHED)
+
+
 def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[Path]:
     """Write the model and the plots into `folder`; yield each file when it is there.
 
@@ -109,6 +117,7 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[P
     converged = outcome.diverged_at is None
     if converged:
         yield save_model(outcome.model, folder)
+    (folder / UNFINISHED).unlink(missing_ok=True)
     score = "R^2" if dataset.task == "regression" else "accuracy"
     yield save_figure(plot_history(outcome.history, score=score), folder / HISTORY)
     if converged and dataset.image_shape is not None and is_image_shape(dataset.image_shape):

@@ -11,9 +11,10 @@ import click
 from fastnn import get_num_threads
 from fastnn.cli import console, experiment, saving
 from fastnn.cli.errors import INTERRUPTED, Deferred
-from fastnn.cli.experiment import Outcome, Problem
+from fastnn.cli.experiment import Outcome
 from fastnn.cli.memory import check_memory
 from fastnn.cli.options import ManyValuesCommand, training_options
+from fastnn.cli.problem import Problem
 from fastnn.cli.settings import Settings, grid
 from fastnn.cli.train import prepare, prepare_problem, report_files, score_facts
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from fastnn import EpochStatus, get_num_threads, set_num_threads
+from fastnn import EpochStatus, Network, get_num_threads, set_num_threads
 from fastnn.cli import console, experiment, saving
 from fastnn.cli.errors import INTERRUPTED, Deferred
-from fastnn.cli.experiment import Outcome, Problem
+from fastnn.cli.experiment import Outcome
 from fastnn.cli.memory import check_memory
 from fastnn.cli.options import training_options
+from fastnn.cli.problem import Problem, problem_of
 from fastnn.cli.scores import Score
 from fastnn.cli.settings import Settings, settings_for
 from fastnn.data import Dataset, load_dataset
@@ -26,7 +27,8 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
     """Train a network on DATA; write the model and its plots.
 
     The model takes the data, and gives the targets of a regression, as they are in the file: their
-    standardisation is part of it. Ctrl-C ends the training and keeps what was learnt.
+    standardisation is part of it. Ctrl-C ends the training and keeps what was learnt. What a long
+    one has learnt is in unfinished.safetensors, a minute old at most, until it ends.
     """
     dataset, settings, folder = prepare(data, out, "fastnn-{}", threads, given)
     check_memory(dataset, settings)
@@ -41,7 +43,10 @@ def train(data: str, out: Path | None, threads: int | None, **given: Any) -> Non
         def report(status: EpochStatus) -> None:
             bar.update(status.epoch, describe(status))
 
-        outcome = experiment.run(problem, settings, report)
+        def keep(model: Network) -> None:
+            saving.save_unfinished(model, folder)
+
+        outcome = experiment.run(problem, settings, report, keep)
     written: list[Path] = []
     with Deferred() as saved:
         written.extend(saving.save_outcome(outcome, dataset, folder))
@@ -84,7 +89,7 @@ def prepare(
 
 def prepare_problem(dataset: Dataset, dtype: str) -> Problem:
     """Standardise the data and compile the kernels."""
-    problem = experiment.problem_of(dataset, dtype)
+    problem = problem_of(dataset, dtype)
     with console.spinner("Compiling"):
         experiment.warm_up(dtype)
     return problem
@@ -117,24 +122,25 @@ def _divergence(outcome: Outcome) -> str:
 
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
-    from fastnn.benchmark import Network, peak_gflops, share_of_peak, threads_used
+    from fastnn import benchmark
     from fastnn.engine import jit_disabled
 
     settings, n = outcome.settings, len(dataset.X_train)
     size = settings.rows_per_step(n)
-    network = Network(dataset.n_features, settings.hidden, dataset.n_outputs, size)
+    network = benchmark.Network(dataset.n_features, settings.hidden, dataset.n_outputs, size)
     facts = [fact for item in outcome.scores.items() for fact in score_facts(*item)]
     facts.append(("Steps", f"{outcome.steps:,}"))
     facts.append(("Epochs", console.rounded(outcome.steps / settings.steps_per_epoch(n))))
     facts.append(("Time", f"{outcome.seconds:.2f} s"))
     samples_per_second = outcome.steps * size / outcome.seconds
     facts.append(("Samples a second", console.quantity(samples_per_second)))
-    threads = threads_used(network, get_num_threads())
+    threads = benchmark.threads_used(network, get_num_threads())
     facts.append(("Threads", str(threads)))
     if jit_disabled():
         return facts  # what the kernels reach is not known without them
-    peak = peak_gflops(settings.dtype)
+    peak = benchmark.peak_gflops(settings.dtype)
     facts.append(("Peak of one core", f"{peak:.0f} GFLOP/s"))
     flops_per_second = outcome.steps * network.flops / outcome.seconds
-    facts.append(("Share of peak", f"{share_of_peak(flops_per_second, peak, threads):.1%}"))
+    share = benchmark.share_of_peak(flops_per_second, peak, threads)
+    facts.append(("Share of peak", f"{share:.1%}"))
     return facts

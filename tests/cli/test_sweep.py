@@ -7,6 +7,7 @@ import pytest
 
 from fastnn import Network
 from fastnn.cli import experiment, options
+from fastnn.cli.problem import problem_of
 from fastnn.cli.scores import Score
 from fastnn.cli.settings import PRESETS, grid, settings_for
 from fastnn.data import load_dataset
@@ -43,7 +44,7 @@ def test_sweep_trains_all_combinations_and_keeps_the_best(invoke, tmp_path):
 
 def test_sweep_gives_what_training_alone_gives(blobs):
     """Side by side, on one kernel thread each, and in any order: the same bits."""
-    problem = experiment.problem_of(load_dataset(blobs), "float32")
+    problem = problem_of(load_dataset(blobs), "float32")
     settings = settings_for("npz", "classification", num_iters=20, hidden=6)
     combinations = grid(settings, learning_rate=[0.1, 0.3], reg=[0.0, 0.1])
     alone = {each: experiment.run(problem, each) for each in combinations}

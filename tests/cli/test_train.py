@@ -9,6 +9,7 @@ import pytest
 
 from fastnn import Network, Trainer, get_num_threads, optimizers, schedules
 from fastnn.cli import experiment
+from fastnn.cli.problem import problem_of
 from fastnn.cli.settings import settings_for
 from fastnn.data import load_dataset
 
@@ -37,7 +38,7 @@ def test_train_digits_without_options(invoke, tmp_path, seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_preset_of_the_digits_keeps_its_quality(seed):
     dataset = load_dataset("digits", random_state=seed)
-    problem = experiment.problem_of(dataset, "float32")
+    problem = problem_of(dataset, "float32")
     outcome = experiment.run(problem, settings_for("digits", "classification", seed=seed))
     experiment.measure(outcome, dataset, ("test",))
     assert outcome.scores["test"].value >= 0.97
@@ -90,7 +91,7 @@ def test_options_reach_the_training(invoke, blobs):
 @pytest.mark.parametrize("steps", [1, 10, 11, 37, 44])
 def test_number_of_steps_is_exact(blobs, steps):
     """Of 11 steps an epoch; the last of them may be cut short."""
-    problem = experiment.problem_of(load_dataset(blobs), "float64")
+    problem = problem_of(load_dataset(blobs), "float64")
     common = {"hidden": 4, "batch_size": 10, "dtype": "float64", "decay": 0.5}
     settings = settings_for("npz", "classification", num_iters=steps, **common)
     outcome = experiment.run(problem, settings)
