@@ -9,6 +9,7 @@ import numpy as np
 from . import _files, gradients, inference
 from .checks.arguments import (
     check_choice,
+    check_deviation,
     check_dtype,
     check_number,
     check_numbers,
@@ -220,7 +221,8 @@ class Network:
         if isinstance(init, str):
             self._init = check_choice(init, "init", ("glorot", "he"))
         else:
-            self._init = check_number(init, "init", "pass 'glorot', 'he' or a standard deviation")
+            remedy = "pass 'glorot', 'he' or a standard deviation"
+            self._init = check_deviation(init, "init", self._dtype, remedy)
         random = check_random_state(random_state)
         count = sum(K * N + N for K, N in itertools.pairwise(sizes))
         size = count * self._dtype.itemsize

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _files, cs231n, reference
 from .checks.arguments import (
+    check_deviation,
     check_dtype,
     check_function,
     check_number,
@@ -96,8 +97,9 @@ class TwoLayerNet:
         D = check_size(input_size, "input_size")
         H = check_size(hidden_size, "hidden_size")
         C = check_size(output_size, "output_size")
-        std = check_number(std, "std", "pass a small positive number such as 1e-4")
         self._dtype = check_dtype(dtype)
+        remedy = "pass a small positive number such as 1e-4"
+        std = check_deviation(std, "std", self._dtype, remedy)
         self.reg_factor = reg_factor
         self._shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
         self._random = None if random_state is None else check_random_state(random_state)

@@ -34,6 +34,17 @@ def check_number(value, name, remedy):
     return number
 
 
+def check_deviation(value, name, dtype, remedy):
+    """Return `value` as the standard deviation of normal weights, all of which `dtype` holds."""
+    number, largest = check_number(value, name, remedy), float(np.finfo(dtype).max)
+    if number > largest / 20:  # normal numbers are no farther out than that many deviations
+        raise ValueError(
+            f"{name} is {number}, but a {dtype} is at most {largest:.2g}: pass a smaller standard "
+            "deviation"
+        )
+    return number
+
+
 def check_dtype(dtype):
     """Return float32 or float64 as a NumPy dtype."""
     try:

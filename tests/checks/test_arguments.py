@@ -53,6 +53,20 @@ def test_flags_are_booleans_of_any_library():
             check_function(value, "progress", alternatives, "a status")
 
 
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 1e38), ("float64", 1e308)])
+def test_deviation_of_weights_that_no_dtype_holds(dtype, value):
+    for name, make in (
+        ("init", lambda size: Network((40, 40), init=size, dtype=dtype)),
+        ("std", lambda size: TwoLayerNet(40, 40, 2, std=size, dtype=dtype)),
+    ):
+        message = (
+            rf"{name} is {value:g}.*, but a {dtype} is at most .*: pass a smaller standard dev"
+        )
+        with pytest.raises(ValueError, match=message.replace("+", r"\+")):
+            make(value)
+        make(value / 100)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
 def test_seeds_out_of_range_say_the_range(seed):
     message = rf"random_state is {seed}, but a seed is in 0..4294967295: pass for example"
