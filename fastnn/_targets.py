@@ -5,6 +5,8 @@ import numpy as np
 TASKS = ("classification", "regression")
 
 LARGEST_LABEL = 2**31 - 2
+#: A network that predicts it has larger numbers in it, which float64 must hold.
+LARGEST_NUMBER = 1e304
 #: So many classes may have one row each: toy data do.
 FEW_CLASSES = 20
 #: So many classes may be mostly absent: they cost little.
@@ -13,7 +15,7 @@ MANY_CLASSES = 100
 LISTED = 5
 
 ENCODE = "number the classes with np.unique(y, return_inverse=True)[1]"
-REGRESSION = "give --task regression"
+REGRESSION = "train with --task regression"
 
 
 def check_targets(y: np.ndarray, name: str, task: str) -> np.ndarray:
@@ -62,6 +64,11 @@ def _check_numbers(y: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} holds {bad} values that are NaN or infinite: needed finite numbers only. Drop "
             "those rows"
+        )
+    if (beyond := np.abs(numbers, dtype=np.float64) > LARGEST_NUMBER).any():
+        raise ValueError(
+            f"{name} holds {numbers[beyond][0]}: needed numbers of at most {LARGEST_NUMBER:g}. "
+            "Divide them by something"
         )
     return numbers
 

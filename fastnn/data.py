@@ -315,10 +315,12 @@ def _measure_targets(y: np.ndarray, task: str, name: str) -> Columns | None:
     if columns.constant.any():
         target = int(np.argmax(columns.constant))
         which = name if y.shape[1] == 1 else f"target {target} of {name}"
+        remedy = "take it out"
+        if np.ptp(y[:, target]) > 0 or y.dtype.itemsize < 8:
+            remedy += ", or save it in a dtype that tells its values apart"
         raise ValueError(
             f"{which} is {y[0, target]} in every row that is trained on, to the precision of "
-            f"{y.dtype}: there is nothing to predict. Take it out, or save it in a dtype that "
-            "tells its values apart"
+            f"{y.dtype}, so that there is nothing to predict: {remedy}"
         )
     return columns
 

@@ -218,10 +218,15 @@ def _draw_scores(axes: "Axes", curves: Sequence[_Curve], name: str) -> None:
             markersize=4,
             label=curve.label,
         )
-    title = name[0].upper() + name[1:]
+    name = name.replace("^2", "²")
+    title = ylabel = name[0].upper() + name[1:]
     if len(curves) == 1:
         title = f"{curves[0].label.capitalize()} {name}"
-    axes.set(title=title, xlabel="Epoch", ylabel=name[0].upper() + name[1:])
+    axes.set(title=title, xlabel="Epoch", ylabel=ylabel)
+    if not any(np.isfinite(curve.scores).any() for curve in curves):
+        axes.text(0.5, 0.5, "none was measured", transform=axes.transAxes, ha="center")
+        axes.set(xticks=[], yticks=[])
+        return
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # as many as fit
     _finish(axes, legend=len(curves) > 1)
 

@@ -189,10 +189,11 @@ BAD_NUMBERS = {
     "one of two": ({"y": np.eye(4)[:, [0, 0]] * [0, 1]}, r"target 0 of y in .* is 0.0 in every r"),
     "float32": (
         {"y": (1e9 + np.arange(4)).astype("f4")},
-        "to the precision of float32: there is nothing to predict",
+        "to the precision of float32, so that there is nothing to predict: take it out, or save",
     ),
     "text": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: needed numbers"),
     "NaN": ({"y": np.array([1, np.nan, 2, np.inf])}, "holds 2 values that are NaN or infinite"),
+    "largest": ({"y": np.array([1, -1.7e308, 2, 3])}, r"holds -1.7e\+308: needed numbers of at"),
     "cube": ({"y": np.zeros((4, 1, 1))}, r"shape \(4, 1, 1\): needed \(n_samples,\), or"),
     "none": ({"y": np.zeros((4, 0))}, r"shape \(4, 0\): needed"),
     "y_val": (
@@ -279,7 +280,10 @@ BAD_FILES = {
     "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
     "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
     "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* number the classes with"),
-    "fractions": ({"y": np.array([0, 1, 0.5, 1])}, "holds 0.5 in row 2, .* give --task regression"),
+    "fractions": (
+        {"y": np.array([0, 1, 0.5, 1])},
+        "holds 0.5 in row 2, .* train with --task",
+    ),
     "negative": ({"y": np.array([0, -1, 0, 1])}, "holds -1 in row 1: needed class indices"),
     "NaN": ({"y": np.array([0, 1, 1, np.nan])}, "holds nan in row 3: needed class indices"),
     "infinite": ({"y": np.array([np.inf, 1, 1, 0])}, "holds inf in row 0: needed class indices"),

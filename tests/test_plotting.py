@@ -123,7 +123,7 @@ def test_history_of_a_trainer(tmp_path):
     # At the end of each epoch.
     np.testing.assert_array_equal(curve.get_xdata(), [1, 2, 3])
     np.testing.assert_array_equal(curve.get_ydata(), [0.5, 0.7, 0.8])
-    assert (score_axes.get_title(), score_axes.get_ylabel()) == ("Validation R^2", "R^2")
+    assert (score_axes.get_title(), score_axes.get_ylabel()) == ("Validation R²", "R²")
     draw(figure, tmp_path)
 
 
@@ -138,7 +138,10 @@ def test_title_says_no_more_than_is_known():
 
 @pytest.mark.parametrize("scores", [[], [np.nan] * 3, [0.5, -np.inf, 0.7]])
 def test_history_of_any_scores(scores, tmp_path):
-    draw(plot_history(trainer_history(val_score=np.array(scores))), tmp_path)
+    figure = plot_history(trainer_history(val_score=np.array(scores)))
+    texts = [text.get_text() for text in figure.axes[1].texts]
+    assert texts == ([] if np.isfinite(scores).any() else ["none was measured"])
+    draw(figure, tmp_path)
 
 
 def test_history_as_fit_returns_it(tmp_path):

@@ -44,7 +44,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("y", NUMBERS.values(), ids=NUMBERS)
 def test_numbers_to_predict(y):
-    with pytest.raises(ValueError, match=r"which looks like numbers to predict: give --task regr"):
+    with pytest.raises(ValueError, match="which looks like numbers to predict: train with --ta"):
         labels(y)
 
 
@@ -54,7 +54,7 @@ def test_who_says_that_they_are_classes_is_believed():
 
 @pytest.mark.parametrize("y", [[0.5, 1, 2], [1e5 + 0.25, np.nan, -3]])
 def test_fractions_are_numbers_to_predict(y):
-    with pytest.raises(ValueError, match=r"in row 0, which is no class .* give --task regression"):
+    with pytest.raises(ValueError, match="in row 0, which is no class .* train with --task reg"):
         labels(y)
 
 
@@ -69,7 +69,7 @@ GAPS = {
 def test_labels_with_gaps_are_to_be_numbered(y, count):
     with pytest.raises(ValueError, match=rf"would make {count}.* classes: number the classes with"):
         labels(y)
-    with pytest.raises(ValueError, match="where it holds numbers to predict, give --task regr"):
+    with pytest.raises(ValueError, match="where it holds numbers to predict, train with --ta"):
         labels(y, sure=True)
 
 

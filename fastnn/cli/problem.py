@@ -56,6 +56,12 @@ def problem_of(dataset: Dataset, dtype: str) -> Problem:
     if dataset.targets is not None:
         standardization = Standardization(dataset.targets.mean, dataset.targets.scale)
         targets = [standardization.apply(y, np.dtype(dtype)) for y in targets]
+        for name, y, source in zip(("y", "y_val"), targets, (dataset.y_train, dataset.y_val)):
+            if not np.isfinite(y).all():
+                raise ValueError(
+                    f"{name} holds {source[~np.isfinite(y)][0]}, which is beyond the range of "
+                    f"{dtype}, standardised by the training rows: divide the targets by something"
+                )
     return Problem(dataset, rows[0], targets[0], rows[1], targets[1], scaling)
 
 

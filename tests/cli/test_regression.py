@@ -102,7 +102,7 @@ def test_prices_as_classes_are_an_error_that_says_what_to_do(invoke):
     prices = np.round(5e5 + 1e5 * Z)
     for y in (prices, prices.astype(int), prices + 0.5):
         message = invoke("train", saved("a.npz", X=X, y=y), "--out", "out", code=1).error
-        assert "give --task regression" in message
+        assert "train with --task regression" in message
     # ... before anything is made for them.
     result = invoke("train", "a.npz", *REGRESSION, "--epochs", 1)
     assert "Test RMSE" in result.stdout
@@ -121,6 +121,19 @@ def test_notes_on_odd_labels(invoke):
     result = invoke("train", saved("a.npz", X=X, y=np.zeros(1000)), *words)
     assert "y in a.npz holds one class only, 0: there is nothing to tell apart" in result.stderr
     assert result.fact("Test accuracy") == 1
+
+
+def test_target_beyond_the_range_is_named(invoke):
+    path = saved("a.npz", X=X, y=Z, X_val=X, y_val=1e300 * Z)
+    message = invoke("train", path, *REGRESSION, code=1).error
+    assert re.search(r"y_val holds \S+e\+\d+, which is beyond the range of float32, st", message)
+
+
+def test_model_of_classes_says_so_of_numbers(invoke):
+    invoke("train", "digits", "--epochs", 1, "--out", "out")
+    path = saved("a.npz", X=np.zeros((9, 64)), y=np.arange(9) + 0.5)
+    message = invoke("predict", "out/model.safetensors", path, code=1).error
+    assert "looks like a number to predict: train with --task regression" in message
 
 
 def test_digits_as_numbers(invoke):
