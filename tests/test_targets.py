@@ -54,7 +54,7 @@ def test_who_says_that_they_are_classes_is_believed():
 
 @pytest.mark.parametrize("y", [[0.5, 1, 2], [1e5 + 0.25, np.nan, -3]])
 def test_fractions_are_numbers_to_predict(y):
-    with pytest.raises(ValueError, match="in row 0, which is no class .* train with --task reg"):
+    with pytest.raises(ValueError, match=r"in row 0, which is no class .* train with --task reg"):
         labels(y)
 
 
