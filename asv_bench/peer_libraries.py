@@ -189,26 +189,27 @@ class Fastnn(Peer):
     title, module, package = "fastnn", "fastnn", "-e ."
 
     def build(self, problem, seed, rate):
-        from fastnn import engine, optimizers, set_num_threads
+        from fastnn import jobs, optimizers, set_num_threads
 
         set_num_threads(self.threads)
         self.problem, self.rate = problem, rate
         self.optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-        self.loop = self.make_loop(
-            engine.Architecture(*problem[:3]),
+        job = jobs.Job(
+            jobs.Architecture(*problem[:3]),
             layers_of(problem, seed),
-            engine.Settings(self.optimizer.name, 0.0, 0.0, *self.optimizer.numbers()),
-            engine.Source(*data_of(problem)),
+            jobs.Settings(self.optimizer.name, 0.0, *self.optimizer.numbers()),
+            jobs.Source(*data_of(problem)),
             batch_sizes=(problem.n,),
         )
+        self.loop = self.make_loop(job)
 
-    def make_loop(self, *arguments, **options):
-        from fastnn.engine import CompiledLoop
+    def make_loop(self, job):
+        from fastnn.engine.loop import CompiledLoop
 
-        return CompiledLoop(*arguments, **options)
+        return CompiledLoop(job)
 
     def train(self, order):
-        from fastnn.engine import Items, Records
+        from fastnn.jobs import Items, Records
 
         steps, n = np.arange(order.steps), self.problem.n
         zeros, whole = np.zeros_like(steps), order.rows is None
@@ -245,10 +246,10 @@ class NumPy(Fastnn):
 
     title, module, package = "NumPy", "numpy", "numpy"
 
-    def make_loop(self, *arguments, **options):
+    def make_loop(self, job):
         from fastnn.reference import TrainingLoop
 
-        return TrainingLoop(*arguments, **options)
+        return TrainingLoop(job)
 
 
 class ScikitLearn(Peer):

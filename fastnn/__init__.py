@@ -3,10 +3,11 @@
 import os
 
 from . import optimizers, schedules
-from .cs231n import TrainingProgress
+from .engine.course import TrainingProgress
+from .engine.fit import EpochStatus
 from .network import Network
 from .threads import get_num_threads, set_num_threads
-from .trainer import EpochStatus, Trainer
+from .trainer import Trainer
 from .two_layer_net import TwoLayerNet
 
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import TwoLayerNet, get_num_threads, reference, set_num_threads
-from fastnn.engine import flops_per_row
+from fastnn.jobs import flops_per_row
 from fastnn.kernels.peak import flops_per_repetition, fma_loop
 from fastnn.threads import FLOPS_PER_THREAD
 

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import optimizers, schedules
-from ._inputs import check_class_weight
-from .checks.arguments import check_choice, check_flag, check_number, check_share, check_size
+from .checks.arguments import (
+    check_choice,
+    check_class_weight,
+    check_flag,
+    check_number,
+    check_share,
+    check_size,
+)
+from .jobs import Settings
 
 
 @dataclass(frozen=True)
@@ -70,3 +77,17 @@ class Hyperparameters:
                     f"{name} needs classes, but the network's head is {head!r}: pass it for "
                     "head='softmax' only"
                 )
+
+    def settings(self) -> Settings:
+        """Return what of it no step changes, as a loop takes it."""
+        beta_1, beta_2, epsilon = self.optimizer.numbers()
+        return Settings(
+            rule=self.optimizer.name,
+            alpha=self.alpha,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            label_smoothing=self.label_smoothing,
+            max_norm=self.max_norm or 0.0,
+            dropout=self.dropout,
+        )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import _files, gradients, inference
 from .checks.arguments import (
     check_choice,
     check_deviation,
@@ -20,20 +19,13 @@ from .checks.arguments import (
 )
 from .checks.arrays import REAL, to_array
 from .checks.data import Standardization, check_input, check_target, check_weights
-from .engine import (
-    Architecture,
-    Scaling,
-    Settings,
-    Source,
-    flops_per_row,
-    jit_disabled,
-)
+from .engine import gradients, inference
+from .files import formats
+from .jobs import Architecture, Scaling, Source
+from .reference.activations import ACTIVATIONS
 
-#: Names of the activations of hidden layers.
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 #: Names of the output heads.
 HEADS = ("softmax", "logistic", "identity", "exponential")
-FORMAT = "fastnn.Network"
 
 
 class Views(Sequence):
@@ -221,8 +213,7 @@ class Network:
         if isinstance(init, str):
             self._init = check_choice(init, "init", ("glorot", "he"))
         else:
-            remedy = "pass 'glorot', 'he' or a standard deviation"
-            self._init = check_deviation(init, "init", self._dtype, remedy)
+            self._init = check_deviation(init, "init", self._dtype)
         random = check_random_state(random_state)
         count = sum(K * N + N for K, N in itertools.pairwise(sizes))
         size = count * self._dtype.itemsize
@@ -426,12 +417,9 @@ class Network:
             For data of a wrong type, shape or value; the message says what to do.
         """
         if self.head == "softmax":
-            X = self._checked(X)
-            if self._is_small(X):
-                return self._small_scores(X, "identity").argmax(axis=1)
-            return inference.evaluate(
-                self.architecture, self.layers, Source(X), scaling=self.scaling
-            ).predicted
+            return inference.predict_classes(
+                self._architecture, self._layers, self._checked(X), self.scaling
+            )
         outputs = self._outputs(X, "identity" if self.head == "logistic" else self.head)
         if self.head == "logistic":
             outputs = (outputs > 0).astype(np.int64)
@@ -442,34 +430,9 @@ class Network:
         return check_input(X, self.layer_sizes[0], self._dtype, name, self._applied)
 
     def _outputs(self, X, head):
-        X = self._checked(X)
-        if self._is_small(X):
-            return self._small_scores(X, head)
-        return inference.evaluate(
-            self.architecture, self.layers, Source(X), head, self.scaling
-        ).outputs
-
-    def _is_small(self, X):
-        """Tell whether packing the weights would cost more than it saves."""
-        if not isinstance(X, np.ndarray):
-            return False
-        if len(X) < 16 or jit_disabled():
-            return True
-        return flops_per_row(self.layer_sizes) * len(X) < inference.PACKED_FLOPS
-
-    def _small_scores(self, X, head):
-        from .reference.network import predictions, scores
-
-        if X.dtype == np.uint8:
-            X = X * self.scaling.factor + self.scaling.summand
-        # NumPy's calls take half as long for a vector as for a matrix.
-        rows = X[0] if len(X) == 1 else X
-        outputs = scores(self.activation, self.layers, rows)
-        if head != "identity":
-            # Of many rows and of few: what is beyond all numbers shows in the result alone.
-            with np.errstate(over="ignore", invalid="ignore"):
-                outputs = predictions(head, outputs)
-        return outputs[None] if len(X) == 1 else outputs
+        return inference.predict_outputs(
+            self._architecture, self._layers, self._checked(X), head, self.scaling
+        )
 
     # ----------------------------------------------------------------------- full gradients
 
@@ -509,21 +472,32 @@ class Network:
                 f"label_smoothing needs classes, but the network's head is {self.head!r}: pass it "
                 "for head='softmax' only"
             )
-        settings = Settings("accumulate", label_smoothing=label_smoothing)
         return gradients.loss_and_gradient(
-            self.architecture, self.layers, Source(X, y, weights), settings, alpha, self.scaling
+            *(self._architecture, self._layers, Source(X, y, weights)),
+            *(alpha, label_smoothing, self.scaling),
         )
 
     # -------------------------------------------------------------------------------- files
 
     def save(self, path):
-        """Write the network to a safetensors file, whole or not at all.
+        """Write the network to a safetensors file, whole or not at all, with a checksum.
+
+        A link at `path` stays, and a file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
         """
-        _files.save(path, FORMAT, self._description(), self._arrays())
+        description, arrays = self._description(), self._arrays()
+        formats.write(path, formats.NETWORK_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -542,10 +516,16 @@ class Network:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no model of this class.
+            If it is no model of this class, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        description, arrays = _files.load(path, (FORMAT, "fastnn.Trainer"), "Network.save")
-        return cls._from_file(description, arrays, path)
+        known = (formats.NETWORK_FORMAT, formats.TRAINER_FORMAT)
+        with formats.reading(path, known, "Network.save") as (description, arrays):
+            return cls._from_file(description, arrays)
 
     def _description(self):
         return {
@@ -564,17 +544,9 @@ class Network:
         }
 
     @classmethod
-    def _from_file(cls, description, arrays, path):
-        try:
-            kept = ("layer_sizes", "activation", "head", "dtype", "init")
-            scaling = {name: arrays[name] for name in ("input_mean", "input_scale")}
-            known = {name: description[name] for name in kept}
-            net = cls(**known, random_state=np.random.RandomState(0), **scaling)
-            if arrays["params"].shape != net.params.shape:
-                raise ValueError(f"it holds {arrays['params'].size} parameters")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no Network ({error}): pass a file written by Network.save"
-            ) from None
+    def _from_file(cls, description, arrays):
+        kept = {name: description[name] for name in formats.NETWORK}
+        read = {name: arrays[name] for name in ("input_mean", "input_scale")}
+        net = cls(**kept, **read, random_state=np.random.RandomState(0))
         net.params[:] = arrays["params"]
         return net

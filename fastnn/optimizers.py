@@ -138,6 +138,42 @@ class AdamW(Adam):
         return rates, 1 - learning_rates * self.weight_decay
 
 
+@dataclass(frozen=True)
+class Lion(SGD):
+    """Lion [1]_: steps of one size, in the direction of a running mean of the gradient.
+
+    ``w <- (1 - learning_rate weight_decay) w - learning_rate sign(beta_1 m + (1 - beta_1) g)``,
+    then ``m <- beta_2 m + (1 - beta_2) g``. Since every step is as long as the learning rate, that
+    has to be several times smaller than Adam's, and the weight decay larger. Biases do not decay.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=1e-4
+    beta_1, beta_2 : float, default=0.9, 0.99
+        In [0, 1).
+    weight_decay : float, default=0.0
+
+    References
+    ----------
+    .. [1] Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023.
+    """
+
+    learning_rate_init: float = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+
+    name = "lion"
+
+    def numbers(self):
+        """Return beta_1, beta_2 and epsilon of the compiled step."""
+        return self.beta_1, self.beta_2, 0.0
+
+    def rates(self, learning_rates, steps):
+        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        return learning_rates, 1 - learning_rates * self.weight_decay
+
+
 #: The names that stand for an optimiser with its defaults.
 OPTIMIZERS = {
     "sgd": SGD(),
@@ -145,6 +181,7 @@ OPTIMIZERS = {
     "nesterov": Momentum(nesterovs_momentum=True),
     "adam": Adam(),
     "adamw": AdamW(),
+    "lion": Lion(),
 }
 
 

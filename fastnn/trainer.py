@@ -1,54 +1,20 @@
 """Trainer: epochs, schedules, early stopping and checkpoints around the compiled loop."""
 
 import dataclasses
-import math
-from typing import NamedTuple
+import functools
 
 import numpy as np
 
-from . import _files, optimizers, schedules
-from ._inputs import check_data, fingerprint
-from ._progress import Reporter
-from ._run import EPOCH_FIELDS, RECORDED, Position, Run
 from .checks.arguments import check_function, check_number, check_random_state
+from .engine.fit import EPOCH_FIELDS, EpochStatus, Fit, Position, Watch, describe
+from .engine.progress import Reporter
+from .engine.sources import check_data, fingerprint
+from .files import formats
+from .files.writing import check_target_path
 from .hyperparameters import Hyperparameters
 from .network import Network
 
 __all__ = ["EpochStatus", "Trainer"]
-
-FORMAT = "fastnn.Trainer"
-
-
-class EpochStatus(NamedTuple):
-    """Where a training stands at the end of an epoch.
-
-    Attributes
-    ----------
-    epoch, max_iter : int
-        Epochs done, and to do.
-    loss : float
-        Mean loss of the latest epoch's rows, each as of its step, the penalty included. Before the
-        first epoch ends: of the latest step.
-    val_loss : float
-        Mean loss on the validation set, without penalty; NaN where there is none.
-    val_score : float
-        On the validation set: accuracy of a classifier (a row with several outputs is right if all
-        are); for the identity head R^2, of all outputs together; for the exponential head the share
-        of the Poisson deviance explained. NaN where there is no such set, and where the targets of
-        a regression do not vary.
-    learning_rate : float
-        Of the epoch's last step.
-    samples_per_second : float
-        Since the start of this call.
-    """
-
-    epoch: int
-    max_iter: int
-    loss: float
-    val_loss: float
-    val_score: float
-    learning_rate: float
-    samples_per_second: float
 
 
 def _hyperparameter(name):
@@ -300,7 +266,8 @@ class Trainer:
             checkpoint_seconds, "checkpoint_seconds", "pass 0 for the end of each epoch"
         )
         if checkpoint is not None:
-            checkpoint = _files.check_target_path(checkpoint, "checkpoint")
+            least = self.network.params.nbytes
+            checkpoint = check_target_path(checkpoint, "checkpoint", size=least)
         train, val = check_data(
             self.network,
             (X, y, sample_weight),
@@ -329,23 +296,51 @@ class Trainer:
                 f"{position.n_samples} rows: pass the same X, y, weights and validation set, or "
                 "make a new Trainer for other data"
             )
-        run = Run(self, train, val, position, state, EpochStatus)
-        reporter = Reporter(progress, self.max_iter, describe)
-        run.do(reporter, callback, checkpoint, checkpoint_seconds)
-        return self.history
+        save = None if checkpoint is None else functools.partial(self.save, checkpoint)
+        waits = callback is not None or checkpoint is not None
+        watch = Watch(self._keep, save, checkpoint_seconds, waits)
+        if state is not None:
+            state = {**state, "losses": self._history["step_loss"]}
+        run = Fit(self._network, self._hyperparameters, train, val, position, state, watch)
+        try:
+            run.do(Reporter(progress, self.max_iter, describe), callback)
+        finally:
+            if run.is_over():
+                if run.position.best_params is not None:
+                    self._network.params[:] = run.position.best_params
+                # Counted at its end: a run that is cut before its first step is begun again.
+                self._progress, self._runs = None, self._runs + 1
+            if checkpoint is not None:
+                self.save(checkpoint)
+        return self._history
+
+    def _keep(self, run):
+        """Take over where a fit stands."""
+        self._n_iter, self._best_epoch = run.order.epochs_done(), run.position.best_epoch
+        self._history = run.history()
+        self._progress = run.position, run.state()
 
     # ----------------------------------------------------------------------------- checkpoints
 
     def save(self, path):
         """Write a checkpoint: all that continues the training to the same bits.
 
-        Network, optimiser, schedule, generators and history are in one safetensors file. It is
-        written beside `path` and moved there when it is complete, so that a kill at any moment
-        leaves the previous file or the new one, whole.
+        Network, optimiser, schedule, generators and history are in one safetensors file, under a
+        checksum. It is written beside `path` and moved there when it is complete, so that a kill at
+        any moment leaves the previous file or the new one, whole. A link at `path` stays, and a
+        file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
         """
         # What describes the network lies on top, so that Network.load reads it too.
         description = {
@@ -365,11 +360,14 @@ class Trainer:
             arrays.update({f"state.{name}": array for name, array in state.items()})
             if position.best_params is not None:
                 arrays["best_params"] = position.best_params
-        _files.save(path, FORMAT, description, arrays)
+        formats.write(path, formats.TRAINER_FORMAT, description, arrays)
 
     @classmethod
     def resume(cls, path):
         """Read a checkpoint; `fit` with the same data then goes on, to the same bits.
+
+        All of the file is checked: whatever is damaged, or could not be what :meth:`save` wrote, is
+        refused.
 
         Parameters
         ----------
@@ -384,65 +382,37 @@ class Trainer:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no checkpoint.
+            If it is no checkpoint, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        description, arrays = _files.load(path, (FORMAT,), "Trainer.save")
-        network = Network._from_file(description, arrays, path)
-        try:
-            parameters = _parameters_from_json(description["trainer"])
+        known = (formats.TRAINER_FORMAT,)
+        with formats.reading(path, known, "Trainer.save") as (description, arrays):
+            network = Network._from_file(description, arrays)
+            parameters = formats.arguments(description["trainer"])
             trainer = cls(network, **parameters, random_state=0)
-            trainer._seed, trainer._runs = int(description["seed"]), int(description["runs"])
-            trainer._n_iter = int(description["n_iter"])
-            trainer._best_epoch = int(description["best_epoch"])
+            trainer._seed, trainer._runs = description["seed"], description["runs"]
+            trainer._n_iter = description["n_iter"]
+            trainer._best_epoch = description["best_epoch"]
             trainer._history = {name: arrays[f"history.{name}"] for name in trainer.history}
             if description["position"] is not None:
-                position = Position(
-                    **description["position"], best_params=arrays.get("best_params")
-                )
-                prefix = "state."
+                best = arrays.get("best_params")
                 state = {
-                    name[len(prefix) :]: array
+                    name.removeprefix("state."): array
                     for name, array in arrays.items()
-                    if name.startswith(prefix)
+                    if name.startswith("state.")
                 }
-                sizes = [a.size for name, a in state.items() if name.startswith("memory_")]
-                if position.best_params is not None:
-                    sizes.append(position.best_params.size)
-                if any(size != network.params.size for size in sizes):
-                    raise ValueError(f"it holds {sizes} numbers for {network.params.size}")
-                if not {"rates", *RECORDED} <= set(state):
-                    raise KeyError(f"{prefix}*")
-                trainer._progress = position, state
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no checkpoint ({error!r}): pass one written by Trainer.save"
-            ) from None
+                trainer._progress = Position(**description["position"], best_params=best), state
         trainer._read_at_its_end = trainer._progress is None and trainer._runs > 0
         return trainer
 
     def _parameters(self):
         """Return the arguments of the constructor but the network, for JSON."""
-        fields = dataclasses.fields(self._hyperparameters)
-        parameters = {field.name: getattr(self, field.name) for field in fields}
+        parameters = {name: getattr(self, name) for name in formats.ARGUMENTS}
         for name in ("optimizer", "schedule"):
             value = getattr(self, name)
             parameters[name] = [type(value).__name__, dataclasses.asdict(value)]
         return parameters
-
-
-def _parameters_from_json(parameters):
-    parameters = dict(parameters)
-    for name, module in (("optimizer", optimizers), ("schedule", schedules)):
-        kind, numbers = parameters[name]
-        parameters[name] = getattr(module, kind)(**numbers)
-    if isinstance(parameters["class_weight"], dict):
-        parameters["class_weight"] = {int(k): v for k, v in parameters["class_weight"].items()}
-    return parameters
-
-
-def describe(status):
-    """Return what the progress bar says."""
-    text = f"loss {status.loss:.4f}  "
-    if not math.isnan(status.val_loss):
-        text += f"val {status.val_loss:.4f}  score {status.val_score:.3f}  "
-    return text + f"{status.samples_per_second:,.0f} samples/s"

@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 
 import numpy as np
 
-from . import _files, cs231n, reference
+from . import reference
 from .checks.arguments import (
     check_deviation,
     check_dtype,
@@ -16,9 +16,11 @@ from .checks.arguments import (
 )
 from .checks.arrays import to_array
 from .checks.data import check_X, check_y
+from .engine import course, inference
+from .engine.progress import Reporter
+from .files import formats
 
 _NAMES = ("W1", "b1", "W2", "b2")
-_FORMAT = "fastnn.TwoLayerNet"
 
 
 class TwoLayerNet:
@@ -98,8 +100,7 @@ class TwoLayerNet:
         H = check_size(hidden_size, "hidden_size")
         C = check_size(output_size, "output_size")
         self._dtype = check_dtype(dtype)
-        remedy = "pass a small positive number such as 1e-4"
-        std = check_deviation(std, "std", self._dtype, remedy)
+        std = check_deviation(std, "std", self._dtype)
         self.reg_factor = reg_factor
         self._shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
         self._random = None if random_state is None else check_random_state(random_state)
@@ -251,13 +252,12 @@ class TwoLayerNet:
         X_val = check_X(X_val, D, self.dtype, "X_val")
         y_val = check_y(y_val, len(X_val), C, "y_val", "X_val")
         reg = check_number(reg, "reg", "pass 0 for no penalty")
-        plan = cs231n.SGDPlan(
+        plan = course.CoursePlan(
             learning_rate=check_number(learning_rate, "learning_rate", "pass for example 1e-3"),
             learning_rate_decay=check_number(
                 learning_rate_decay, "learning_rate_decay", "pass 1 for a constant learning rate"
             ),
-            l2=2 * self.reg_factor * reg,
-            penalty=self.reg_factor * reg,
+            alpha=2 * self._reg_factor * reg,
             num_iters=check_size(num_iters, "num_iters", at_least=0),
             batch_size=check_size(batch_size, "batch_size"),
         )
@@ -270,18 +270,14 @@ class TwoLayerNet:
                     f"params[{name!r}] is read-only, but training updates it in place: assign "
                     f"params[{name!r}].copy()"
                 )
-        layers = [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
         self._history = {}
-        cs231n.train(
-            layers,
-            (X, y, X_val, y_val),
-            plan,
-            self._random or np.random,
-            self._history,
+        run = course.CourseRun(
+            *(self._layers(params), (X, y), (X_val, y_val), plan),
+            *(self._random or np.random, self._history),
             verbose=verbose,
-            callback=callback,
-            progress=progress,
+            waits=callback is not None,
         )
+        run.do(Reporter(progress, plan.num_iters, course.describe), callback)
         return self._history
 
     def predict(self, X):
@@ -303,24 +299,36 @@ class TwoLayerNet:
         """
         params = self._current_params()
         X = check_X(X, self._shapes["W1"][0], self.dtype)
-        return cs231n.predict([(params["W1"], params["b1"]), (params["W2"], params["b2"])], X)
+        layers = self._layers(params)
+        return inference.predict_classes(course.architecture_of(layers), layers, X)
+
+    @staticmethod
+    def _layers(params):
+        return [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
 
     def save(self, path):
-        """Write the network to a safetensors file.
+        """Write the network to a safetensors file, whole or not at all, with a checksum.
 
         The file is written beside `path` and moved there when it is complete, so that an
-        interruption leaves the previous file or the new one, whole.
+        interruption leaves the previous file or the new one, whole. A link at `path` stays, and a
+        file that is replaced leaves its permissions to the new one.
 
         Parameters
         ----------
         path : str or Path
-        """
-        from safetensors.numpy import save
 
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path.
+        OSError
+            If `path` is a folder or a device, its folder is missing, or the system does not let it
+            be written; the message says what to do.
+        """
         params = self._current_params()
-        metadata = {"format": _FORMAT, "version": "1", "reg_factor": repr(self.reg_factor)}
-        data = save({name: np.ascontiguousarray(params[name]) for name in _NAMES}, metadata)
-        _files.write_whole(path, data)
+        arrays = {name: params[name] for name in _NAMES}
+        description = {"reg_factor": self.reg_factor}
+        formats.write(path, formats.TWO_LAYER_NET_FORMAT, description, arrays)
 
     @classmethod
     def load(cls, path):
@@ -340,23 +348,20 @@ class TwoLayerNet:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no model of this class.
+            If it is no model of this class, of another version, or damaged.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the parameters are not finite, as a training leaves them that has diverged.
         """
-        metadata, params = _files.read(path, "TwoLayerNet.save")
-        try:
-            if metadata.get("format") != _FORMAT or set(params) != set(_NAMES):
-                raise ValueError(f"it holds {sorted(params)}, format {metadata.get('format')!r}")
+        known = (formats.TWO_LAYER_NET_FORMAT,)
+        with formats.reading(path, known, "TwoLayerNet.save") as (description, params):
             (D, H), (C,) = params["W1"].shape, params["b2"].shape
-            reg_factor = float(metadata.get("reg_factor", "nan"))
-            dtype = params["W1"].dtype
+            dtype, reg_factor = params["W1"].dtype, description["reg_factor"]
             net = cls(D, H, C, dtype=dtype, reg_factor=reg_factor, random_state=0)
             net._random = None
-            net.params = params
-            net._current_params()
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no TwoLayerNet ({error}): pass a model written by TwoLayerNet.save"
-            ) from None
+            net.params = {name: params[name] for name in _NAMES}
         return net
 
     def _current_params(self):

@@ -1,8 +1,8 @@
 """Ctrl-C while numba compiles a kernel, or loads one: it stays a KeyboardInterrupt.
 
 LLVM calls back into Python for the machine code that it makes and takes, and an exception cannot
-leave such a call: Ctrl-C there was printed as ignored, and the training went on, or it failed for
-want of the code that had not been handed over.
+leave such a call: by itself, Ctrl-C there is printed as ignored, and the training goes on, or fails
+for want of the code that was not handed over.
 """
 
 import contextlib

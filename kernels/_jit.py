@@ -22,19 +22,30 @@ def kernel(function):
     ``error_model="numpy"`` makes a division by zero give inf or NaN instead of raising, which
     also frees LLVM from a branch per division.
     """
-    compiled = njit(
-        nogil=True,
-        error_model="numpy",
-        fastmath=set(FAST_MATH),
-        # Nobody calls them from C; a wrapper for it takes a tenth of the time to compile.
-        no_cfunc_wrapper=True,
-    )(function)
+    # The first one has numba set up what it compiles for: not by half.
+    with _interrupts.deferred():
+        compiled = njit(
+            nogil=True,
+            error_model="numpy",
+            fastmath=set(FAST_MATH),
+            # Nobody calls them from C; a wrapper for it takes a tenth of the time to compile.
+            no_cfunc_wrapper=True,
+        )(function)
     # With NUMBA_DISABLE_JIT=1 it is the function itself.
     if isinstance(compiled, Dispatcher):
         compiled.compile = _interrupts.kept(compiled.compile)
         if (cache := cache_of(function)) is not None:
             compiled._cache = cache
     return compiled
+
+
+def part(function):
+    """Compile `function` as if it were written where it is used, and nowhere else.
+
+    An ordinary kernel that another kernel calls is compiled again for each of its callers: the
+    training loop takes twice as long to compile when its parts are kernels.
+    """
+    return njit(inline="always", nogil=True, error_model="numpy", fastmath=set(FAST_MATH))(function)
 
 
 def shared(function):

@@ -1,27 +1,16 @@
 """The activations of hidden layers, in place, and the way back through them.
 
-A ReLU's forward pass may also be the `floor` of the product, in registers.
+A ReLU's forward pass may also be the floor of the product, in registers.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ._jit import kernel
-from .emitter import integer, outlined
-from .machine import address_of
-from .vector_math import erf, exp_nonpositive, logistic_pair, tanh
-
-#: The activations, by code: z; max(z, 0); z or 0.01 z; tanh(z); 1 / (1 + exp(-z)); z times that;
-#: z Phi(z), where Phi is the distribution function of the normal distribution.
-IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC, SILU, GELU = range(7)
-ACTIVATIONS = {
-    "identity": IDENTITY,
-    "relu": RELU,
-    "leaky_relu": LEAKY_RELU,
-    "tanh": TANH,
-    "logistic": LOGISTIC,
-    "silu": SILU,
-    "gelu": GELU,
-}
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of
+from .llvm.vector_math import as_written, erf, exp, exp_nonpositive, logistic_pair, tanh
 
 #: The slope of a leaky ReLU below 0.
 LEAKY_SLOPE = 0.01
@@ -31,194 +20,280 @@ _SILU_REACH = {4: 104.0, 8: 746.0}
 _GELU_REACH = 40.0
 
 
-def _clamped(emit, z, reach):
-    """Return z within [-reach, reach], and what it is without the upper bound; NaN stays."""
-    builder, top = emit.builder, emit.constant(reach)
-    raised = emit.at_least(z, emit.constant(-reach))
-    return builder.select(builder.fcmp_ordered(">", raised, top), top, raised), raised
+# ------------------------------------------------------------------------------------- equations
 
 
-def _is_closed(emit, z):
-    """Return where a ReLU is 0; it is open at NaN, which so lets the gradient through."""
-    return emit.builder.fcmp_ordered("<=", z, emit.constant(0.0))
+class Equation(NamedTuple):
+    """An activation f and its derivative, as emissions for one vector.
+
+    The derivative comes in one of two ways. Where it can be told from a = f(z) alone, nothing but
+    the activations has to be kept for the way back; where it cannot, it is computed with f(z), from
+    what that has computed, and kept.
+    """
+
+    #: ``forward(emit, z)`` returns f(z), and a function that emits f'(z).
+    forward: Callable
+    #: ``backward(emit, a, g)`` returns ``g f'(z)`` from the output a and the gradient g by it; None
+    #: where a does not tell z.
+    backward: Callable | None = None
 
 
 def _identity(emit, z):
     return z, lambda: emit.constant(1.0)
 
 
+def _identity_backward(emit, a, g):
+    return g
+
+
+def _is_closed(z):
+    """Return where a ReLU is 0; it is open at NaN, which so lets the gradient through."""
+    return z <= 0.0
+
+
 def _relu(emit, z):
-    builder, zero, one = emit.builder, emit.constant(0.0), emit.constant(1.0)
-    closed = _is_closed(emit, z)
-    return builder.select(closed, zero, z), lambda: builder.select(closed, zero, one)
+    closed = _is_closed(z)
+    return emit.where(closed, 0.0, z), lambda: emit.where(closed, 0.0, emit.constant(1.0))
+
+
+def _relu_backward(emit, a, g):
+    # Where a ReLU is 0, even NaN becomes 0.
+    return emit.where(_is_closed(a), 0.0, g)
 
 
 def _leaky_relu(emit, z):
-    builder, slope, one = emit.builder, emit.constant(LEAKY_SLOPE), emit.constant(1.0)
-    closed = _is_closed(emit, z)
-    value = builder.select(closed, builder.fmul(slope, z), z)
-    return value, lambda: builder.select(closed, slope, one)
+    closed = _is_closed(z)
+
+    def derivative():
+        return emit.where(closed, LEAKY_SLOPE, emit.constant(1.0))
+
+    return emit.where(closed, LEAKY_SLOPE * z, z), derivative
+
+
+def _leaky_relu_backward(emit, a, g):
+    return emit.where(_is_closed(a), LEAKY_SLOPE * g, g)
 
 
 def _tanh(emit, z):
-    value = tanh(emit, z)
-    return value, lambda: emit.fma(emit.builder.fneg(value), value, emit.constant(1.0))
+    a = tanh(emit, z)
+    return a, lambda: emit.fma(-a, a, 1.0)
+
+
+def _tanh_backward(emit, a, g):
+    return g * emit.fma(-a, a, 1.0)
 
 
 def _logistic(emit, z):
-    value, complement = logistic_pair(emit, z)
-    return value, lambda: emit.builder.fmul(value, complement)
+    a, complement = logistic_pair(emit, z)
+    return a, lambda: a * complement
+
+
+def _logistic_backward(emit, a, g):
+    return g * (a * (1.0 - a))
+
+
+def _bounded(emit, z, reach):
+    """Return z within [-reach, reach], and z without the upper bound; NaN stays."""
+    raised = emit.at_least(z, -reach)
+    return emit.at_most(raised, reach), raised
 
 
 def _silu(emit, z):
-    builder = emit.builder
-    inside, raised = _clamped(emit, z, _SILU_REACH[emit.size])
-    value, complement = logistic_pair(emit, z)
-
-    def derivative():
-        return emit.fma(builder.fmul(inside, complement), value, value)
-
-    return builder.fmul(raised, value), derivative
+    inside, raised = _bounded(emit, z, _SILU_REACH[emit.size])
+    share, complement = logistic_pair(emit, z)
+    return raised * share, lambda: emit.fma(inside * complement, share, share)
 
 
 def _gelu(emit, z):
-    builder, half = emit.builder, emit.constant(0.5)
-    inside, raised = _clamped(emit, z, _GELU_REACH)
-    share = emit.fma(half, erf(emit, builder.fmul(z, emit.constant(math.sqrt(0.5)))), half)
+    inside, raised = _bounded(emit, z, _GELU_REACH)
+    share = emit.fma(0.5, erf(emit, z * math.sqrt(0.5)), 0.5)
 
     def derivative():
-        exponent = builder.fmul(builder.fmul(inside, inside), emit.constant(-0.5))
-        density = builder.fmul(
-            exp_nonpositive(emit, exponent), emit.constant(1 / math.sqrt(2 * math.pi))
-        )
+        density = exp_nonpositive(emit, inside * inside * -0.5) * (1 / math.sqrt(2 * math.pi))
         return emit.fma(inside, density, share)
 
-    return builder.fmul(raised, share), derivative
+    return raised * share, derivative
 
 
-#: Emitters of f(z), and of a function that emits f'(z) from what f(z) has computed; by code.
-_FUNCTIONS = _identity, _relu, _leaky_relu, _tanh, _logistic, _silu, _gelu
+#: Constants of a SELU, for which activations of mean 0 and variance 1 stay so.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
-def _cases(emit, code, count, name):
-    """Emit a switch on codes 0..count - 1, positioning the builder in each case in turn."""
-    builder = emit.builder
-    blocks = [builder.append_basic_block(f"{name}.{c}") for c in range(count)]
-    choice = builder.switch(code, blocks[0])
-    for c in range(1, count):
-        choice.add_case(integer(c), blocks[c])
-    for c, block in enumerate(blocks):
-        builder.position_at_end(block)
-        yield c
+@as_written
+def _selu(emit, z):
+    slope = _SELU_SCALE * _SELU_ALPHA
+    # exp(z) - 1 is tanh(z/2) (exp(z) + 1), which keeps its digits where z is small.
+    e = exp(emit, emit.at_most(z, 0.0))
+    negative = slope * (tanh(emit, 0.5 * z) * (e + 1.0))
+    value = emit.where(z > 0.0, _SELU_SCALE * z, negative)
+    return value, lambda: emit.where(z > 0.0, emit.constant(_SELU_SCALE), slope * e)
 
 
-def _activate(emit, code, A, D, count):
-    builder = emit.builder
+def _selu_backward(emit, a, g):
+    slope = _SELU_SCALE * _SELU_ALPHA
+    return g * emit.where(a > 0.0, emit.constant(_SELU_SCALE), a + slope)
 
-    def loop(function, with_derivative):
+
+@as_written
+def _mish(emit, z):
+    inside, raised = _bounded(emit, z, _SILU_REACH[emit.size])
+    # tanh(log(1 + exp(z))) as a quotient of polynomials of w = exp(-|z|), which is at most 1.
+    w = exp_nonpositive(emit, -emit.absolute(z))
+    positive, square = z >= 0.0, w * w
+    numerator = emit.where(positive, 1.0 + 2.0 * w, square + 2.0 * w)
+    t = numerator / (numerator + emit.where(positive, 2.0 * square, 2.0))
+
+    def derivative():
+        share, _ = logistic_pair(emit, z)
+        return emit.fma(inside * share, emit.fma(-t, t, 1.0), t)
+
+    return raised * t, derivative
+
+
+#: The activations by name: an activation's code is its place here.
+EQUATIONS = {
+    "identity": Equation(_identity, _identity_backward),
+    "relu": Equation(_relu, _relu_backward),
+    "leaky_relu": Equation(_leaky_relu, _leaky_relu_backward),
+    "tanh": Equation(_tanh, _tanh_backward),
+    "logistic": Equation(_logistic, _logistic_backward),
+    "silu": Equation(_silu),
+    "gelu": Equation(_gelu),
+    "selu": Equation(_selu, _selu_backward),
+    "mish": Equation(_mish),
+}
+ACTIVATIONS = {name: code for code, name in enumerate(EQUATIONS)}
+IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
+#: Codes of those whose derivative is told from the output alone.
+FROM_OUTPUT = {ACTIVATIONS[name] for name, equation in EQUATIONS.items() if equation.backward}
+
+
+# ------------------------------------------------------------------------------- whole arrays
+
+
+class Activate(NamedTuple):
+    """What :func:`activate` takes."""
+
+    activation: int  #: code
+    Z: int  #: address of the elements, modified
+    derivatives: int  #: address that receives f'(z), or 0
+    elements: int
+
+
+@outlined(Activate)
+def activate(emit, f):
+    """Replace each z of some elements by f(z), and write f'(z) where there is room for it.
+
+    f(0) = 0 but for the logistic function, f(z) is finite where z is, and NaN stays NaN; SiLU and
+    GELU are -0 at -infinity.
+    """
+    equations = list(EQUATIONS.values())
+
+    def loop(forward, with_derivative):
         def apply(load, store, carried):
-            value, derivative = function(emit, load(A))
+            value, derivative = forward(emit, load(f.Z))
             if with_derivative:
-                store(derivative(), D)
-            store(value, A)
+                store(derivative(), f.derivatives)
+            store(value, f.Z)
             return carried
 
-        emit.vectors(count, [], apply)
-        builder.ret_void()
+        emit.vectors(f.elements, [], apply)
+        emit.returns()
 
-    wanted = builder.icmp_signed("!=", D, integer(0))
-    for c in _cases(emit, code, len(_FUNCTIONS), "activate"):
-        with builder.if_then(wanted):
-            loop(_FUNCTIONS[c], True)
-        loop(_FUNCTIONS[c], False)
-
-
-#: ``activate(like, (code, A, D, count))`` replaces each z of the `count` elements at A by f(z), f
-#: being the activation of that code. Where D is not 0, it is an address to which f'(z) is written.
-#: f(0) = 0 but for the logistic function, f(z) is finite where z is, and NaN stays NaN; SiLU and
-#: GELU are -0 at -infinity.
-activate = outlined("activate", 4, set(), _activate)
+    wanted = f.derivatives != 0
+    for code in emit.cases(f.activation, reversed(range(len(equations))), "activate"):
+        with emit.only_if(wanted):
+            loop(equations[code].forward, True)
+        loop(equations[code].forward, False)
 
 
-def _activation_backward(emit, code, A, dA, count):
-    builder, zero, one = emit.builder, emit.constant(0.0), emit.constant(1.0)
+class Backward(NamedTuple):
+    """What :func:`activation_backward` takes."""
 
-    def through(c, a, g):
-        if c == RELU:
-            return builder.select(_is_closed(emit, a), zero, g)
-        if c == LEAKY_RELU:
-            return builder.select(
-                _is_closed(emit, a), builder.fmul(emit.constant(LEAKY_SLOPE), g), g
-            )
-        if c == TANH:
-            return builder.fmul(g, emit.fma(builder.fneg(a), a, one))
-        return builder.fmul(g, builder.fmul(a, builder.fsub(one, a)))
+    activation: int  #: code, one of FROM_OUTPUT
+    A: int  #: address of the activations
+    dA: int  #: address of the gradient by them, modified
+    elements: int
 
-    for c in _cases(emit, code, LOGISTIC + 1, "backward"):
 
-        def apply(load, store, carried, c=c):
-            store(through(c, load(A), load(dA)), dA)
+@outlined(Backward)
+def activation_backward(emit, f):
+    """Take a gradient back through an activation: ``dA <- dA f'(z)``, told from A = f(Z) alone."""
+    equations = list(EQUATIONS.values())
+    for code in emit.cases(f.activation, sorted(FROM_OUTPUT, reverse=True), "backward"):
+
+        def apply(load, store, carried, code=code):
+            store(equations[code].backward(emit, load(f.A), load(f.dA)), f.dA)
             return carried
 
-        if c != IDENTITY:
-            emit.vectors(count, [], apply)
-        builder.ret_void()
+        if code != IDENTITY:
+            emit.vectors(f.elements, [], apply)
+        emit.returns()
 
 
-#: ``activation_backward(like, (code, A, dA, count))`` multiplies the `count` elements at dA by the
-#: derivative of the activation, which it computes from the activations at A alone: for the codes up
-#: to LOGISTIC, as those of SiLU and GELU do not tell z. Where a ReLU is 0, even NaN becomes 0.
-activation_backward = outlined("activation_backward", 4, set(), _activation_backward)
+class BackwardStored(NamedTuple):
+    """What :func:`multiply_in_place` takes."""
+
+    derivatives: int  #: address
+    dA: int  #: address of the gradient, modified
+    elements: int
 
 
-def _multiply_in_place(emit, D, dA, count):
+@outlined(BackwardStored)
+def multiply_in_place(emit, f):
+    """Take a gradient back through derivatives that were kept: ``dA <- dA f'(z)``."""
+
     def apply(load, store, carried):
-        store(emit.builder.fmul(load(dA), load(D)), dA)
+        store(load(f.dA) * load(f.derivatives), f.dA)
         return carried
 
-    emit.vectors(count, [], apply)
-    emit.builder.ret_void()
+    emit.vectors(f.elements, [], apply)
+    emit.returns()
 
 
-#: ``multiply_in_place(like, (D, dA, count))`` multiplies the `count` elements at dA by those at D.
-multiply_in_place = outlined("multiply_in_place", 3, set(), _multiply_in_place)
+# ---------------------------------------------------------------------------- the public kernels
 
 
 @kernel
 def activation(Z, code, D):
     """Replace each z of `Z` by f(z), and write f'(z) into `D` where it has room.
 
-    With L(z) = 1 / (1 + exp(-z)) and Phi the distribution function of the normal distribution [1]_:
+    With L(z) = 1 / (1 + exp(-z)), Phi the distribution function of the normal distribution [1]_,
+    s = 1.0507 and a = 1.6733 [2]_, and T(z) = tanh(log(1 + exp(z))) [3]_:
 
-    ==== ========== ============= =====================
-    code name       f(z)          f'(z)
-    ==== ========== ============= =====================
-    0    identity   z             1
-    1    relu       max(z, 0)     z > 0
-    2    leaky_relu z or 0.01 z   1 or 0.01, where z <= 0
-    3    tanh       tanh(z)       1 - tanh(z)^2
-    4    logistic   L(z)          L(z) L(-z)
-    5    silu       z L(z)        L(z) (1 + z L(-z))
-    6    gelu       z Phi(z)      Phi(z) + z Phi'(z)
-    ==== ========== ============= =====================
+    ==== ========== ========================== ==============================
+    code name       f(z)                       f'(z)
+    ==== ========== ========================== ==============================
+    0    identity   z                          1
+    1    relu       max(z, 0)                  z > 0
+    2    leaky_relu z or 0.01 z                1 or 0.01, where z <= 0
+    3    tanh       tanh(z)                    1 - tanh(z)^2
+    4    logistic   L(z)                       L(z) L(-z)
+    5    silu       z L(z)                     L(z) (1 + z L(-z))
+    6    gelu       z Phi(z)                   Phi(z) + z Phi'(z)
+    7    selu       s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
+    8    mish       z T(z)                     T(z) + z (1 - T(z)^2) L(z)
+    ==== ========== ========================== ==============================
 
     Parameters
     ----------
     Z : ndarray of any shape but ()
         float32 or float64, C-contiguous; modified in place. A NaN stays one.
     code : int
-        0..6: of the activation.
+        Of the activation.
     D : ndarray of the shape of `Z`, or of shape (0,)
         C-contiguous, of the dtype of `Z`, not overlapping it: the derivatives, if there is room.
 
     References
     ----------
     .. [1] Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
+    .. [2] Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", 2017.
+    .. [3] Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020.
     """
     elements = Z.ravel()
     if elements.size > 0:
         derivatives = address_of(D) if D.size > 0 else 0
-        activate(elements[0], (code, address_of(Z), derivatives, elements.size))
+        activate(elements[0], Activate(code, address_of(Z), derivatives, elements.size))
 
 
 @kernel
@@ -238,4 +313,4 @@ def relu_backward(A, dA):
         return
     for i in range(n):
         rows = address_of(A) + i * A.strides[0], address_of(dA) + i * dA.strides[0]
-        activation_backward(dA[0, 0], (RELU, rows[0], rows[1], H))
+        activation_backward(dA[0, 0], Backward(RELU, rows[0], rows[1], H))

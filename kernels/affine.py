@@ -1,8 +1,9 @@
 """The affine map and its two backward forms, for arrays of any exact size.
 
-The training loop keeps its weights packed and calls :mod:`.product` itself; these kernels pack and
-unpack around it. Shapes: n rows in the batch, K inputs, N outputs; one dtype for all, float32 or
-float64. X may have any distance between its rows, as long as each row is contiguous.
+These kernels pack the weights, go through the tiles of a product one after the other, and unpack
+again. The training loop keeps its weights packed, and plans its own order of tiles. Shapes: n rows
+in the batch, K inputs, N outputs; one dtype for all, float32 or float64. X may have any distance
+between its rows, as long as each row is contiguous.
 """
 
 from typing import NamedTuple
@@ -10,12 +11,33 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kernel, shared
-from .emitter import VECTOR_BYTES
-from .layout import empty_aligned, matrix_size, pack, round_up, row_stride, unpack
-from .machine import address_of, cast_like
-from .product import Matrix, Rows, descend, multiply
-from .simd import TILE_VECTORS
-from .update import SGD, column_sums, optimizer_step
+from .layout import (
+    empty_aligned,
+    matrix_size,
+    pack,
+    panel_columns,
+    round_up,
+    row_stride,
+    tile_height,
+    unpack,
+)
+from .llvm.intrinsics import address_of, lanes_of, on_stack
+from .llvm.processor import VECTOR_BYTES
+from .llvm.tiles import (
+    GROUP,
+    GROUP_VECTORS,
+    NR,
+    TILE_VECTORS,
+    MultiplyGroup,
+    MultiplyPanel,
+    OuterGroup,
+    OuterPanel,
+    multiply_group,
+    multiply_panel,
+    outer_group,
+    outer_panel,
+)
+from .update import SGD, ColumnSums, OptimizerStep, column_sums, numbers_like, optimizer_step
 
 
 class _Pieces(NamedTuple):
@@ -70,6 +92,86 @@ def _row_addresses(X, rows, table):
     return address_of(table)
 
 
+class _Product(NamedTuple):
+    """The operands of a product, as addresses; W and its bias are packed, see layout."""
+
+    table: int  #: of the addresses of the rows of A
+    n: int
+    K: int
+    N: int
+    weights: int
+    other: int  #: bias of a forward product; room for a tile of a gradient
+    side: int  #: row 0 of the result, or of the output's gradient
+    stride: int  #: bytes from one row of `side` to the next
+
+
+@kernel
+def _multiply(like, f, relu):
+    """Write ``A W + b``, through the ReLU if `relu` is 1, into `side`."""
+    lanes = lanes_of(like)
+    size = VECTOR_BYTES // lanes
+    columns = panel_columns(f.K, f.N, lanes)
+    for j in range(0, columns, NR * lanes):
+        panel = MultiplyPanel(
+            table=f.table,
+            first=0,
+            stop=f.n,
+            panel=f.weights + j * f.K * size,
+            vectors=min(NR, (columns - j) // lanes),
+            K=f.K,
+            bias=f.other + j * size,
+            relu=relu,
+            out=f.side + j * size,
+            stride=f.stride,
+            known=f.n,
+        )
+        multiply_panel(like, panel)
+    length = round_up(f.K, lanes) * size
+    for j in range(columns, f.N, GROUP):
+        group = MultiplyGroup(
+            table=f.table,
+            first=0,
+            stop=f.n,
+            group=f.weights + columns * f.K * size + (j - columns) * length,
+            length=length,
+            K=f.K,
+            bias=f.other + j * size,
+            relu=relu,
+            out=f.side + j * size,
+            stride=f.stride,
+        )
+        multiply_group(like, group)
+
+
+@kernel
+def _descend(like, f, numbers):
+    """Step down the gradient ``A^T side``; `numbers` is the address of the step's Numbers."""
+    lanes = lanes_of(like)
+    size = VECTOR_BYTES // lanes
+    columns, tile = panel_columns(f.K, f.N, lanes), f.other
+    for j in range(0, columns, NR * lanes):
+        vectors, k = min(NR, (columns - j) // lanes), 0
+        across = vectors * lanes
+        while k < f.K:
+            height, side = tile_height(f.K - k), f.side + j * size
+            outer = OuterPanel(height, vectors, f.table, k * size, side, f.stride, f.n, tile)
+            outer_panel(like, outer)
+            place = f.weights + (j * f.K + k * across) * size
+            optimizer_step(like, OptimizerStep(SGD, place, tile, height * across, 0, 0, numbers))
+            k += height
+    length, across = round_up(f.K, lanes), GROUP_VECTORS * lanes
+    for k in range(0, f.K if columns < f.N else 0, across):
+        count = min(across, f.K - k)
+        for j in range(columns, f.N, GROUP):
+            side = f.side + j * size
+            outer_group(like, OuterGroup(f.table, k * size, count, side, f.stride, f.n, tile))
+            place = f.weights + (columns * f.K + (j - columns) * length + k) * size
+            for c in range(GROUP):
+                target, source = place + c * length * size, tile + c * across * size
+                whole = round_up(count, lanes)
+                optimizer_step(like, OptimizerStep(SGD, target, source, whole, 0, 0, numbers))
+
+
 @kernel
 def affine(X, rows, W, b, relu, workspace, out):
     """Write ``X[rows] W + b``, through the ReLU if `relu`, into `out`.
@@ -98,16 +200,13 @@ def affine(X, rows, W, b, relu, workspace, out):
     for j in range(stride):
         workspace[pieces.vector + j] = b[j] if j < N else 0
     like, base = workspace[0], address_of(workspace)
-    multiply(
-        like,
-        Rows(table, 0, n),
-        K,
-        N,
+    weights, bias, side = (
         base + pieces.weights * size,
         base + pieces.vector * size,
-        cast_like(like, 0.0 if relu else -np.inf),
-        Matrix(base + pieces.activations * size, stride * size),
+        base + pieces.activations * size,
     )
+    product = _Product(table, n, K, N, weights, bias, side, stride * size)
+    _multiply(like, product, 1 if relu else 0)
     _copy_out(workspace, pieces.activations, stride, out)
 
 
@@ -138,16 +237,12 @@ def affine_backward_input(dZ, W, workspace, out):
     for j in range(stride):
         workspace[pieces.vector + j] = 0
     like, base = workspace[0], address_of(workspace)
-    multiply(
-        like,
-        Rows(table, 0, n),
-        N,
-        K,
+    weights, bias, side = (
         base + pieces.weights * size,
         base + pieces.vector * size,
-        cast_like(like, -np.inf),
-        Matrix(base + pieces.activations * size, stride * size),
+        base + pieces.activations * size,
     )
+    _multiply(like, _Product(table, n, N, K, weights, bias, side, stride * size), 0)
     _copy_out(workspace, pieces.activations, stride, out)
 
 
@@ -213,29 +308,19 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
         for j in range(stride):
             workspace[side + i * stride + j] = dZ[i, j] if j < N else 0
     like, base = workspace[0], address_of(workspace)
-    rate, decay = cast_like(like, learning_rate), cast_like(like, l2)
     pack(W, workspace, pieces.weights)
-    descend(
-        like,
-        Rows(table, 0, n),
-        K,
-        N,
-        Matrix(base + side * size, stride * size),
-        base + pieces.weights * size,
-        rate,
-        decay,
-        base + pieces.tile * size,
-    )
+    weights, tile = base + pieces.weights * size, base + pieces.tile * size
+    step = numbers_like(like, 1.0, l2, learning_rate, 1.0, 0.0, 0.0, 0.0)
+    product = _Product(table, n, K, N, weights, tile, base + side * size, stride * size)
+    _descend(like, product, on_stack(step))
     unpack(workspace, pieces.weights, W)
     # `b` may have any stride: its update is in a contiguous copy.
     for j in range(N):
         workspace[pieces.vector + j] = b[j]
     vector, sums = base + pieces.vector * size, base + pieces.sums * size
-    column_sums(like, (base + side * size, stride * size, n, N, sums))
-    none = cast_like(like, 0.0)
-    optimizer_step(
-        like, (SGD, vector, sums, N, 0, 0, rate, none, none, none, none, none, none, none)
-    )
+    column_sums(like, ColumnSums(base + side * size, stride * size, n, N, sums))
+    step = numbers_like(like, 1.0, 0.0, learning_rate, 1.0, 0.0, 0.0, 0.0)
+    optimizer_step(like, OptimizerStep(SGD, vector, sums, N, 0, 0, on_stack(step)))
     for j in range(N):
         b[j] = workspace[pieces.vector + j]
 

@@ -1,40 +1,39 @@
 """Images as bytes: scaled and centred on their way into the batch, so that no float copy exists."""
 
-from llvmlite import ir
+from typing import NamedTuple
 
-from .emitter import integer, outlined
-
-INT8 = ir.IntType(8)
+from .llvm.functions import outlined
 
 
-def _scale_bytes(emit, X, count, factor, summand, out):
-    builder = emit.builder
-    bytes_vector = ir.VectorType(INT8, emit.lanes)
+class ScaleBytes(NamedTuple):
+    """What :func:`scale_bytes` takes."""
+
+    X: int  #: address of the bytes
+    elements: int
+    factor: int  #: address of a number for each byte
+    summand: int  #: address of a number for each byte
+    out: int  #: address of as many numbers
+
+
+@outlined(ScaleBytes)
+def scale_bytes(emit, f):
+    """Write ``X factor + summand`` for some bytes: `elements` elements of `out`, and no more."""
 
     def vector(j):
-        loaded = builder.load(emit.pointer(emit.at(X, j), bytes_vector))
-        loaded.align = 1
-        offset = builder.mul(j, integer(emit.size))
-        value = builder.uitofp(loaded, emit.vector)
-        a, c = emit.load(emit.at(factor, offset)), emit.load(emit.at(summand, offset))
-        emit.store(emit.fma(value, a, c), emit.at(out, offset))
+        place = j * emit.size
+        factor, summand = emit.load(f.factor + place), emit.load(f.summand + place)
+        value = emit.fma(emit.load_bytes(f.X + j, emit.lanes), factor, summand)
+        emit.store(value, f.out + place)
 
-    done = emit.steps(integer(0), count, emit.lanes, vector)
-
-    def one(j, _, carried):
+    def one(j):
         # The same multiply-add, in the first lane: a processor without one may round differently.
-        byte = builder.load(emit.pointer(emit.at(X, j), INT8))
-        offset = builder.mul(j, integer(emit.size))
-        places = (emit.at(base, offset) for base in (factor, summand))
-        a, c = (emit.splat(emit.load_scalar(place)) for place in places)
-        value = emit.splat(builder.uitofp(byte, emit.scalar))
-        emit.store(emit.first(emit.fma(value, a, c)), emit.at(out, offset))
-        return carried
+        place = j * emit.size
+        factor, summand = (
+            emit.splat(emit.load_scalar(base + place)) for base in (f.factor, f.summand)
+        )
+        value = emit.fma(emit.splat(emit.load_bytes(f.X + j)), factor, summand)
+        emit.store(emit.lane(value, 0), f.out + place)
 
-    emit.loop(done, count, [], one)
-    builder.ret_void()
-
-
-#: ``scale_bytes(like, (X, count, factor, summand, out))`` writes ``X factor + summand`` for `count`
-#: bytes at X, with a factor and a summand for each of them.
-scale_bytes = outlined("scale_bytes", 5, set(), _scale_bytes)
+    done = emit.steps(0, f.elements, emit.lanes, vector)
+    emit.steps(done, f.elements, 1, one)
+    emit.returns()

@@ -5,11 +5,11 @@ Any thread may therefore draw any row, and the pattern is the same for float32 a
 any width of the vectors.
 """
 
-from llvmlite import ir
+from typing import NamedTuple
 
 from ._jit import kernel
-from .emitter import INT32, integer, outlined
-from .machine import address_of, cast_like
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of, cast_like
 
 #: The steps of two mixing functions: (shift right and xor, multiply) pairs, then a last shift. Both
 #: are bijections whose every output bit depends on every input bit with near even odds: Stafford's
@@ -20,57 +20,58 @@ MIX_32 = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None))
 GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9
 
 
-def _mix(builder, value, steps, constant):
+def _mix(value, steps):
     for shift, factor in steps:
-        value = builder.xor(value, builder.lshr(value, constant(shift)))
+        value = value ^ value.shifted_down(shift)
         if factor is not None:
-            value = builder.mul(value, constant(factor))
+            value = value * factor
     return value
 
 
-def _dropout_rows(emit, A, D, stride, count, first, stop, key, threshold, factor):
-    builder = emit.builder
-    lanes = ir.VectorType(INT32, emit.lanes)
-    bound = emit.splat(builder.trunc(threshold, INT32), lanes)
-    scale, zero = emit.splat(factor), emit.constant(0.0)
-    with_derivative = builder.icmp_signed("!=", D, integer(0))
+class DropoutRows(NamedTuple):
+    """What :func:`dropout_rows` takes."""
 
-    def wide(number):
-        return ir.Constant(lanes, [number] * emit.lanes)
+    A: int  #: address of row 0 of the activations, modified
+    derivatives: int  #: address of row 0 of their derivatives, modified too, or 0
+    stride: int  #: bytes from one row to the next
+    elements: int  #: elements of a row, whole vectors
+    first: int  #: first row
+    stop: int  #: first row that is left out
+    key: int  #: of the pattern
+    threshold: int  #: chance of a zero, times 2^32
+    factor: float  #: on what is kept
 
-    def one_row(i, _, carried):
-        counter = builder.add(key, builder.mul(builder.add(i, integer(1)), integer(GOLDEN_64)))
-        row_key = builder.trunc(_mix(builder, counter, MIX_64, integer), INT32)
-        row_key = emit.splat(row_key, lanes)
-        lane = ir.Constant(lanes, list(range(emit.lanes)))
-        offset = builder.mul(i, stride)
+
+@outlined(DropoutRows)
+def dropout_rows(emit, f):
+    """Zero elements of some rows by chance, and multiply the others by `factor`.
+
+    ``A[i, j] <- 0`` where the hash of the key, i and j is below the threshold; the same is done to
+    the derivatives. `elements` elements of each row first..stop are written.
+    """
+    bound = emit.splat(emit.truncated(f.threshold), emit.integers(4))
+    scale = emit.splat(f.factor)
+
+    def one_row(i):
+        row_key = _mix(f.key + (i + 1) * GOLDEN_64, MIX_64)
+        row_key = emit.splat(emit.truncated(row_key), emit.integers(4))
 
         def vector(j):
-            column = builder.add(emit.splat(builder.trunc(j, INT32), lanes), lane)
-            bits = builder.add(row_key, builder.mul(column, wide(GOLDEN_32)))
-            kept = builder.icmp_unsigned(">=", _mix(builder, bits, MIX_32, wide), bound)
-            place = emit.at(offset, (j, emit.size))
+            bits = _mix(row_key + emit.numbered(j) * GOLDEN_32, MIX_32)
+            dropped = bits.is_below_unsigned(bound)
+            place = i * f.stride + j * emit.size
 
             def apply(base):
-                there = emit.at(base, place)
-                emit.store(builder.select(kept, builder.fmul(emit.load(there), scale), zero), there)
+                emit.store(emit.where(dropped, 0.0, emit.load(base + place) * scale), base + place)
 
-            apply(A)
-            with builder.if_then(with_derivative):
-                apply(D)
+            apply(f.A)
+            with emit.only_if(f.derivatives != 0):
+                apply(f.derivatives)
 
-        emit.steps(integer(0), count, emit.lanes, vector)
-        return carried
+        emit.steps(0, f.elements, emit.lanes, vector)
 
-    emit.loop(first, stop, [], one_row)
-    builder.ret_void()
-
-
-#: ``dropout_rows(like, (A, D, stride, count, first, stop, key, threshold, factor))`` zeroes
-#: elements of rows first..stop at A, each with a chance of ``threshold / 2^32``, and multiplies the
-#: others by `factor`; the same is done to the derivatives at D, where D is not 0. Rows are `stride`
-#: bytes apart, `count` (whole vectors) elements each are written.
-dropout_rows = outlined("dropout_rows", 9, {8}, _dropout_rows)
+    emit.steps(f.first, f.stop, 1, one_row)
+    emit.returns()
 
 
 @kernel
@@ -97,6 +98,6 @@ def dropout(A, rate, key):
     if A.size == 0:
         return
     like = A[0, 0]
-    threshold = int(rate * 4294967296.0)
-    places = (address_of(A), 0, A.strides[0], H, 0, n, key, threshold)
-    dropout_rows(like, places + (cast_like(like, 1.0 / (1.0 - rate)),))
+    threshold, factor = int(rate * 4294967296.0), cast_like(like, 1.0 / (1.0 - rate))
+    rows = DropoutRows(address_of(A), 0, A.strides[0], H, 0, n, key, threshold, factor)
+    dropout_rows(like, rows)

@@ -1,27 +1,38 @@
-"""Elementary functions of whole arrays: the vectors of :mod:`.vector_math`, one after the other.
+"""Elementary functions of whole arrays: the vectors of vector_math, one after the other.
 
 Each result is within 2 units in the last place of the exact one, over all numbers of the type.
 """
 
-from . import vector_math
+from typing import NamedTuple
+
 from ._jit import kernel
-from .emitter import outlined
-from .machine import address_of
+from .llvm import vector_math
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of
+
+
+class Elements(NamedTuple):
+    """Elements of one array, and where a function of each of them goes."""
+
+    X: int  #: address
+    out: int  #: address, that of X or of memory that does not overlap it
+    elements: int
 
 
 def _outlined(name):
-    """Return ``f(like, (X, out, count))``, which writes the function of that name of X to `out`."""
+    """Return a function that writes the function of that name of each element."""
     function = getattr(vector_math, name)
 
-    def loop(emit, X, out, count):
+    def each(emit, f):
         def apply(load, store, carried):
-            store(function(emit, load(X)), out)
+            store(function(emit, load(f.X)), f.out)
             return carried
 
-        emit.vectors(count, [], apply)
-        emit.builder.ret_void()
+        emit.vectors(f.elements, [], apply)
+        emit.returns()
 
-    return outlined(f"elementwise_{name}", 3, set(), loop)
+    each.__name__ = f"each_{name}"
+    return outlined(Elements)(each)
 
 
 _exp, _log, _tanh, _logistic, _erf = map(_outlined, ("exp", "log", "tanh", "logistic", "erf"))
@@ -42,7 +53,7 @@ def exp(X, out):
     """
     elements = X.ravel()
     if elements.size > 0:
-        _exp(elements[0], (address_of(X), address_of(out), elements.size))
+        _exp(elements[0], Elements(address_of(X), address_of(out), elements.size))
 
 
 @kernel
@@ -60,7 +71,7 @@ def log(X, out):
     """
     elements = X.ravel()
     if elements.size > 0:
-        _log(elements[0], (address_of(X), address_of(out), elements.size))
+        _log(elements[0], Elements(address_of(X), address_of(out), elements.size))
 
 
 @kernel
@@ -78,7 +89,7 @@ def tanh(X, out):
     """
     elements = X.ravel()
     if elements.size > 0:
-        _tanh(elements[0], (address_of(X), address_of(out), elements.size))
+        _tanh(elements[0], Elements(address_of(X), address_of(out), elements.size))
 
 
 @kernel
@@ -96,7 +107,7 @@ def logistic(X, out):
     """
     elements = X.ravel()
     if elements.size > 0:
-        _logistic(elements[0], (address_of(X), address_of(out), elements.size))
+        _logistic(elements[0], Elements(address_of(X), address_of(out), elements.size))
 
 
 @kernel
@@ -115,4 +126,4 @@ def erf(X, out):
     """
     elements = X.ravel()
     if elements.size > 0:
-        _erf(elements[0], (address_of(X), address_of(out), elements.size))
+        _erf(elements[0], Elements(address_of(X), address_of(out), elements.size))

@@ -4,14 +4,13 @@ Every pair is canonical, so the gradient of the loss by a score is prediction mi
 softmax, which needs a whole row at once, has a file of its own.
 """
 
-from llvmlite import ir
-from numba import types
+from typing import NamedTuple
 
 from ._jit import kernel
-from .emitter import integer, outlined
-from .machine import address_of, cast_like
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of, cast_like
+from .llvm.vector_math import exp, exp_nonpositive, log
 from .softmax import Row
-from .vector_math import exp, exp_nonpositive, log
 
 #: The heads, by code, with their losses for a score s and a target y, summed over the outputs:
 #: cross-entropy of the softmax; cross-entropy of each output's logistic, for one class or several
@@ -30,111 +29,118 @@ _NOWHERE = -1e30
 
 def _logistic(emit, s):
     """Return logistic(s) and exp(-|s|)."""
-    builder, one = emit.builder, emit.constant(1.0)
-    z = exp_nonpositive(emit, builder.fneg(emit.absolute(s)))
-    positive = builder.fcmp_ordered(">=", s, emit.constant(0.0))
-    return builder.fdiv(builder.select(positive, one, z), builder.fadd(one, z)), z
+    z = exp_nonpositive(emit, -emit.absolute(s))
+    return emit.where(s >= 0.0, 1.0, z) / (1.0 + z), z
 
 
 def _logistic_loss(emit, s, y):
-    builder, zero, one = emit.builder, emit.constant(0.0), emit.constant(1.0)
     p, z = _logistic(emit, s)
-    linear = builder.fsub(emit.at_least(s, zero), builder.fmul(s, y))
-    return builder.fadd(linear, log(emit, builder.fadd(one, z))), builder.fsub(p, y)
+    return emit.at_least(s, 0.0) - s * y + log(emit, 1.0 + z), p - y
 
 
 def _squared_loss(emit, s, y):
-    d = emit.builder.fsub(s, y)
-    return emit.builder.fmul(emit.constant(0.5), emit.builder.fmul(d, d)), d
+    d = s - y
+    return 0.5 * (d * d), d
 
 
 def _poisson_loss(emit, s, y):
-    builder, zero = emit.builder, emit.constant(0.0)
     mean = exp(emit, s)
     # y log(y) - y does not depend on the network, and makes the loss of the best one 0.
-    counted = builder.fcmp_ordered(">", y, zero)
-    own = builder.fmul(y, builder.fsub(log(emit, y), emit.constant(1.0)))
-    loss = builder.fsub(mean, builder.fmul(y, s))
-    return builder.fadd(loss, builder.select(counted, own, zero)), builder.fsub(mean, y)
+    own = y * (log(emit, y) - 1.0)
+    return mean - y * s + emit.where(y > 0.0, own, 0.0), mean - y
 
 
-_LOSSES = {LOGISTIC: _logistic_loss, IDENTITY: _squared_loss, EXPONENTIAL: _poisson_loss}
+#: By code, what emits the loss of a vector of scores and its gradient by them.
+_LOSSES = {
+    LOGISTIC: _logistic_loss,
+    EXPONENTIAL: _poisson_loss,
+    IDENTITY: _squared_loss,
+}
 
 
-def _loss_rows(emit, code, S, stride, outputs, targets, first, stop, weights, scale):
-    builder, double = emit.builder, ir.DoubleType()
-    blocks = {c: builder.append_basic_block(f"head.{c}") for c in _LOSSES}
-    choice = builder.switch(code, blocks[IDENTITY])
-    for c in (LOGISTIC, EXPONENTIAL):
-        choice.add_case(integer(c), blocks[c])
-    for c, block in blocks.items():
-        builder.position_at_end(block)
+class LossRows(NamedTuple):
+    """What :func:`loss_rows` takes."""
 
-        def one_row(i, _, carried, c=c):
-            row = emit.at(S, (i, stride))
-            target = emit.load_address(emit.at(targets, (i, 8)))
-            weight = emit.load_scalar(emit.at(weights, (i, emit.size)))
-            factor = emit.splat(builder.fmul(scale, weight))
-            nowhere = emit.constant(0.0 if c == IDENTITY else _NOWHERE)
-
-            def outputs_of(load, store, carried):
-                loss, gradient = _LOSSES[c](emit, load(row, nowhere), load(target))
-                store(builder.fmul(factor, gradient), row)
-                return [builder.fadd(carried[0], loss)]
-
-            (total,) = emit.vectors(outputs, [emit.constant(0.0)], outputs_of)
-            total = emit.widened(emit.first(emit.across(total, builder.fadd)))
-            return [builder.fadd(carried[0], builder.fmul(emit.widened(weight), total))]
-
-        _, (loss,) = emit.loop(first, stop, [ir.Constant(double, 0.0)], one_row)
-        builder.ret(loss)
+    head: int  #: code, not that of the softmax
+    S: int  #: address of row 0 of the scores, modified
+    stride: int  #: bytes from one row to the next
+    outputs: int  #: columns
+    targets: int  #: address of the int64 address of the target of row 0
+    first: int  #: first row
+    stop: int  #: first row that is left out
+    weights: int  #: address of the weight of row 0
+    scale: float  #: on the gradient
 
 
-#: ``loss_rows(like, (code, S, stride, outputs, targets, first, stop, weights, scale))`` replaces
-#: the scores of rows first..stop by ``scale weight (prediction - target)`` and returns their summed
-#: loss, a float64. Row i lies at ``S + i stride``; the int64 at ``targets + 8 i`` is the address of
-#: its target, and its weight lies at element i of `weights`. Columns beyond `outputs` stay.
-loss_rows = outlined("loss_rows", 9, {8}, _loss_rows, returns=types.float64)
+@outlined(LossRows, returns=float)
+def loss_rows(emit, f):
+    """Replace some scores by the gradient of their loss; return the summed loss, a float64.
+
+    ``S <- scale weight (prediction - target)``; columns beyond `outputs` stay.
+    """
+    for head in emit.cases(f.head, _LOSSES, "head"):
+        nowhere = emit.constant(0.0 if head == IDENTITY else _NOWHERE)
+
+        def one_row(i, _, carried, head=head, nowhere=nowhere):
+            row, target = f.S + i * f.stride, emit.load_integer(f.targets + i * 8)
+            weight = emit.load_scalar(f.weights + i * emit.size)
+            factor = emit.splat(f.scale * weight)
+
+            def outputs(load, store, carried):
+                loss, gradient = _LOSSES[head](emit, load(row, nowhere), load(target))
+                store(factor * gradient, row)
+                return [carried[0] + loss]
+
+            (total,) = emit.vectors(f.outputs, [emit.constant(0.0)], outputs)
+            return [carried[0] + emit.widened(weight) * emit.widened(emit.total(total))]
+
+        _, (loss,) = emit.loop(f.first, f.stop, [emit.double(0.0)], one_row)
+        emit.returns(loss)
 
 
-def _predict_rows(emit, code, S, stride, width, outputs, first, stop, out, out_stride):
-    builder = emit.builder
-    blocks = {c: builder.append_basic_block(f"head.{c}") for c in HEADS.values()}
-    choice = builder.switch(code, blocks[IDENTITY])
-    for c in (SOFTMAX, LOGISTIC, EXPONENTIAL):
-        choice.add_case(integer(c), blocks[c])
+class PredictRows(NamedTuple):
+    """What :func:`predict_rows` takes."""
+
+    head: int  #: code
+    S: int  #: address of row 0 of the scores; a softmax overwrites them
+    stride: int  #: bytes from one row to the next
+    width: int  #: columns of a softmax, see :class:`.softmax.SoftmaxRows`
+    outputs: int  #: columns to write
+    first: int  #: first row
+    stop: int  #: first row that is left out
+    out: int  #: address of row 0 of the predictions
+    out_stride: int  #: bytes from one row of them to the next
+
+
+@outlined(PredictRows)
+def predict_rows(emit, f):
+    """Write the predictions of some rows: softmax, logistic, the scores or their exponentials.
+
+    `outputs` elements of each row first..stop of `out` are written.
+    """
     functions = {
         SOFTMAX: lambda s: s,
         LOGISTIC: lambda s: _logistic(emit, s)[0],
-        IDENTITY: lambda s: s,
         EXPONENTIAL: lambda s: exp(emit, s),
+        IDENTITY: lambda s: s,
     }
-    for c, block in blocks.items():
-        builder.position_at_end(block)
+    for head in emit.cases(f.head, functions, "head"):
 
-        def one_row(i, _, carried, c=c):
-            row, target = emit.at(S, (i, stride)), emit.at(out, (i, out_stride))
-            if c == SOFTMAX:
-                scores = Row(emit, row, width)
+        def one_row(i, head=head):
+            row, target = f.S + i * f.stride, f.out + i * f.out_stride
+            if head == SOFTMAX:
+                scores = Row(emit, row, f.width)
                 scores.exponentials()
                 scores.scaled(emit.constant(1.0))
 
-            def outputs_of(load, store, carried):
-                store(functions[c](load(row)), target)
+            def outputs(load, store, carried):
+                store(functions[head](load(row)), target)
                 return carried
 
-            emit.vectors(outputs, [], outputs_of)
-            return carried
+            emit.vectors(f.outputs, [], outputs)
 
-        emit.loop(first, stop, [], one_row)
-        builder.ret_void()
-
-
-#: ``predict_rows(like, (code, S, stride, width, outputs, first, stop, out, out_stride))`` writes
-#: the predictions of rows first..stop, `outputs` elements each, to ``out + i out_stride``: the
-#: softmax (which overwrites its scores; `width` as for softmax_rows), the logistic, the score
-#: itself or its exponential.
-predict_rows = outlined("predict_rows", 9, set(), _predict_rows)
+        emit.steps(f.first, f.stop, 1, one_row)
+        emit.returns()
 
 
 @kernel
@@ -145,8 +151,10 @@ def _weighted_loss(code, S, targets, weights, table):
     like = S[0, 0]
     for i in range(n):
         table[i] = address_of(targets) + i * targets.strides[0]
-    places = code, address_of(S), S.strides[0], outputs, address_of(table), 0, n
-    return loss_rows(like, places + (address_of(weights), cast_like(like, 1.0 / n)))
+    scale, places = cast_like(like, 1.0 / n), (address_of(S), address_of(table))
+    weighted = address_of(weights)
+    rows = LossRows(code, places[0], S.strides[0], outputs, places[1], 0, n, weighted, scale)
+    return loss_rows(like, rows)
 
 
 @kernel

@@ -16,8 +16,8 @@ Activations are row-major with :func:`row_stride` columns.
 import numpy as np
 
 from ._jit import kernel, shared
-from .emitter import CACHE_LINE, VECTOR_BYTES
-from .simd import GROUP, WIDE
+from .llvm.processor import CACHE_LINE, VECTOR_BYTES
+from .llvm.tiles import GROUP, HEIGHTS, NR
 
 
 @shared
@@ -66,6 +66,15 @@ def row_stride(N, itemsize):
     return stride
 
 
+@shared
+def tile_height(rows_left):
+    """Return the height of the next tile, one of HEIGHTS."""
+    for height in HEIGHTS:
+        if rows_left >= height:
+            return height
+    return 0
+
+
 @kernel
 def pack(W, buffer, start):
     """Copy the row-major W (K, N) into ``buffer[start:]`` as panels and groups, zeros elsewhere."""
@@ -76,7 +85,7 @@ def pack(W, buffer, start):
         buffer[start + i] = 0
     first = 0
     while first < columns:
-        width = min(WIDE * lanes, columns - first)
+        width = min(NR * lanes, columns - first)
         used = min(width, N - first)
         for k in range(K):
             place = start + first * K + k * width
@@ -98,7 +107,7 @@ def unpack(buffer, start, W):
     columns = panel_columns(K, N, lanes)
     first = 0
     while first < columns:
-        width = min(WIDE * lanes, columns - first)
+        width = min(NR * lanes, columns - first)
         used = min(width, N - first)
         for k in range(K):
             place = start + first * K + k * width

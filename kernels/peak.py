@@ -1,36 +1,36 @@
 """The limit: a loop of nothing but fused multiply-adds in registers."""
 
+from typing import NamedTuple
+
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
 
 from ._jit import kernel
-from .emitter import INT64, VECTOR_BYTES, Emitter, integer
+from .llvm.functions import outlined
+from .llvm.processor import VECTOR_BYTES
 
 #: Independent sums: more than latency times units of any current core (4 x 2), and few registers.
 SUMS = 12
 
 
-@intrinsic
-def _fma_loop(context, x, repetitions):
-    def codegen(context, builder, signature, arguments):
-        emit = Emitter(builder, x)
-        factor = emit.splat(arguments[0])
-        sums = [ir.Constant(emit.vector, [float(i)] * emit.lanes) for i in range(SUMS)]
-        count = builder.sext(arguments[1], INT64) if arguments[1].type != INT64 else arguments[1]
-        _, sums = emit.loop(
-            integer(0), count, sums, lambda p, u, sums: [emit.fma(factor, s, factor) for s in sums]
-        )
-        total = sums[0]
-        for other in sums[1:]:
-            total = builder.fadd(total, other)
-        value = builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
-        for lane in range(1, emit.lanes):
-            other = builder.extract_element(total, ir.Constant(ir.IntType(32), lane))
-            value = builder.fadd(value, other)
-        return value
+class Repetitions(NamedTuple):
+    """What :func:`multiply_adds` takes."""
 
-    return x(x, repetitions), codegen
+    x: float
+    repetitions: int
+
+
+@outlined(Repetitions, returns=float)
+def multiply_adds(emit, f):
+    """Do SUMS vector multiply-adds, ``s <- x s + x``, so many times; return their sum."""
+    factor = emit.splat(f.x)
+    sums = [emit.constant(float(i)) for i in range(SUMS)]
+    _, sums = emit.loop(
+        0, f.repetitions, sums, lambda p, u, sums: [emit.fma(factor, s, factor) for s in sums]
+    )
+    total = sums[0]
+    for other in sums[1:]:
+        total = total + other
+    emit.returns(emit.widened(emit.total(total)))
 
 
 @kernel
@@ -43,7 +43,7 @@ def fma_loop(x, repetitions):
         Its type is what is measured; 0.5 keeps the sums finite.
     repetitions : int
     """
-    return _fma_loop(x, repetitions)
+    return multiply_adds(x, Repetitions(x, repetitions))
 
 
 def flops_per_repetition(dtype):

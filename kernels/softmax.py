@@ -1,157 +1,148 @@
 """Softmax, cross-entropy and their gradient, in place."""
 
 import math
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
+from typing import NamedTuple
 
 from ._jit import kernel
-from .emitter import integer, outlined
-from .machine import address_of, cast_like
-from .vector_math import exp_nonpositive
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of, cast_like
+from .llvm.vector_math import exp_nonpositive
 
 #: Rows whose totals are multiplied before one logarithm is taken: sum(log(t)) = log(prod(t)).
 #: A total lies in [1, C], so four of them stay far inside float64.
 ROWS_PER_LOG = 4
 
 
-def _softmax_rows(emit, S, stride, width, classes, y, first, stop, weights, smoothing, scale):
-    """Emit the loop over rows, in a plain and in a general form: see below."""
-    with emit.builder.if_then(emit.builder.icmp_signed("==", weights, integer(0))):
-        _plain_rows(emit, S, stride, width, y, first, stop, scale)
-    _general_rows(emit, S, stride, width, classes, y, first, stop, weights, smoothing, scale)
+class SoftmaxRows(NamedTuple):
+    """What :func:`softmax_rows` takes."""
+
+    S: int  #: address of row 0 of the scores, modified
+    stride: int  #: bytes from one row to the next
+    width: int  #: columns to include: the classes, and others where their scores are -inf
+    classes: int
+    y: int  #: address of the int64 label of row 0
+    first: int  #: first row
+    stop: int  #: first row that is left out, at most ROWS_PER_LOG further
+    weights: int  #: address of the weight of row 0, or 0 for no weights and no smoothing
+    smoothing: float  #: share of the target that is spread over all classes
+    scale: float  #: on the gradient
 
 
 class Row:
     """One row of scores; `top` and `total` are vectors with the same number in every lane.
 
     The row stays in registers or L1 between its passes. Columns beyond the last class may be among
-    the `width` where their scores are -inf.
+    the `width` where their scores are -inf: their exponentials are 0.
     """
 
     def __init__(self, emit, place, width):
-        builder = emit.builder
         self.emit, self.place, self.width = emit, place, width
-        lowest = emit.constant(-math.inf)
+        self.lowest = emit.constant(-math.inf)
 
         def largest(a, b):
             # Where one is NaN, so are the difference to the maximum and the total.
-            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+            return emit.where(a > b, a, b)
 
         def maximum(load, store, carried):
-            return [largest(load(place, lowest), carried[0])]
+            return [largest(load(place, self.lowest), carried[0])]
 
-        (top,) = emit.vectors(width, [lowest], maximum)
+        (top,) = emit.vectors(width, [self.lowest], maximum)
         self.top = emit.across(top, largest)
 
-    def choose(self, y, i):
-        """Take the i-th label at y as the right class; return its score less `top`."""
-        emit, builder = self.emit, self.emit.builder
-        label = emit.load_address(emit.at(y, (i, 8)))
-        self.right = emit.pointer(emit.at(self.place, (label, emit.size)))
-        return builder.fsub(builder.load(self.right), emit.first(self.top))
+    def choose(self, label):
+        """Take a class as the right one; return its score less `top`."""
+        self.right = self.place + label * self.emit.size
+        return self.emit.load_scalar(self.right) - self.emit.lane(self.top, 0)
 
     def exponentials(self):
         """Replace the scores by exp(score - top), and keep their sum."""
-        emit, builder, lowest = self.emit, self.emit.builder, self.emit.constant(-math.inf)
+        emit = self.emit
 
         def exponential(load, store, carried):
-            value = exp_nonpositive(emit, builder.fsub(load(self.place, lowest), self.top))
+            value = exp_nonpositive(emit, load(self.place, self.lowest) - self.top)
             store(value, self.place)
-            return [builder.fadd(carried[0], value)]
+            return [carried[0] + value]
 
         (total,) = emit.vectors(self.width, [emit.constant(0.0)], exponential)
-        self.total = emit.across(total, builder.fadd)
+        self.total = emit.across(total, lambda a, b: a + b)
 
     def scaled(self, factor, shift=None, count=None):
         """Multiply by factor / total, and add the shift."""
-        emit, builder = self.emit, self.emit.builder
-        quotient = builder.fdiv(factor, self.total)
+        emit, quotient = self.emit, factor / self.total
 
         def normalise(load, store, carried):
             value = load(self.place)
-            scaled = (
-                builder.fmul(value, quotient) if shift is None else emit.fma(value, quotient, shift)
-            )
-            store(scaled, self.place)
+            if shift is None:
+                store(value * quotient, self.place)
+            else:
+                store(emit.fma(value, quotient, shift), self.place)
             return carried
 
         emit.vectors(self.width if count is None else count, [], normalise)
 
     def lower(self, amount):
         """Subtract from the right class."""
-        builder = self.emit.builder
-        builder.store(builder.fsub(builder.load(self.right), amount), self.right)
+        self.emit.store(self.emit.load_scalar(self.right) - amount, self.right)
 
 
-def _log(emit, value):
-    double = ir.DoubleType()
-    log = cgutils.get_or_insert_function(
-        emit.builder.module, ir.FunctionType(double, [double]), "llvm.log.f64"
-    )
-    return emit.builder.call(log, [value])
+@outlined(SoftmaxRows, returns=float)
+def softmax_rows(emit, f):
+    """Replace some scores by the gradient of their loss; return the summed loss, a float64.
+
+    ``S <- scale (softmax(S) - onehot(y))``, with the loss ``log(sum(exp(S))) - S[y]``. Where there
+    are weights, ``S <- scale weight (softmax(S) - T)`` towards the target
+    ``T = (1 - smoothing) onehot(y) + smoothing / classes``.
+    """
+    with emit.only_if(f.weights == 0):
+        _plain_rows(emit, f)
+    _general_rows(emit, f)
 
 
-def _plain_rows(emit, S, stride, width, y, first, stop, scale):
+def _plain_rows(emit, f):
     """Emit the rows without weights and smoothing, one logarithm for all; and the return."""
-    builder, double = emit.builder, ir.DoubleType()
-    scales = emit.splat(scale)
+    scales = emit.splat(f.scale)
 
     def one_row(i, _, carried):
-        row = Row(emit, emit.at(S, (i, stride)), width)
-        difference = row.choose(y, i)
+        product, rights = carried
+        row = Row(emit, f.S + i * f.stride, f.width)
+        difference = row.choose(emit.load_integer(f.y + i * 8))
         row.exponentials()
         row.scaled(scales)
-        row.lower(scale)
-        total, difference = (emit.widened(v) for v in (emit.first(row.total), difference))
-        return [builder.fmul(carried[0], total), builder.fadd(carried[1], difference)]
+        row.lower(f.scale)
+        total = emit.widened(emit.lane(row.total, 0))
+        return [product * total, rights + emit.widened(difference)]
 
-    start = [ir.Constant(double, 1.0), ir.Constant(double, 0.0)]
-    _, (product, rights) = emit.loop(first, stop, start, one_row)
-    builder.ret(builder.fsub(_log(emit, product), rights))
+    start = [emit.double(1.0), emit.double(0.0)]
+    _, (product, rights) = emit.loop(f.first, f.stop, start, one_row)
+    emit.returns(emit.logarithm(product) - rights)
 
 
-def _general_rows(emit, S, stride, width, classes, y, first, stop, weights, smoothing, scale):
-    """Emit the rows with a weight each, towards ``(1 - smoothing) onehot(y) + smoothing / C``."""
-    builder, double = emit.builder, ir.DoubleType()
-    count = builder.sitofp(classes, emit.scalar)
-    share = builder.fdiv(smoothing, count)
-    rest = builder.fsub(ir.Constant(emit.scalar, 1.0), smoothing)
+def _general_rows(emit, f):
+    """Emit the rows with a weight each, towards smoothed labels; and the return."""
+    share = f.smoothing / emit.of_integer(f.classes)
+    rest = 1.0 - f.smoothing
 
     def one_row(i, _, carried):
-        row = Row(emit, emit.at(S, (i, stride)), width)
-        difference = row.choose(y, i)
+        row = Row(emit, f.S + i * f.stride, f.width)
+        difference = row.choose(emit.load_integer(f.y + i * 8))
 
         def differences(load, store, carried):
-            return [builder.fadd(carried[0], builder.fsub(load(row.place, row.top), row.top))]
+            return [carried[0] + (load(row.place, row.top) - row.top)]
 
-        (sums,) = emit.vectors(classes, [emit.constant(0.0)], differences)
-        sums = emit.first(emit.across(sums, builder.fadd))
+        (sums,) = emit.vectors(f.classes, [emit.constant(0.0)], differences)
+        sums = emit.total(sums)
         row.exponentials()
-        weight = emit.load_scalar(emit.at(weights, (i, emit.size)))
-        factor = builder.fmul(scale, weight)
-        shift = emit.splat(builder.fneg(builder.fmul(factor, share)))
-        row.scaled(emit.splat(factor), shift, classes)
-        row.lower(builder.fmul(factor, rest))
-        total, difference, sums, one, part, weight = (
-            emit.widened(v) for v in (emit.first(row.total), difference, sums, rest, share, weight)
-        )
-        target = builder.fadd(builder.fmul(one, difference), builder.fmul(part, sums))
-        loss = builder.fmul(weight, builder.fsub(_log(emit, total), target))
-        return [builder.fadd(carried[0], loss)]
+        weight = emit.load_scalar(f.weights + i * emit.size)
+        factor = f.scale * weight
+        row.scaled(emit.splat(factor), emit.splat(-(factor * share)), f.classes)
+        row.lower(factor * rest)
+        total = emit.widened(emit.lane(row.total, 0))
+        target = emit.widened(rest) * emit.widened(difference)
+        target = target + emit.widened(share) * emit.widened(sums)
+        return [carried[0] + emit.widened(weight) * (emit.logarithm(total) - target)]
 
-    _, (loss,) = emit.loop(first, stop, [ir.Constant(double, 0.0)], one_row)
-    builder.ret(loss)
-
-
-#: ``softmax_rows(like, (S, stride, width, classes, y, first, stop, weights, smoothing, scale))``
-#: replaces the scores of rows first..stop, at most ROWS_PER_LOG, by ``scale (softmax - onehot(y))``
-#: and returns their summed loss, a float64. Row i lies at ``S + i stride``, its label (int64) at
-#: ``y + 8 i``. Columns from `classes` up to `width` may be included where their scores are -inf:
-#: their exponentials are 0. Where `weights` is not 0, it is the address of a weight for each row,
-#: and the target is ``(1 - smoothing) onehot(y) + smoothing / classes``.
-softmax_rows = outlined("softmax_rows", 10, {8, 9}, _softmax_rows, returns=types.float64)
+    _, (loss,) = emit.loop(f.first, f.stop, [emit.double(0.0)], one_row)
+    emit.returns(loss)
 
 
 @kernel
@@ -176,10 +167,10 @@ def softmax_gradient(S, y):
     n, C = S.shape
     if n == 0:
         return 0.0
-    like = S[0, 0]
-    scale, zero, loss = cast_like(like, 1.0 / n), cast_like(like, 0.0), 0.0
+    like, loss = S[0, 0], 0.0
+    zero, scale = cast_like(like, 0.0), cast_like(like, 1.0 / n)
     for first in range(0, n, ROWS_PER_LOG):
-        stop = min(first + ROWS_PER_LOG, n)
-        places = (address_of(S), S.strides[0], C, C, address_of(y), first, stop, 0, zero, scale)
-        loss += softmax_rows(like, places)
+        stop, places = min(first + ROWS_PER_LOG, n), (address_of(S), address_of(y))
+        rows = SoftmaxRows(places[0], S.strides[0], C, C, places[1], first, stop, 0, zero, scale)
+        loss += softmax_rows(like, rows)
     return loss

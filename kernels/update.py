@@ -1,160 +1,257 @@
 """Optimiser steps: what becomes of a weight, its gradient and the optimiser's memory of it."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
-from numba import types
 
-from ._jit import kernel
-from .emitter import integer, outlined
-from .machine import address_of, cast_like
-
-# What a step does, by code. GRADIENT and ACCUMULATE only keep the gradient, for those who need it
-# whole: clipping by its norm, and full gradients over many blocks of rows.
-SGD, MOMENTUM, NESTEROV, ADAM, GRADIENT, ACCUMULATE = range(6)
-
-#: Positions of a step's numbers among the arguments of :data:`optimizer_step`.
-RATE, L2, DECAY, BETA_1, NEW_1, BETA_2, NEW_2, EPSILON = range(6, 14)
+from ._jit import kernel, shared
+from .llvm.functions import outlined
+from .llvm.intrinsics import address_of, cast_like, on_stack
+from .llvm.processor import VECTOR_BYTES
 
 
-def _optimizer_step(emit, code, W, G, count, memory_1, memory_2, *numbers):
-    builder = emit.builder
-    codes = range(ACCUMULATE + 1)
-    memories = emit.at(W, memory_1), emit.at(W, memory_2)
-    blocks = [builder.append_basic_block(f"optimizer.{c}") for c in codes]
-    choice = builder.switch(code, blocks[SGD])
-    for c in codes[1:]:
-        choice.add_case(integer(c), blocks[c])
-    for c in codes:
-        builder.position_at_end(blocks[c])
-        _emit_step(emit, c, W, G, memories, count, numbers)
+class Numbers(NamedTuple):
+    """What a step multiplies and adds: they lie one behind the other, of the element type."""
+
+    scale: float  #: on the gradient
+    l2: float  #: the gradient of the penalty is l2 w
+    rate: float  #: the learning rate, with the corrections of the rule
+    decay: float  #: factor on the weight
+    beta_1: float
+    new_1: float  #: 1 - beta_1
+    beta_2: float
+    new_2: float  #: 1 - beta_2
+    epsilon: float
 
 
-def _emit_step(emit, code, W, G, memories, count, numbers):
-    """Emit the loop of one optimiser, and the return of its sum of squares."""
-    builder, (m_place, v_place) = emit.builder, memories
-    l2, decay, beta_1, new_1, beta_2, new_2, epsilon = (emit.splat(x) for x in numbers[1:])
-    downhill = emit.splat(builder.fneg(numbers[0]))
-
-    def step(load, store, carried):
-        g = load(G)
-        if code == ACCUMULATE:
-            store(builder.fadd(load(m_place), g), m_place)
-            return carried
-        w = load(W)
-        g = emit.fma(l2, w, g)
-        if code == GRADIENT:
-            store(g, m_place)
-            return [emit.fma(g, g, carried[0])]
-        if code == SGD:
-            w = emit.fma(downhill, g, w)
-        elif code == ADAM:
-            m = emit.fma(new_1, g, builder.fmul(beta_1, load(m_place)))
-            v = emit.fma(beta_2, load(v_place), builder.fmul(new_2, builder.fmul(g, g)))
-            store(m, m_place)
-            store(v, v_place)
-            direction = builder.fdiv(m, builder.fadd(emit.square_root(v), epsilon))
-            w = emit.fma(downhill, direction, builder.fmul(decay, w))
-        else:
-            m = emit.fma(downhill, g, builder.fmul(beta_1, load(m_place)))
-            store(m, m_place)
-            if code == NESTEROV:
-                m = emit.fma(downhill, g, builder.fmul(beta_1, m))
-            w = builder.fadd(w, m)
-        store(w, W)
-        return [emit.fma(w, w, carried[0])]
-
-    (total,) = emit.vectors(count, [emit.constant(0.0)], step)
-    builder.ret(emit.widened(emit.first(emit.across(total, builder.fadd))))
+# ----------------------------------------------------------------------------------------- rules
 
 
-#: ``optimizer_step(like, (code, W, G, count, memory_1, memory_2, rate, l2, decay, beta_1, new_1,
-#: beta_2, new_2, epsilon))`` updates the `count` weights at W by the gradient at G, and returns the
-#: sum of their new squares, a float64. They are the next step's penalty: this is the one place that
-#: reads every weight. What the optimiser remembers of a weight lies `memory_1` and `memory_2` bytes
-#: behind it. With ``g = G + l2 w``:
+class Rule(NamedTuple):
+    """What becomes of a weight: an emission for one vector.
+
+    ``step(emit, n, w, g, memory)`` returns the new weights from the weights w, their gradient g and
+    the numbers n; ``memory[i]`` are what the optimiser remembers of them, loaded where it is read,
+    stored where it is assigned.
+    """
+
+    step: Callable
+    memories: int  #: numbers that are remembered of each weight
+
+
+def _sgd(emit, n, w, g, memory):
+    return emit.fma(-n.rate, g, w)
+
+
+def _velocity(emit, n, g, memory):
+    """Return the new velocity, and keep it."""
+    v = emit.fma(-n.rate, g, n.beta_1 * memory[0])
+    memory[0] = v
+    return v
+
+
+def _momentum(emit, n, w, g, memory):
+    return w + _velocity(emit, n, g, memory)
+
+
+def _nesterov(emit, n, w, g, memory):
+    v = _velocity(emit, n, g, memory)
+    return w + emit.fma(-n.rate, g, n.beta_1 * v)
+
+
+def _adam(emit, n, w, g, memory):
+    m = emit.fma(n.new_1, g, n.beta_1 * memory[0])
+    v = emit.fma(n.beta_2, memory[1], n.new_2 * (g * g))
+    memory[0], memory[1] = m, v
+    direction = m / (emit.square_root(v) + n.epsilon)
+    return emit.fma(-n.rate, direction, n.decay * w)
+
+
+def _lion(emit, n, w, g, memory):
+    mixed = emit.fma(n.new_1, g, n.beta_1 * memory[0])
+    memory[0] = emit.fma(n.new_2, g, n.beta_2 * memory[0])
+    # The sign of a NaN is a NaN.
+    sign = emit.where(mixed > 0.0, 1.0, emit.where(mixed < 0.0, -1.0, mixed))
+    return emit.fma(-n.rate, sign, n.decay * w)
+
+
+#: The rules by name: a rule's code is its place here. With ``g = scale G + l2 w``:
 #:
-#: - SGD: ``w <- w - rate g``;
-#: - MOMENTUM: ``m <- beta_1 m - rate g``, ``w <- w + m``;
-#: - NESTEROV: the same m, ``w <- w + beta_1 m - rate g``;
-#: - ADAM: ``m <- beta_1 m + new_1 g``, ``v <- beta_2 v + new_2 g^2``,
+#: - sgd: ``w <- w - rate g``;
+#: - momentum: ``v <- beta_1 v - rate g``, ``w <- w + v``;
+#: - nesterov: the same v, ``w <- w + beta_1 v - rate g``;
+#: - adam: ``m <- beta_1 m + new_1 g``, ``v <- beta_2 v + new_2 g^2``,
 #:   ``w <- decay w - rate m / (sqrt(v) + epsilon)``;
-#: - GRADIENT: ``m <- g``, and the sum is that of g^2;
-#: - ACCUMULATE: ``m <- m + G``, and the sum is 0.
-#:
-#: Fourteen arguments are as many as travel in registers: the numbers need no memory of their own.
-optimizer_step = outlined(
-    "optimizer_step", 14, set(range(RATE, EPSILON + 1)), _optimizer_step, returns=types.float64
-)
+#: - lion: ``w <- decay w - rate sign(beta_1 m + new_1 g)``, ``m <- beta_2 m + new_2 g``.
+RULES = {
+    "sgd": Rule(_sgd, 0),
+    "momentum": Rule(_momentum, 1),
+    "nesterov": Rule(_nesterov, 1),
+    "adam": Rule(_adam, 2),
+    "lion": Rule(_lion, 1),
+}
+CODES = {name: code for code, name in enumerate(RULES)}
+SGD, MOMENTUM, NESTEROV, ADAM = (CODES[name] for name in ("sgd", "momentum", "nesterov", "adam"))
+#: What else may become of a gradient, for those who need it whole (clipping by its norm, full
+#: gradients over many blocks of rows, shards of a batch): it is put where the memory lies,
+#: ``m <- g``; added to what is there, ``m <- m + G``; or put there without the penalty, ``m <- G``.
+GRADIENT, ACCUMULATE, STORE = range(len(RULES), len(RULES) + 3)
+#: All of it by name, but STORE.
+FATES = {**CODES, "gradient": GRADIENT, "accumulate": ACCUMULATE}
 
 
-def _sum_parts(emit, first, distance, parts, count, out):
-    builder = emit.builder
+class OptimizerStep(NamedTuple):
+    """What :func:`optimizer_step` takes."""
+
+    rule: int  #: code of a rule, or GRADIENT, ACCUMULATE or STORE
+    weights: int  #: address, modified by a rule
+    gradient: int  #: address
+    elements: int
+    memory_1: int  #: bytes from a weight to what is remembered of it, modified
+    memory_2: int
+    numbers: int  #: address of the Numbers
+
+
+class _Memory:
+    """What lies some bytes behind the weights at hand."""
+
+    def __init__(self, load, store, places):
+        self._load, self._store, self._places = load, store, places
+
+    def __getitem__(self, number):
+        return self._load(self._places[number])
+
+    def __setitem__(self, number, value):
+        self._store(value, self._places[number])
+
+
+@outlined(OptimizerStep, returns=float)
+def optimizer_step(emit, f):
+    """Update some weights by their gradient, as a rule says; return a sum of squares, a float64.
+
+    It is that of the new weights, the next step's penalty: this is the one place that reads every
+    weight. For GRADIENT it is that of the gradient, for ACCUMULATE and STORE 0.
+    """
+    places = f.weights + f.memory_1, f.weights + f.memory_2
+    rules = list(RULES.values())
+    for code in emit.cases(f.rule, (*range(1, STORE + 1), SGD), "rule"):
+        numbers = Numbers(
+            *(
+                emit.splat(emit.load_scalar(f.numbers + i * emit.size))
+                for i in range(len(Numbers._fields))
+            )
+        )
+
+        def step(load, store, carried, code=code, numbers=numbers):
+            G, memory = load(f.gradient), _Memory(load, store, places)
+            if code == STORE:
+                memory[0] = G
+                return carried
+            if code == ACCUMULATE:
+                memory[0] = memory[0] + G
+                return carried
+            w = load(f.weights)
+            g = emit.fma(numbers.l2, w, numbers.scale * G)
+            if code == GRADIENT:
+                memory[0] = g
+                return [emit.fma(g, g, carried[0])]
+            w = rules[code].step(emit, numbers, w, g, memory)
+            store(w, f.weights)
+            return [emit.fma(w, w, carried[0])]
+
+        (total,) = emit.vectors(f.elements, [emit.constant(0.0)], step)
+        emit.returns(emit.widened(emit.total(total)))
+
+
+# ------------------------------------------------------------------------------------------ sums
+
+
+class SumShards(NamedTuple):
+    """What :func:`sum_shards` takes."""
+
+    first: int  #: address of the first array
+    distance: int  #: bytes from one array to the next
+    shards: int  #: arrays
+    elements: int  #: elements of each
+    out: int  #: address
+
+
+@outlined(SumShards)
+def sum_shards(emit, f):
+    """Write the sums of several arrays, element by element and in their order."""
 
     def elements(load, store, carried):
-        def part(i, _, sums):
-            return [builder.fadd(sums[0], load(emit.at(first, (i, distance))))]
+        def add(i, _, sums):
+            return [sums[0] + load(f.first + i * f.distance)]
 
-        _, sums = emit.loop(integer(1), parts, [load(first)], part)
-        store(sums[0], out)
+        _, sums = emit.loop(1, f.shards, [load(f.first)], add)
+        store(sums[0], f.out)
         return carried
 
-    emit.vectors(count, [], elements)
-    builder.ret_void()
+    emit.vectors(f.elements, [], elements)
+    emit.returns()
 
 
-#: ``sum_parts(like, (first, distance, parts, count, out))`` writes the sums of `count` elements of
-#: several arrays, which start at `first` and are `distance` bytes apart; in their order.
-sum_parts = outlined("sum_parts", 5, set(), _sum_parts)
+class ColumnSums(NamedTuple):
+    """What :func:`column_sums` takes."""
+
+    dZ: int  #: address of row 0
+    stride: int  #: bytes from one row to the next
+    rows: int
+    elements: int  #: columns
+    out: int  #: address of a number for each column
+
 
 #: Vectors of columns that are summed at a time: as many independent additions.
 COLUMN_VECTORS = 4
 
 
-def _column_sums(emit, dZ, stride, rows, count, out):
-    """Emit sums over groups of vectors of columns, then over single vectors."""
-    builder = emit.builder
+@outlined(ColumnSums)
+def column_sums(emit, f):
+    """Write the sums of some columns over all rows, in their order: the gradient of the biases."""
 
-    def columns(base, target, width, load, store):
-        places = [integer(v * emit.lanes * emit.size) for v in range(width)]
+    def columns(offset, width, load, store):
+        places = [offset + v * VECTOR_BYTES for v in range(width)]
 
         def row(i, _, sums):
-            line = emit.at(base, (i, stride))
-            return [
-                builder.fadd(total, load(emit.at(line, place)))
-                for total, place in zip(sums, places, strict=True)
-            ]
+            line = f.dZ + i * f.stride
+            return [total + load(line + place) for total, place in zip(sums, places, strict=True)]
 
-        zeros = [emit.constant(0.0)] * width
-        _, sums = emit.loop(integer(0), rows, zeros, row)
+        _, sums = emit.loop(0, f.rows, [emit.constant(0.0)] * width, row)
         for total, place in zip(sums, places, strict=True):
-            store(total, emit.at(target, place))
-
-    wide = COLUMN_VECTORS * emit.lanes
-    start = integer(0)
+            store(total, f.out + place)
 
     def group(j):
-        offset = builder.mul(j, integer(emit.size))
-        places = emit.at(dZ, offset), emit.at(out, offset)
-        columns(*places, COLUMN_VECTORS, emit.load, emit.store)
+        columns(j * emit.size, COLUMN_VECTORS, emit.load, emit.store)
 
-    done = emit.steps(start, count, wide, group)
-    offset = builder.mul(done, integer(emit.size))
-    base, target = emit.at(dZ, offset), emit.at(out, offset)
+    done = emit.steps(0, f.elements, COLUMN_VECTORS * emit.lanes, group)
 
     def rest(load, store, carried):
-        def row(i, _, sums):
-            return [builder.fadd(sums[0], load(emit.at(base, (i, stride))))]
-
-        _, sums = emit.loop(integer(0), rows, [emit.constant(0.0)], row)
-        store(sums[0], target)
+        columns(done * emit.size, 1, load, store)
         return carried
 
-    emit.vectors(builder.sub(count, done), [], rest)
-    builder.ret_void()
+    emit.vectors(f.elements - done, [], rest)
+    emit.returns()
 
 
-#: ``column_sums(like, (dZ, stride, rows, count, out))`` writes the sums of `count` columns of dZ,
-#: whose rows are `stride` bytes apart: the gradient of the biases. Rows are added in their order.
-column_sums = outlined("column_sums", 5, set(), _column_sums)
+# ---------------------------------------------------------------------------- the public kernels
+
+
+@shared
+def numbers_like(like, scale, l2, rate, decay, beta_1, beta_2, epsilon):
+    """Return the Numbers of a step, float64, in the type of `like`."""
+    return Numbers(
+        cast_like(like, scale),
+        cast_like(like, l2),
+        cast_like(like, rate),
+        cast_like(like, decay),
+        cast_like(like, beta_1),
+        cast_like(like, 1.0 - beta_1),
+        cast_like(like, beta_2),
+        cast_like(like, 1.0 - beta_2),
+        cast_like(like, epsilon),
+    )
 
 
 @kernel
@@ -174,10 +271,10 @@ def sgd_update(W, dW, learning_rate, l2):
     if weights.size == 0:
         return
     like = weights[0]
-    rate, decay = cast_like(like, learning_rate), cast_like(like, l2)
-    none = cast_like(like, 0.0)
-    places = SGD, address_of(W), address_of(dW), weights.size, 0, 0
-    optimizer_step(like, places + (rate, decay, none, none, none, none, none, none))
+    numbers = on_stack(numbers_like(like, 1.0, l2, learning_rate, 1.0, 0.0, 0.0, 0.0))
+    places = address_of(W), address_of(dW)
+    step = OptimizerStep(SGD, places[0], places[1], weights.size, 0, 0, numbers)
+    optimizer_step(like, step)
 
 
 @kernel
@@ -207,13 +304,12 @@ def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
     weights = W.ravel()
     if weights.size == 0:
         return
-    like, base = weights[0], address_of(W)
-    code = NESTEROV if nesterov else MOMENTUM
-    memory = address_of(velocity) - base
-    rate, decay = cast_like(like, learning_rate), cast_like(like, l2)
-    keep, none = cast_like(like, momentum), cast_like(like, 0.0)
-    places = code, base, address_of(dW), weights.size, memory, memory
-    optimizer_step(like, places + (rate, decay, none, keep, none, none, none, none))
+    like = weights[0]
+    numbers = on_stack(numbers_like(like, 1.0, l2, learning_rate, 1.0, momentum, 0.0, 0.0))
+    code, places = NESTEROV if nesterov else MOMENTUM, (address_of(W), address_of(dW))
+    memory = address_of(velocity) - places[0]
+    step = OptimizerStep(code, places[0], places[1], weights.size, memory, memory, numbers)
+    optimizer_step(like, step)
 
 
 @kernel
@@ -249,19 +345,13 @@ def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, mo
     weights = W.ravel()
     if weights.size == 0:
         return
-    like, base = weights[0], address_of(W)
-    beta_1, beta_2 = betas
-    memory = address_of(moments) - base
+    like, (beta_1, beta_2) = weights[0], betas
     rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    places = ADAM, base, address_of(dW), weights.size, memory, memory + W.nbytes
-    numbers = (
-        cast_like(like, rate),
-        cast_like(like, l2),
-        cast_like(like, 1.0 - learning_rate * weight_decay),
-        cast_like(like, beta_1),
-        cast_like(like, 1.0 - beta_1),
-        cast_like(like, beta_2),
-        cast_like(like, 1.0 - beta_2),
-        cast_like(like, epsilon),
+    decay = 1.0 - learning_rate * weight_decay
+    numbers = on_stack(numbers_like(like, 1.0, l2, rate, decay, beta_1, beta_2, epsilon))
+    places = address_of(W), address_of(dW)
+    memory = address_of(moments) - places[0]
+    adam = OptimizerStep(
+        ADAM, places[0], places[1], weights.size, memory, memory + W.nbytes, numbers
     )
-    optimizer_step(like, places + numbers)
+    optimizer_step(like, adam)

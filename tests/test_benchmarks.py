@@ -27,7 +27,7 @@ from benchmarks.common import (
     warm,
 )
 from benchmarks.numba_cache import digest_of, kernel_folder
-from fastnn.engine import Records
+from fastnn.jobs import Records
 
 FOLDER = str(Path(benchmarks.__file__).parent)
 WORKSPACES = ("workspace", "positions", "padded", "table")

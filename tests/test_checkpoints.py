@@ -6,17 +6,16 @@ import random as python_random
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
 
-from fastnn import Network, Trainer, _files, engine, optimizers, schedules
+from fastnn import Network, Trainer, optimizers, schedules
+from fastnn.engine.loop import CompiledLoop
 
 #: Kills of the kill test; FASTNN_TEST_KILLS=50 asks for more.
 KILLS = int(os.environ.get("FASTNN_TEST_KILLS", "5"))
@@ -126,16 +125,16 @@ def test_a_checkpoint_after_ctrl_c_continues_to_the_same_bits(whole, tmp_path, m
     # Ctrl-C each time that the compiled side is back; each time, the file alone goes on.
     expected, _ = whole(run)
     trainer, data = prepare(run)
-    path, cuts, work = tmp_path / "checkpoint", [], engine.CompiledLoop.run
+    path, cuts, work = tmp_path / "checkpoint", [], CompiledLoop.run
 
     def interrupted(loop, items, records):
         work(loop, items, records)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.CompiledLoop, "run", interrupted)
+    monkeypatch.setattr(CompiledLoop, "run", interrupted)
     with monkeypatch.context() as patch:
         # No measurement of zeros, which would be interrupted for ever.
-        patch.setattr("fastnn._run.MOST_NON_ZEROS", -1)
+        patch.setattr("fastnn.engine.fit.MOST_NON_ZEROS", -1)
         for _ in range(100):
             try:
                 trainer.fit(**data, checkpoint=path)
@@ -303,61 +302,14 @@ def test_other_data(whole):
     assert outcome(trainer) == whole("adam")[0]
 
 
-def described(changes):
-    def change(arrays, metadata):
-        metadata["description"] = json.dumps(json.loads(metadata["description"]) | changes)
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda a, m: m.update(format="fastnn.Network"), r"has the format 'fastnn.Network', but"),
-        (lambda a, m: m.update(version="2"), r"of version '2'.*read it with the fastnn that wrote"),
-        (lambda a, m: m.pop("description"), r"has no description of its arrays"),
-        (lambda a, m: m.update(description="{"), r"has no description of its arrays"),
-        (lambda a, m: m.update(description="[]"), r"of its arrays \(it is a list\): pass"),
-        (lambda a, m: a.pop("params"), r"is no Network"),
-        (lambda a, m: a.pop("history.loss"), r"is no checkpoint \(KeyError\('history.loss"),
-        (lambda a, m: a.pop("state.rates"), r"is no checkpoint \(KeyError\('state"),
-        (lambda a, m: a.update(best_params=np.zeros(3)), r"is no checkpoint .*it holds"),
-        (lambda a, m: a.update({"state.memory_1": np.zeros(3)}), r"is no checkpoint .*it holds"),
-        (described({"layer_sizes": [12, 3]}), r"is no Network"),
-        (described({"trainer": None}), r"is no checkpoint"),
-        (described({"trainer": {"optimizer": ["Nadam", {}]}}), r"is no checkpoint"),
-        (described({"seed": "a"}), r"is no checkpoint"),
-        (described({"position": {"done": 3}}), r"is no checkpoint"),
-        (described({"position": {"unknown": 3}}), r"is no checkpoint"),
-    ],
-)
-def test_broken_files(whole, tmp_path, change, match):
-    with safe_open(whole("early stopping")[1] / "2", framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    change(arrays, metadata)
-    save_file(arrays, tmp_path / "broken", metadata)
-    with pytest.raises(ValueError, match=match):
-        Trainer.resume(tmp_path / "broken")
-
-
-def test_files_of_another_kind(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no file: pass one written by Trainer.save"):
-        Trainer.resume(tmp_path)
-    network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match=r"has the format 'fastnn.Network'.*by Trainer.save"):
-        Trainer.resume(tmp_path / "net")
-    (tmp_path / "text").write_text("nothing")
-    with pytest.raises(ValueError, match=r"is not a safetensors file .*by Trainer.save"):
-        Trainer.resume(tmp_path / "text")
-
-
-@pytest.mark.parametrize("cut", [0, 8, 1000, -1])
-def test_half_a_file(whole, tmp_path, cut):
-    (tmp_path / "half").write_bytes((whole("adam")[1] / "2").read_bytes()[:cut])
-    for read in (Trainer.resume, Network.load):
-        with pytest.raises(ValueError, match=r"is not a safetensors file"):
-            read(tmp_path / "half")
+def test_other_batches(whole):
+    trainer, (_, data) = Trainer.resume(whole("adam")[1] / "2"), prepare("adam")
+    object.__setattr__(trainer._hyperparameters, "batch_size", 9)
+    with pytest.raises(ValueError, match=r"begun with other batches or another validation set: re"):
+        trainer.fit(**data)
+    object.__setattr__(trainer._hyperparameters, "batch_size", 8)
+    trainer.fit(**data)
+    assert outcome(trainer) == whole("adam")[0]
 
 
 # ---------------------------------------------------------------------- whole at every moment
@@ -389,57 +341,6 @@ def test_a_write_that_fails_leaves_the_file_and_the_training(whole, tmp_path, mo
         one.fit(**data, checkpoint=path)
         assert outcome(one) == expected
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_kill_left_is_overwritten(tmp_path):
-    path = tmp_path / "file"
-    # Of a longer write.
-    (tmp_path / ".file.part").write_bytes(bytes(1 << 20))
-    _files.write_whole(path, b"all of it")
-    assert path.read_bytes() == b"all of it"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_writers_to_one_path_do_not_mix_their_bytes(tmp_path):
-    path, mixed = tmp_path / "file", []
-    _files.write_whole(path, b"0")
-
-    def write(letter):
-        for i in range(30):
-            _files.write_whole(path, letter * (1 + 5000 * (i % 7)))
-
-    def read():
-        while any(writer.is_alive() for writer in writers):
-            found = path.read_bytes()
-            if len(set(found)) != 1:
-                mixed.append(found)
-
-    writers = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
-    threads = [*writers, threading.Thread(target=read)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not mixed
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_files_where_nothing_can_be_locked(tmp_path, monkeypatch):
-    # As on Windows: each process has a scratch file of its own.
-    monkeypatch.setattr(_files, "fcntl", None)
-    path = tmp_path / "file"
-    for content in (b"one", b"two"):
-        _files.write_whole(path, content)
-        assert path.read_bytes() == content
-    monkeypatch.setattr("os.fsync", raise_no_space)
-    with pytest.raises(OSError, match="no space"):
-        _files.write_whole(path, b"three")
-    assert path.read_bytes() == b"two"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def raise_no_space(*_):
-    raise OSError("no space left on device")
 
 
 CHILD = """

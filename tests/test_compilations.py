@@ -16,7 +16,8 @@ PROGRAM = """
     from numba.core.dispatcher import Dispatcher
     from scipy.sparse import csr_matrix
     import fastnn.kernels
-    from fastnn import Network, Trainer, inference, network, optimizers, set_num_threads, threads
+    from fastnn import Network, Trainer, network, optimizers, set_num_threads, threads
+    from fastnn.engine import inference
 
     # Small networks on several threads too, and packed for predictions too.
     threads.FLOPS_PER_THREAD = inference.PACKED_FLOPS = 1
@@ -35,7 +36,11 @@ PROGRAM = """
         else:
             y, y_val = random.randint(0, 2, (61, C)), random.randint(0, 2, (30, C))
         net = Network(
-            [*sizes, C], network.ACTIVATIONS[number % 7], head, dtype=dtype, random_state=number
+            [*sizes, C],
+            list(network.ACTIVATIONS)[number % len(network.ACTIVATIONS)],
+            head,
+            dtype=dtype,
+            random_state=number,
         )
         kind = (
             lambda X: X.astype(dtype),
@@ -73,8 +78,8 @@ PROGRAM = """
 
     def compilations():
         counts = {}
-        for module in pkgutil.iter_modules(fastnn.kernels.__path__):
-            names = vars(importlib.import_module("fastnn.kernels." + module.name))
+        for module in pkgutil.walk_packages(fastnn.kernels.__path__, "fastnn.kernels."):
+            names = vars(importlib.import_module(module.name))
             for value in names.values():
                 if isinstance(value, Dispatcher):
                     counts[value.py_func.__qualname__] = len(value.signatures)

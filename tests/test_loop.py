@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Network, engine, inference, reference
+from fastnn import Network, jobs, reference
 from fastnn.checks.sparse import Sparse
-from fastnn.kernels import memory, program
+from fastnn.engine.inference import BlockOrder
+from fastnn.engine.loop import CompiledLoop
+from fastnn.jobs import Job
 from fastnn.kernels.heads import SOFTMAX
-from fastnn.kernels.product import block_columns, block_rows
+from fastnn.kernels.loop import buffers, tape
+from fastnn.kernels.loop.propagation import block_rows
+from fastnn.kernels.loop.task import Task
+from fastnn.kernels.loop.updates import block_columns
 
 DTYPES = [np.float32, np.float64]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
@@ -22,6 +27,7 @@ OPTIMIZERS = {
     "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
     "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+    "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
 }
 OPTIONS = {
     "plain": {},
@@ -55,7 +61,7 @@ def random_layers(sizes, dtype, seed=0):
 def scaling_of(D, dtype):
     """Return what bytes become: another factor and summand for each input."""
     mean, std = SCALING[0] + np.arange(D), SCALING[1] + np.arange(D)
-    return engine.Scaling((1 / std).astype(dtype), (-mean / std).astype(dtype))
+    return jobs.Scaling((1 / std).astype(dtype), (-mean / std).astype(dtype))
 
 
 def random_targets(random, n, outputs, head, dtype):
@@ -95,7 +101,7 @@ def random_source(sizes, head, dtype, n, kind="dense", weighted=False, seed=0):
     if weighted:
         weights = random.uniform(0, 2, n).astype(dtype)
         weights[n // 2] = 0
-    return engine.Source(X, y, weights)
+    return jobs.Source(X, y, weights)
 
 
 def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
@@ -112,8 +118,8 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
         rows = random.permutation(n)
         for first in range(0, n, batch_size):
             count = min(batch_size, n - first)
-            kind = engine.STEP if count == batch_size else engine.LAST_STEP
-            kinds.append(engine.EVALUATED_STEP if evaluates and first == 0 else kind)
+            kind = jobs.STEP if count == batch_size else jobs.LAST_STEP
+            kinds.append(jobs.EVALUATED_STEP if evaluates and first == 0 else kind)
             begins.append(epoch * n + first)
             weights = train.weights
             chosen = rows[first : first + count]
@@ -123,7 +129,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
             numbers.append(epoch)
             step += 1
         for first in range(0, n_val, block_size or 1):
-            kinds.append(engine.BLOCK)
+            kinds.append(jobs.BLOCK)
             begins.append(first)
             divisors.append(1.0)
             counts.append(min(block_size, n_val - first))
@@ -134,7 +140,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
     rates = np.full(len(steps), rate)
     if optimizer in ("adam", "adamw"):
         rates *= np.sqrt(1 - beta_2 ** (steps + 1.0)) / (1 - beta_1 ** (steps + 1.0))
-    return engine.Items(
+    return jobs.Items(
         kinds=np.array(kinds),
         begins=np.array(begins),
         counts=np.array(counts),
@@ -184,22 +190,24 @@ class Run:
         name, *betas, _ = OPTIMIZERS[optimizer]
         last = n % batch_size
         self.loop = cls(
-            engine.Architecture(tuple(sizes), activation, head),
-            self.layers,
-            engine.Settings(name, l2, l2 / 2, *betas, **settings),
-            train,
-            val,
-            batch_sizes=(batch_size, last) if last else (batch_size,),
-            block_size=block_size if n_val else 0,
-            evaluate_batch=not last,
-            scaling=scaling_of(sizes[0], dtype),
-            threads=threads,
+            Job(
+                jobs.Architecture(tuple(sizes), activation, head),
+                self.layers,
+                jobs.Settings(name, l2, *betas, **settings),
+                train,
+                val,
+                batch_sizes=(batch_size, last) if last else (batch_size,),
+                block_size=block_size if n_val else 0,
+                evaluate_batch=not last,
+                scaling=scaling_of(sizes[0], dtype),
+                threads=threads,
+            )
         )
         items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate)
-        self.records = engine.Records.empty(items.steps.max() + 1, epochs)
+        self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
-            piece = engine.Items(*(part[first:stop] for part in items[:-1]), items.listed)
+            piece = jobs.Items(*(part[first:stop] for part in items[:-1]), items.listed)
             self.loop.run(piece, self.records)
         self.loop.store()
         self.params = np.concatenate([part.ravel() for layer in self.layers for part in layer])
@@ -213,7 +221,7 @@ class Run:
 def assert_follows_the_twin(sizes, dtype, tolerance, threads=(1,), **arguments):
     expected = Run(reference.TrainingLoop, sizes, dtype, **arguments)
     for count in threads:
-        run = Run(engine.CompiledLoop, sizes, dtype, threads=count, **arguments)
+        run = Run(CompiledLoop, sizes, dtype, threads=count, **arguments)
         records, wanted = run.records, expected.records
         np.testing.assert_allclose(records.losses, wanted.losses, tolerance, tolerance)
         np.testing.assert_allclose(records.val_losses, wanted.val_losses, tolerance, tolerance)
@@ -222,7 +230,7 @@ def assert_follows_the_twin(sizes, dtype, tolerance, threads=(1,), **arguments):
         slack = 1e-9 if dtype == np.float64 else 2 if arguments.get("weighted") else 1
         assert np.abs(records.train_correct - wanted.train_correct).max() <= slack
         assert np.abs(records.val_correct - wanted.val_correct).max() <= slack
-        if run.loop.plan.head == SOFTMAX:
+        if run.loop.constants.head == SOFTMAX:
             assert np.count_nonzero(run.loop.predicted != expected.loop.predicted) <= slack
     begin = np.concatenate([p.ravel() for layer in random_layers(sizes, dtype) for p in layer])
     assert abs(expected.params - begin).max() > 1e-4, "the training has moved nothing"
@@ -301,7 +309,7 @@ def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
             weighted=kind == "csr",
             weighted_val=kind != "dense",
         )
-    run = Run(engine.CompiledLoop, (11, 17, 2), dtype, head=head, n=64, batch_size=16)
+    run = Run(CompiledLoop, (11, 17, 2), dtype, head=head, n=64, batch_size=16)
     counted = run.records.train_correct.sum() + run.records.val_correct.sum()
     # A regression has none.
     assert (counted > 0) == (head in ("softmax", "logistic"))
@@ -309,11 +317,11 @@ def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
 
 @pytest.mark.parametrize("option", ["plain", "clipping", "dropout", "all"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_batches_in_parts_follow_the_twin(optimizer, option):
+def test_batches_in_shards_follow_the_twin(optimizer, option):
     for activation in ("relu", "gelu"):
-        # The last batch has a part for each of few rows, and parts without any.
+        # The last batch has a shard for each of few rows, and shards without any.
         for n in (2 * 1100, 2 * 1100 + 37):
-            assert program.parts_of((11, 17, 9, 4), 1100, False) > 0
+            assert Task((11, 17, 9, 4), batch_sizes=(1100,)).shards > 0
             assert_follows_the_twin(
                 *((11, 17, 9, 4), np.float64, 1e-8, (1, 2, 5)),
                 **OPTIONS[option],
@@ -338,7 +346,7 @@ def test_products_in_blocks_of_rows_and_of_columns_follow_the_twin(option, sizes
         arguments.update(OPTIONS[option], n=270, batch_size=n, n_val=250, block_size=n)
         assert_follows_the_twin(sizes, np.float64, 1e-8, (3,), **arguments)
         first, other = (
-            Run(engine.CompiledLoop, sizes, np.float64, threads=threads, **arguments).bits()
+            Run(CompiledLoop, sizes, np.float64, threads=threads, **arguments).bits()
             for threads in (1, 5)
         )
         assert other == first
@@ -347,20 +355,22 @@ def test_products_in_blocks_of_rows_and_of_columns_follow_the_twin(option, sizes
 def test_the_penalty_and_the_decay_leave_biases_alone():
     # Targets that the scores of zero weights meet already: only penalty and decay move anything.
     W, b = np.ones((3, 2)), np.ones(2)
-    source = engine.Source(np.zeros((4, 3)), np.ones((4, 2)))
+    source = jobs.Source(np.zeros((4, 3)), np.ones((4, 2)))
     for optimizer in ("sgd", "adamw"):
         name, *betas, decay = OPTIMIZERS[optimizer]
         layers = [(W.copy(), b.copy())]
-        loop = engine.CompiledLoop(
-            engine.Architecture((3, 2), "relu", "identity"),
-            layers,
-            engine.Settings(name, 0.5 if name == "sgd" else 0.0, 0.0, *betas),
-            source,
-            batch_sizes=(4,),
-            evaluate_batch=True,
-            threads=1,
+        loop = CompiledLoop(
+            Job(
+                jobs.Architecture((3, 2), "relu", "identity"),
+                layers,
+                jobs.Settings(name, 0.5 if name == "sgd" else 0.0, *betas),
+                source,
+                batch_sizes=(4,),
+                evaluate_batch=True,
+                threads=1,
+            )
         )
-        loop.run(epochs_of(source, None, 4, 0, 1, optimizer, 0.1), engine.Records.empty(1, 1))
+        loop.run(epochs_of(source, None, 4, 0, 1, optimizer, 0.1), jobs.Records.empty(1, 1))
         loop.store()
         expected = 1 - 0.1 * 0.5 if name == "sgd" else decay
         np.testing.assert_allclose(layers[0][0], expected, rtol=1e-15)
@@ -370,16 +380,18 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
 @pytest.mark.parametrize("head", HEADS)
 def test_a_batch_that_weighs_nothing_moves_nothing(head):
     X, y, _ = random_source((11, 17, 4), head, np.float64, 16)
-    source = engine.Source(X, y, np.zeros(16))
+    source = jobs.Source(X, y, np.zeros(16))
     layers = random_layers((11, 17, 4), np.float64)
-    loop = engine.CompiledLoop(
-        *(engine.Architecture((11, 17, 4), "tanh", head), layers, engine.Settings("sgd"), source),
-        batch_sizes=(16,),
-        evaluate_batch=True,
-        threads=1,
+    loop = CompiledLoop(
+        Job(
+            *(jobs.Architecture((11, 17, 4), "tanh", head), layers, jobs.Settings("sgd"), source),
+            batch_sizes=(16,),
+            evaluate_batch=True,
+            threads=1,
+        )
     )
     items = epochs_of(source, None, 16, 0, 1, "sgd", 0.1)._replace(divisors=np.array([np.inf]))
-    records = engine.Records.empty(1, 1)
+    records = jobs.Records.empty(1, 1)
     loop.run(items, records)
     loop.store()
     assert records.losses[0] == 0
@@ -390,7 +402,7 @@ def test_a_batch_that_weighs_nothing_moves_nothing(head):
 
 def test_a_diverged_training_shows():
     for option in ("plain", "clipping", "all"):
-        run = Run(engine.CompiledLoop, (11, 17, 4), np.float32, rate=1e30, **OPTIONS[option])
+        run = Run(CompiledLoop, (11, 17, 4), np.float32, rate=1e30, **OPTIONS[option])
         assert not np.isfinite(run.records.losses[-1]), option
         assert not np.isfinite(run.params).all(), option
 
@@ -413,7 +425,7 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
             }
             arguments.update(OPTIONS[option])
             first, *others = (
-                Run(engine.CompiledLoop, sizes, dtype, threads=threads, **arguments).bits()
+                Run(CompiledLoop, sizes, dtype, threads=threads, **arguments).bits()
                 for threads in (1, 2, 3, 5)
             )
             for other in others:
@@ -424,12 +436,12 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_bits_for_batches_in_parts(optimizer, kind):
     for sizes, n in itertools.product([(4, 10, 3), (11, 17, 9, 4), (5, 3)], (1100, 2300, 2203)):
-        assert program.parts_of(sizes, 1100, False) > 0
+        assert Task(sizes, batch_sizes=(1100,)).shards > 0
         for option in ("plain", "all"):
             arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}
             first, *others = (
                 Run(
-                    *(engine.CompiledLoop, sizes, np.float32),
+                    *(CompiledLoop, sizes, np.float32),
                     optimizer=optimizer,
                     kind=kind,
                     threads=threads,
@@ -447,7 +459,7 @@ def test_the_same_bits_for_any_division_into_calls(kind, threads):
     for optimizer, option in (("sgd", "plain"), ("nesterov", "clipping"), ("adamw", "all")):
         first, *others = (
             Run(
-                *(engine.CompiledLoop, (17, 9, 4), np.float32),
+                *(CompiledLoop, (17, 9, 4), np.float32),
                 optimizer=optimizer,
                 kind=kind,
                 threads=threads,
@@ -463,9 +475,9 @@ def test_the_same_bits_for_any_division_into_calls(kind, threads):
 def test_what_a_run_goes_on_with_changes_no_bit():
     for optimizer, kind in itertools.product(OPTIMIZERS, KINDS):
         arguments = {"optimizer": optimizer, "kind": kind, "max_norm": 0.3, "dropout": 0.2}
-        whole = Run(engine.CompiledLoop, (17, 50, 4), np.float32, n=60, batch_size=12, **arguments)
+        whole = Run(CompiledLoop, (17, 50, 4), np.float32, n=60, batch_size=12, **arguments)
         half = Run(
-            *(engine.CompiledLoop, (17, 50, 4), np.float32),
+            *(CompiledLoop, (17, 50, 4), np.float32),
             n=60,
             batch_size=12,
             epochs=2,
@@ -473,26 +485,28 @@ def test_what_a_run_goes_on_with_changes_no_bit():
         )
         layers = [(W.copy(), b.copy()) for W, b in half.layers]
         train, val = half.loop.data
-        again = engine.CompiledLoop(
-            *(engine.Architecture((17, 50, 4)), layers),
-            engine.Settings(
-                OPTIMIZERS[optimizer][0],
-                *(0.01, 0.005, *OPTIMIZERS[optimizer][1:4]),
-                max_norm=0.3,
-                dropout=0.2,
-            ),
-            *(train, val),
-            batch_sizes=(12,),
-            block_size=16,
-            evaluate_batch=True,
-            scaling=scaling_of(17, np.float32),
-            threads=1,
+        again = CompiledLoop(
+            Job(
+                *(jobs.Architecture((17, 50, 4)), layers),
+                jobs.Settings(
+                    OPTIMIZERS[optimizer][0],
+                    *(0.01, *OPTIMIZERS[optimizer][1:4]),
+                    max_norm=0.3,
+                    dropout=0.2,
+                ),
+                *(train, val),
+                batch_sizes=(12,),
+                block_size=16,
+                evaluate_batch=True,
+                scaling=scaling_of(17, np.float32),
+                threads=1,
+            )
         )
         again.restore(half.loop.state())
         items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01)
         middle = len(items.kinds) // 2
-        records = engine.Records.empty(20, 4)
-        again.run(engine.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
+        records = jobs.Records.empty(20, 4)
+        again.run(jobs.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
         again.store()
         params = np.concatenate([part.ravel() for layer in layers for part in layer])
         np.testing.assert_array_equal(params, whole.params)
@@ -506,18 +520,20 @@ def results_of(data, y, N, optimizer, l2, threads=2, **settings):
     """Train on some data; return the losses and the parameters."""
     name, *betas, _ = OPTIMIZERS[optimizer]
     sizes, n = (data.shape[1], N, 4), data.shape[0]
-    layers, source = random_layers(sizes, np.float64), engine.Source(data, y)
-    loop = engine.CompiledLoop(
-        engine.Architecture(sizes, "tanh"),
-        layers,
-        engine.Settings(name, l2, l2 / 2, *betas, **settings),
-        *(source, source),
-        batch_sizes=(16, n % 16),
-        block_size=20,
-        threads=threads,
+    layers, source = random_layers(sizes, np.float64), jobs.Source(data, y)
+    loop = CompiledLoop(
+        Job(
+            jobs.Architecture(sizes, "tanh"),
+            layers,
+            jobs.Settings(name, l2, *betas, **settings),
+            *(source, source),
+            batch_sizes=(16, n % 16),
+            block_size=20,
+            threads=threads,
+        )
     )
     items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
-    records = engine.Records.empty(items.steps.max() + 1, 5)
+    records = jobs.Records.empty(items.steps.max() + 1, 5)
     loop.run(items, records)
     loop.store()
     parts = [part.ravel() for layer in layers for part in layer]
@@ -584,12 +600,12 @@ def test_bytes_follow_their_scaled_copy(optimizer):
 
     def scaled(source):
         X, y, weights = source
-        return engine.Source(X * scaling.factor + scaling.summand, y, weights)
+        return jobs.Source(X * scaling.factor + scaling.summand, y, weights)
 
     arguments = {"optimizer": optimizer, "kind": "bytes", **OPTIONS["all"]}
     sizes = (37, 17, 4)
-    run = Run(engine.CompiledLoop, sizes, np.float64, **arguments)
-    expected = Run(engine.CompiledLoop, sizes, np.float64, place=scaled, **arguments)
+    run = Run(CompiledLoop, sizes, np.float64, **arguments)
+    expected = Run(CompiledLoop, sizes, np.float64, place=scaled, **arguments)
     np.testing.assert_allclose(run.params, expected.params, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(run.records.losses, expected.records.losses, rtol=1e-10)
     np.testing.assert_allclose(run.records.val_losses, expected.records.val_losses, rtol=1e-10)
@@ -636,7 +652,7 @@ class Guarded:
         else:
             X = self.rows(X)
         y = self.rows(y) if y.ndim == 2 else self.copy(y)
-        return engine.Source(X, y, None if weights is None else self.copy(weights))
+        return jobs.Source(X, y, None if weights is None else self.copy(weights))
 
     def check(self, case):
         """Assert that nothing was written but what was handed out; then forget it."""
@@ -646,17 +662,17 @@ class Guarded:
         self.raws.clear()
 
 
-class GuardedLoop(engine.CompiledLoop):
+class GuardedLoop(CompiledLoop):
     """A loop whose other buffers lie between sentinels too."""
 
     guarded = Guarded()
 
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        buffers = self.program.buffers
+    def __init__(self, job):
+        super().__init__(job)
+        arrays = self.tape.arrays
         names = ("labels", "weights", "spans", "cursors", "losses", "correct")
-        placed = {name: self.guarded.copy(getattr(buffers, name)) for name in names}
-        self.program.buffers = buffers._replace(**placed)
+        placed = {name: self.guarded.copy(getattr(arrays, name)) for name in names}
+        self.tape.arrays = arrays._replace(**placed)
         self.predicted = self.guarded.copy(self.predicted)
 
 
@@ -664,8 +680,8 @@ class GuardedLoop(engine.CompiledLoop):
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
     guarded = Guarded()
-    monkeypatch.setattr(program, "empty_aligned", guarded.empty)
-    monkeypatch.setattr(memory, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(tape, "empty_aligned", guarded.empty)
+    monkeypatch.setattr(buffers, "empty_aligned", guarded.empty)
     monkeypatch.setattr(GuardedLoop, "guarded", guarded)
     random = np.random.RandomState([seed, KINDS.index(kind)])
 
@@ -677,9 +693,9 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
         sizes = [one_of(widths) for _ in range(random.randint(2, 5))]
         batch_size, n = random.randint(1, 70), random.randint(70, 150)
         if number == 0:
-            # Few weights and many rows: a batch in parts.
+            # Few weights and many rows: a batch in shards.
             sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
-            assert program.parts_of(sizes, batch_size, sparse=False) > 0
+            assert Task(sizes, batch_sizes=(batch_size,)).shards > 0
         case = {
             "activation": one_of(ACTIVATIONS),
             "head": one_of(HEADS),
@@ -704,7 +720,7 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
             assert np.isfinite(result).all(), (sizes, case)
         guarded.check((sizes, case))
         # And bytes, which know no NaN, would change it.
-        assert run.bits() == Run(engine.CompiledLoop, sizes, dtype, **case).bits(), (sizes, case)
+        assert run.bits() == Run(CompiledLoop, sizes, dtype, **case).bits(), (sizes, case)
         guarded.raws.clear()
 
 
@@ -716,20 +732,22 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
         sizes = 11, 9, outputs
         X = random_source(sizes, "identity", dtype, n).X
         layers = random_layers(sizes, dtype)
-        loop = engine.CompiledLoop(
-            *(engine.Architecture(sizes, "relu", head), layers, engine.Settings(), None),
-            engine.Source(X),
-            block_size=block_size,
-            output_head=head,
-            threads=2,
+        loop = CompiledLoop(
+            Job(
+                *(jobs.Architecture(sizes, "relu", head), layers, jobs.Settings(), None),
+                jobs.Source(X),
+                block_size=block_size,
+                output_head=head,
+                threads=2,
+            )
         )
         loop.outputs = guarded.copy(loop.outputs)
-        loop.plan = loop.plan._replace(output=loop.outputs.ctypes.data)
-        order = inference.BlockOrder(n, block_size)
-        loop.run(order.items(0, order.total), engine.Records.empty(0, 1))
+        loop.constants = loop.constants._replace(output=loop.outputs.ctypes.data)
+        order = BlockOrder(n, block_size)
+        loop.run(order.items(0, order.total), jobs.Records.empty(0, 1))
         S = reference.network.scores("relu", layers, X)
         tolerance = 1e-12 if dtype == np.float64 else 2e-5
-        expected = reference.network.predictions(head, S)
+        expected = reference.heads.predictions(head, S)
         np.testing.assert_allclose(loop.outputs, expected, rtol=tolerance, atol=tolerance)
         guarded.check((sizes, n))
 
@@ -782,13 +800,15 @@ def test_full_gradient_is_that_of_the_twin(n, kind, head):
     divisor = float(n if source.weights is None else source.weights.sum())
     layers = [(W.copy(), b.copy()) for W, b in net.layers]
     if kind == "dense":
-        source = engine.Source((X - 3) / 50, source.y, source.weights)
+        source = jobs.Source((X - 3) / 50, source.y, source.weights)
     twin = reference.TrainingLoop(
-        *(net.architecture, layers),
-        engine.Settings("gradient", 0.1, 0.05, label_smoothing=smoothing),
-        source,
-        batch_sizes=(n,),
-        scaling=net.scaling,
+        Job(
+            *(net.architecture, layers),
+            jobs.Settings("gradient", 0.1, label_smoothing=smoothing),
+            source,
+            batch_sizes=(n,),
+            scaling=net.scaling,
+        )
     )
     X, y, weights = twin.rows(source, np.arange(n))
     expected = twin.step(X, y, weights, 0, 0.0, 1.0, divisor)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fastnn.checks.sparse import Sparse
-from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source
+from fastnn.engine.loop import CompiledLoop
+from fastnn.jobs import Architecture, Items, Job, Records, Settings, Source
 from fastnn.optimizers import OPTIMIZERS
 
 N_SAMPLES, NON_ZEROS, BATCH_SIZE = 300, 50, 64
@@ -28,9 +29,7 @@ def peak_of(columns, optimizer, l2, max_norm):
     sizes = (columns, 20, 3)
     layers = [(np.zeros((K, N), np.float32), np.zeros(N, np.float32)) for K, N in pairwise(sizes)]
     chosen = OPTIMIZERS[optimizer]
-    settings = Settings(
-        chosen.name, l2, l2 / 2, *chosen.numbers(), label_smoothing=0.0, max_norm=max_norm
-    )
+    settings = Settings(chosen.name, l2, *chosen.numbers(), label_smoothing=0.0, max_norm=max_norm)
     steps = np.arange(5)
     zeros = np.zeros_like(steps)
     items = Items(
@@ -48,17 +47,19 @@ def peak_of(columns, optimizer, l2, max_norm):
     tracemalloc.start()
     try:
         loop = CompiledLoop(
-            Architecture(sizes),
-            layers,
-            settings,
-            Source(X, y),
-            batch_sizes=(BATCH_SIZE,),
-            threads=2,
+            Job(
+                Architecture(sizes),
+                layers,
+                settings,
+                Source(X, y),
+                batch_sizes=(BATCH_SIZE,),
+                threads=2,
+            )
         )
         records = Records.empty(5, 1)
         loop.run(items, records)
         loop.store()
-        return tracemalloc.get_traced_memory()[1] - loop.memory.copies.nbytes
+        return tracemalloc.get_traced_memory()[1] - loop.buffers.copies.nbytes
     finally:
         tracemalloc.stop()
 

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import json
 import os
 import pickle
 import subprocess
@@ -39,7 +38,7 @@ def many_threads(monkeypatch):
 @pytest.fixture
 def always_compiled(monkeypatch):
     """Leave nothing of 16 rows and more to NumPy."""
-    monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", 0)
+    monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", 0)
 
 
 def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
@@ -199,7 +198,7 @@ def test_inference_equals_the_twin(always_compiled, n, head, dtype):
     X = random_rows(n, dtype=dtype)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     S = scores_of(net, X)
-    expected = reference.network.predictions(head, S)
+    expected = reference.heads.predictions(head, S)
     scores = net.decision_function(X)
     assert scores.shape == (n, 4)
     assert scores.dtype == dtype
@@ -229,7 +228,7 @@ def test_both_ways_to_infer_agree(monkeypatch, activation):
         net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
         results = []
         for flops in (np.inf, 0):
-            monkeypatch.setattr("fastnn.inference.PACKED_FLOPS", flops)
+            monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", flops)
             results.append((net.decision_function(X), net.predict(X)))
         for by_numpy, compiled in zip(*results):
             np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)
@@ -627,7 +626,8 @@ def test_save_and_load_bit_for_bit(tmp_path, dtype):
     net.save(path)
     np.random.seed(0)
     state = np.random.get_state()[1].copy()
-    loaded = Network.load(str(path))
+    with pytest.warns(RuntimeWarning, match="holds parameters that are not finite"):
+        loaded = Network.load(str(path))
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     assert repr(loaded) == repr(net)
     assert loaded.init == "he"
@@ -637,61 +637,6 @@ def test_save_and_load_bit_for_bit(tmp_path, dtype):
     assert loaded.input_scale.tobytes() == net.input_scale.tobytes()
     loaded.coefs_[0][...] = 5
     assert (loaded.params[: SIZES[0] * SIZES[1]] == 5).all()
-
-
-DESCRIPTION = {
-    "layer_sizes": [3, 2],
-    "activation": "relu",
-    "head": "softmax",
-    "dtype": "float32",
-    "init": "glorot",
-}
-ARRAYS = {"params": np.zeros(8, np.float32), "input_mean": np.zeros(3), "input_scale": np.ones(3)}
-HEADER = {"format": "fastnn.Network", "version": "1", "description": json.dumps(DESCRIPTION)}
-
-
-def _described(**changes):
-    return {**HEADER, "description": json.dumps({**DESCRIPTION, **changes})}
-
-
-@pytest.mark.parametrize(
-    ("arrays", "header", "match"),
-    [
-        (ARRAYS, {}, "has the format None, but needed is fastnn.Network or fastnn.Trainer: pass"),
-        (ARRAYS, {**HEADER, "format": "fastnn.TwoLayerNet"}, "has the format 'fastnn.TwoLayerNet'"),
-        (ARRAYS, {**HEADER, "version": "9"}, "is of version '9' of its format"),
-        (ARRAYS, {**HEADER, "description": "{"}, "has no description of its arrays"),
-        (ARRAYS, {**HEADER, "description": "[]"}, "has no description of its arrays"),
-        (
-            {**ARRAYS, "params": np.zeros(7)},
-            HEADER,
-            r"is no Network \(.*7.*\): pass a file",
-        ),
-        ({"params": ARRAYS["params"]}, HEADER, r"is no Network \('input_mean'\)"),
-        ({**ARRAYS, "input_scale": np.zeros(3)}, HEADER, r"is no Network \(input_scale holds 0"),
-        (ARRAYS, _described(head="mse"), r"is no Network \(head is 'mse'"),
-        (ARRAYS, _described(layer_sizes=[3]), r"is no Network \(layer_sizes is \(3,\)"),
-        (ARRAYS, _described(layer_sizes=3), r"is no Network \(layer_sizes is 3"),
-        (ARRAYS, {**HEADER, "description": "{}"}, r"is no Network \('layer_sizes'\)"),
-    ],
-)
-def test_loading_another_kind_of_file(tmp_path, arrays, header, match):
-    from safetensors.numpy import save_file
-
-    path = tmp_path / "net.safetensors"
-    save_file(ARRAYS, path, HEADER)
-    assert Network.load(path).layer_sizes == (3, 2)
-    save_file(arrays, path, header)
-    with pytest.raises(ValueError, match=match):
-        Network.load(path)
-
-
-def test_loading_what_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no file: pass one written by Network.save"):
-        Network.load(tmp_path / "missing")
-    (tmp_path / "text").write_text("no tensors")
-    with pytest.raises(ValueError, match=r"text is not a safetensors file .*: pass one written by"):
-        Network.load(tmp_path / "text")
 
 
 # ------------------------------------------------------------------------------ without compilation

@@ -257,7 +257,7 @@ def test_many_threads_and_one_cache(folder, kernel):
 TRAINING = """
     import numpy as np
     from fastnn import Network, Trainer
-    from fastnn.kernels.train import train
+    from fastnn.kernels.loop.train import train
 
     X, y = np.random.RandomState(0).randn(20, 4), np.arange(20) % 3
     net = Network((4, 5, 3), random_state=0)

@@ -62,7 +62,7 @@ def test_one_compilation_a_dtype_serves_all_shapes():
         """
         import numpy as np
         from fastnn import TwoLayerNet
-        from fastnn.kernels.train import train
+        from fastnn.kernels.loop.train import train
         for dtype in (np.float32, np.float64):
             for D, H, C in ((1, 1, 1), (4, 10, 3), (70, 49, 10), (300, 17, 2)):
                 X, y = np.zeros((9, D), dtype), np.zeros(9, int)
@@ -126,7 +126,7 @@ def test_training_without_any_folder_to_cache_in(tmp_path):
             locator.ensure_cache_path = refuse
     """
     check = """
-        from fastnn.kernels.train import train
+        from fastnn.kernels.loop.train import train
         assert not train.stats.cache_path
         print(len(history["loss_history"]))
     """

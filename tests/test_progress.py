@@ -7,7 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from fastnn import Network, Trainer, TwoLayerNet, _progress
+from fastnn import Network, Trainer, TwoLayerNet
+from fastnn.engine import progress
 
 
 def problem():
@@ -55,7 +56,7 @@ def test_bar_takes_one_line_of_any_width(capsys, monkeypatch, columns):
 
 @pytest.mark.parametrize("name", ["red[", "[bold]", ":smile:"])
 def test_text_of_the_bar_is_no_markup(capsys, name):
-    bar = _progress.TerminalBar(2)
+    bar = progress.TerminalBar(2)
     bar.start()
     bar.update(1, name)
     bar.advance(1)
@@ -66,7 +67,7 @@ def test_text_of_the_bar_is_no_markup(capsys, name):
 
 
 def test_transient_bar_leaves_nothing_in_a_file(capsys):
-    bar = _progress.TerminalBar(2, transient=True)
+    bar = progress.TerminalBar(2, transient=True)
     bar.start()
     bar.update(2, "loss 0.1")
     bar.stop()
@@ -147,8 +148,8 @@ def test_notebook_shows_a_bar_of_its_own(notebook, capsys, run, total):
 
 def test_notebook_is_not_flooded(notebook, monkeypatch):
     times = iter(np.arange(10_000) / 1000)
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: next(times))
-    bar = _progress.NotebookBar(500)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    bar = progress.NotebookBar(500)
     bar.start()
     for done in range(500):
         bar.update(done, f"loss {done}")
@@ -168,7 +169,7 @@ def test_notebook_shows_where_an_interrupt_came(notebook):
 
 
 def test_text_is_escaped(notebook):
-    bar = _progress.NotebookBar(2)
+    bar = progress.NotebookBar(2)
     bar.start()
     bar.update(1, "a < b")
     bar.stop()
@@ -183,8 +184,8 @@ def test_terminal_of_ipython_is_a_terminal(notebook, monkeypatch):
         pass
 
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", Embedded)
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()
     monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: None)
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()
     monkeypatch.delitem(sys.modules, "IPython")
-    assert not _progress.in_notebook()
+    assert not progress.in_notebook()

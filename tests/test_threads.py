@@ -4,12 +4,17 @@ import os
 
 import pytest
 
-from fastnn import get_num_threads, set_num_threads
-from fastnn.threads import FLOPS_PER_THREAD, threads_for
+from fastnn import get_num_threads, set_num_threads, threads
+from fastnn.threads import FLOPS_PER_THREAD, available_cores, cpu_quota, threads_for
+
+VARIABLES = "FASTNN_NUM_THREADS", "OMP_NUM_THREADS"
 
 
 @pytest.fixture(autouse=True)
-def default_threads():
+def default_threads(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "_quota_at_first", lambda: None)
     set_num_threads(None)
     yield
     set_num_threads(None)
@@ -31,6 +36,121 @@ def test_default_is_the_affinity_of_the_process():
     finally:
         os.sched_setaffinity(0, cores)
     assert get_num_threads() == len(cores)
+
+
+def test_what_comes_before_what(monkeypatch):
+    cores = available_cores()
+    assert get_num_threads() == cores
+    monkeypatch.setattr(threads, "_quota_at_first", lambda: cores + 1)
+    assert get_num_threads() == cores
+    monkeypatch.setattr(threads, "_quota_at_first", lambda: 1)
+    assert get_num_threads() == 1
+    assert available_cores() == cores
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert get_num_threads() == 7
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "5")
+    assert get_num_threads() == 5
+    set_num_threads(3)
+    assert get_num_threads() == 3
+    set_num_threads(None)
+    assert get_num_threads() == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("4", 4),
+        (" 4 ", 4),
+        ("4,2", 4),
+        ("6, 3 ,1", 6),
+        *((wrong, None) for wrong in ("", " ", "0", "-1", "two", "1.5", "4,", "4,x", ",4", "1_0")),
+    ],
+)
+def test_openmp_s_variable(monkeypatch, value, expected):
+    monkeypatch.setattr(threads, "available_cores", lambda: 99)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert get_num_threads() == (expected or 99)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "4,2", "1_0"])
+def test_a_wrong_variable_of_its_own_is_an_error(monkeypatch, value):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", value)
+    match = f"FASTNN_NUM_THREADS is '{value}', but .* integer of at least 1: set the environment"
+    with pytest.raises(ValueError, match=match):
+        get_num_threads()
+    set_num_threads(2)
+    assert get_num_threads() == 2
+
+
+def test_an_empty_variable_says_nothing(monkeypatch):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "")
+    assert get_num_threads() == available_cores()
+
+
+UNIFIED = "0::/a/b"
+V1 = "4:memory:/m\n3:cpu,cpuacct:/a/b\n2:cpuset:/x\n1:name=systemd:/\n0::/"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "expected"),
+    [
+        # version 2: microseconds in each period
+        (UNIFIED, {"a/b/cpu.max": "200000 100000"}, 2),
+        (UNIFIED, {"a/b/cpu.max": "50000 100000"}, 1),
+        (UNIFIED, {"a/b/cpu.max": "150000 100000"}, 2),
+        (UNIFIED, {"a/b/cpu.max": "max 100000"}, None),
+        (UNIFIED, {"a/b/cpu.max": "max 100000", "a/cpu.max": "300000 100000"}, 3),
+        (UNIFIED, {"a/b/cpu.max": "400000 100000", "a/cpu.max": "300000 100000"}, 3),
+        (UNIFIED, {"a/b/cpu.max": "200000 100000", "a/cpu.max": "300000 100000"}, 2),
+        (UNIFIED, {"cpu.max": "300000 100000"}, 3),
+        (UNIFIED, {"unified/a/cpu.max": "300000 100000"}, 3),
+        ("0::/", {"cpu.max": "300000 100000"}, 3),
+        ("0::/../../other", {"cpu.max": "300000 100000"}, 3),
+        # version 1
+        (V1, {"cpu/a/b/cpu.cfs_quota_us": "250000", "cpu/a/b/cpu.cfs_period_us": "100000"}, 3),
+        (V1, {"cpu/a/b/cpu.cfs_quota_us": "-1", "cpu/a/b/cpu.cfs_period_us": "100000"}, None),
+        (V1, {"cpu/cpu.cfs_quota_us": "90000\n", "cpu/cpu.cfs_period_us": "50000\n"}, 2),
+        (
+            V1,
+            {
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "400000",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000",
+            },
+            4,
+        ),
+        (V1, {"cpu/cpu.cfs_quota_us": "100000"}, None),
+        # nonsense
+        (UNIFIED, {"a/b/cpu.max": ""}, None),
+        (UNIFIED, {"a/b/cpu.max": "100000 0"}, None),
+        (UNIFIED, {"a/b/cpu.max": "-5 100000"}, None),
+        (UNIFIED, {"a/b/cpu.max": "many"}, None),
+        ("nonsense", {"cpu.max": "300000 100000"}, None),
+        ("", {"cpu.max": "300000 100000"}, None),
+        (None, {"cpu.max": "300000 100000"}, None),
+    ],
+)
+def test_the_quota_of_the_control_group(tmp_path, cgroup, files, expected):
+    if cgroup is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(cgroup + "\n")
+    for name, content in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert cpu_quota(tmp_path) == expected
+
+
+def test_the_quota_is_read_once(monkeypatch):
+    monkeypatch.undo()
+    read = []
+    monkeypatch.setattr(threads, "cpu_quota", lambda: read.append(1))
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    threads._quota_at_first.cache_clear()
+    for _ in range(3):
+        assert get_num_threads() == available_cores()
+    assert len(read) == 1
+    threads._quota_at_first.cache_clear()
 
 
 def test_small_work_takes_one_thread():

@@ -18,9 +18,13 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import fastnn
-from fastnn import EpochStatus, Network, Trainer, _inputs, _run, engine, optimizers, schedules
+from fastnn import EpochStatus, Network, Trainer, jobs, optimizers, schedules
 from fastnn.checks.sparse import Sparse
-from fastnn.order import EpochOrder, split_off
+from fastnn.engine import fit as engine_fit
+from fastnn.engine import sources
+from fastnn.engine.epochs import EpochOrder
+from fastnn.engine.loop import CompiledLoop
+from fastnn.engine.sources import split_off
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +100,11 @@ def plain_step(optimizer, w, g, memory, rate, t, decays):
         if decays:
             w *= 1 - rate * getattr(optimizer, "weight_decay", 0)
         w -= rate * m_hat / (v_hat + epsilon)
+    elif isinstance(optimizer, optimizers.Lion):
+        if decays:
+            w *= 1 - rate * optimizer.weight_decay
+        w -= rate * np.sign(optimizer.beta_1 * m + (1 - optimizer.beta_1) * g)
+        m[...] = optimizer.beta_2 * m + (1 - optimizer.beta_2) * g
     elif isinstance(optimizer, optimizers.Momentum):
         m[...] = optimizer.momentum * m - rate * g
         w += optimizer.momentum * m - rate * g if optimizer.nesterovs_momentum else m
@@ -336,7 +345,7 @@ def test_skipping_zeros_changes_rounding_only():
 def test_the_measurement_decides_and_changes_nothing(monkeypatch, faster):
     X, y = sparse_problem()
     expected = outcome(*fit(X, y, net=network((30, 8, 3)), skip_zeros=faster == "sparse"))
-    converted, convert = [], _inputs.without_zeros
+    converted, convert = [], sources.without_zeros
 
     def without_zeros(source):
         converted.append(source and len(source))
@@ -344,9 +353,9 @@ def test_the_measurement_decides_and_changes_nothing(monkeypatch, faster):
 
     # Each measurement of dense data takes the first, of sparse data the second number of seconds.
     seconds = {"sparse": [0, 2, 0, 1], "dense": [0, 1, 0, 2]}[faster]
-    clock = iter(seconds * _run.MEASUREMENTS)
-    monkeypatch.setattr(_run.time, "perf_counter", lambda: next(clock, 5))
-    monkeypatch.setattr(_inputs, "without_zeros", without_zeros)
+    clock = iter(seconds * engine_fit.MEASUREMENTS)
+    monkeypatch.setattr(engine_fit.time, "perf_counter", lambda: next(clock, 5))
+    monkeypatch.setattr(sources, "without_zeros", without_zeros)
     assert outcome(*fit(X, y, net=network((30, 8, 3)), skip_zeros="auto")) == expected
     # The rows of the measurement, then all, and no validation set.
     assert converted == [40, 90, None][: 3 if faster == "sparse" else 1]
@@ -361,7 +370,7 @@ def test_data_with_few_zeros_are_not_converted(monkeypatch, kind):
     def refuse(source):
         raise AssertionError("nothing to convert here")
 
-    monkeypatch.setattr(_inputs, "without_zeros", refuse)
+    monkeypatch.setattr(sources, "without_zeros", refuse)
     assert outcome(*fit(X, y, net=network(), skip_zeros="auto")) == expected
 
 
@@ -370,10 +379,10 @@ def test_rows_of_a_csr_matrix():
     matrix = csr_matrix(X)
     sparse = Sparse(X.shape, matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
     for chosen in ([0], [3, 4, 50, 89], np.arange(90), np.flatnonzero(X[:, 0] == 0)):
-        some = _inputs.rows_of(sparse, np.array(chosen))
+        some = sources.rows_of(sparse, np.array(chosen))
         assert some.shape == (len(chosen), 30)
         np.testing.assert_array_equal(some.toarray(), X[chosen])
-    source = _inputs.without_zeros(engine.Source(X))
+    source = sources.without_zeros(jobs.Source(X))
     np.testing.assert_array_equal(source.X.toarray(), X)
 
 
@@ -398,7 +407,7 @@ def test_class_weights_are_sample_weights():
 def test_balanced_weights_without_rows_of_a_class():
     y = np.array([0, 0, 0, 2])
     # 4 rows over 2 classes that are there; the weight of class 1 does not count.
-    np.testing.assert_allclose(_inputs.class_factors("balanced", y, 3)[[0, 2]], [4 / 6, 2])
+    np.testing.assert_allclose(sources.class_factors("balanced", y, 3)[[0, 2]], [4 / 6, 2])
 
 
 @pytest.mark.parametrize("head", ["softmax", "identity"])
@@ -634,27 +643,27 @@ def test_the_split_of_a_logistic_head_is_stratified():
     X = np.random.RandomState(0).randn(400, 3)
     y = np.zeros(400)
     y[np.random.RandomState(1).permutation(400)[:8]] = 1
-    source = engine.Source(X, y[:, None])
+    source = jobs.Source(X, y[:, None])
     for seed in range(50):
-        _, val = _inputs.divide(0.25, source, "logistic", seed)
+        _, val = sources.divide(0.25, source, "logistic", seed)
         assert val.y.sum() == 2
     # Of several outputs, combinations count.
     two = np.stack([y, np.arange(400) % 4 == 0], axis=1)
     shares = [
-        _inputs.divide(0.25, engine.Source(X, two), "logistic", seed)[1].y.mean(axis=0)
+        sources.divide(0.25, jobs.Source(X, two), "logistic", seed)[1].y.mean(axis=0)
         for seed in range(20)
     ]
     np.testing.assert_allclose(shares, np.tile(two.mean(axis=0), (20, 1)), atol=0.011)
     # Numbers have no classes.
-    assert _inputs.strata(source, "identity") is None
+    assert sources.strata(source, "identity") is None
 
 
 def test_rows_without_weight_are_divided_like_the_others():
     y, weights = np.arange(60) % 3, np.ones(60)
     weights[:30] = 0
-    source = engine.Source(np.zeros((60, 2)), y, weights)
+    source = jobs.Source(np.zeros((60, 2)), y, weights)
     for seed in range(20):
-        train, val = _inputs.divide(0.2, source, "softmax", seed)
+        train, val = sources.divide(0.2, source, "softmax", seed)
         assert np.bincount(val.y).tolist() == [4, 4, 4]
         assert val.weights.sum() == 6
         assert train.weights.sum() == 24
@@ -882,13 +891,13 @@ def test_ctrl_c_after_any_work_changes_nothing(monkeypatch, run):
     expected = outcome(*fit(X, y, X, y, **options))
     net = network()
     trainer = Trainer(net, batch_size=10, random_state=0, **options)
-    work = engine.CompiledLoop.run
+    work = CompiledLoop.run
 
     def interrupted(loop, items, records):
         work(loop, items, records)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.CompiledLoop, "run", interrupted)
+    monkeypatch.setattr(CompiledLoop, "run", interrupted)
     seen, ends = [], []
     for _ in range(100):
         try:
@@ -908,7 +917,7 @@ def test_ctrl_c_around_the_work_changes_nothing(monkeypatch, moment):
     X, y = problem(n=150)
     options = {"early_stopping": True, "max_iter": 9}
     expected = outcome(*fit(X, y, X, y, **options))
-    owner = EpochOrder if moment == "items" else engine.CompiledLoop
+    owner = EpochOrder if moment == "items" else CompiledLoop
     method, calls = getattr(owner, moment), []
 
     def interrupted(*arguments):
@@ -939,7 +948,7 @@ def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_run.Run, "do", interrupted)
+        patch.setattr(engine_fit.Fit, "do", interrupted)
         with pytest.raises(KeyboardInterrupt):
             trainer.fit(X, y)
     trainer.fit(X, y)

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import TwoLayerNet, cs231n, engine, gradients, reference, training
-from fastnn.kernels import memory, program
+from fastnn import TwoLayerNet, jobs, reference
+from fastnn.engine import course, driver
+from fastnn.engine import loop as engine_loop
+from fastnn.engine.gradients import GradientOrder
+from fastnn.engine.loop import CompiledLoop
+from fastnn.jobs import Job
+from fastnn.kernels.loop import buffers, tape
 
 DTYPES = [np.float32, np.float64]
 
@@ -47,23 +52,25 @@ def make(cls, layers, data, plan, threads, block_size=None):
     X, y, X_val, y_val = data
     block_size = block_size or max(plan.batch_size, min(256, len(X_val)))
     loop = cls(
-        cs231n.architecture_of(layers),
-        layers,
-        engine.Settings(l2=plan.l2, penalty=plan.penalty),
-        engine.Source(X, y),
-        engine.Source(X_val, y_val),
-        batch_sizes=(plan.batch_size,),
-        block_size=block_size,
-        evaluate_batch=True,
-        threads=threads,
+        Job(
+            course.architecture_of(layers),
+            layers,
+            jobs.Settings(alpha=plan.alpha),
+            jobs.Source(X, y),
+            jobs.Source(X_val, y_val),
+            batch_sizes=(plan.batch_size,),
+            block_size=block_size,
+            evaluate_batch=True,
+            threads=threads,
+        )
     )
     random = np.random.RandomState(0)
-    return loop, cs231n.CS231nOrder(plan, len(X), len(X_val), block_size, random, False)
+    return loop, course.CourseOrder(plan, len(X), len(X_val), block_size, random, False)
 
 
 def run(loop, order, pieces=1):
     """Run all items of a loop, in `pieces` calls; return its records."""
-    records = engine.Records.empty(order.plan.num_iters, order.epochs)
+    records = jobs.Records.empty(order.plan.num_iters, order.epochs)
     borders = np.linspace(0, order.total, pieces + 1).astype(int).tolist()
     for first, stop in itertools.pairwise(borders):
         loop.run(order.items(first, stop), records)
@@ -92,9 +99,9 @@ def test_networks_of_any_depth_follow_the_twin(sizes, dtype, threads):
         *random_data(61, sizes[0], sizes[-1], dtype),
         *random_data(29, sizes[0], sizes[-1], dtype, seed=1),
     )
-    plan = cs231n.SGDPlan(0.1, 0.9, 0.02, 0.01, num_iters=40, batch_size=13)
+    plan = course.CoursePlan(0.1, 0.9, 0.02, num_iters=40, batch_size=13)
     ours, twins = random_layers(sizes, dtype), random_layers(sizes, dtype)
-    records = run(*make(engine.CompiledLoop, ours, data, plan, threads))
+    records = run(*make(CompiledLoop, ours, data, plan, threads))
     expected = run(*make(reference.TrainingLoop, twins, data, plan, threads))
     tolerance = 1e-9 if dtype == np.float64 else 2e-4
     np.testing.assert_allclose(records.losses, expected.losses, rtol=tolerance)
@@ -135,11 +142,11 @@ def test_the_same_bits_for_any_number_of_threads(many_threads, sizes, dtype):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_bits_for_any_division_into_calls(threads):
     data = (*random_data(61, 17, 4, np.float32), *random_data(300, 17, 4, np.float32, seed=1))
-    plan = cs231n.SGDPlan(0.1, 1.0, 0.02, 0.01, num_iters=23, batch_size=13)
+    plan = course.CoursePlan(0.1, 1.0, 0.02, num_iters=23, batch_size=13)
     results = []
     for pieces in (1, 2, 5, 31):
         layers = random_layers((17, 9, 4), np.float32)
-        loop, order = make(engine.CompiledLoop, layers, data, plan, threads, block_size=64)
+        loop, order = make(CompiledLoop, layers, data, plan, threads, block_size=64)
         parts = [*run(loop, order, pieces), *(part for layer in layers for part in layer)]
         results.append([part.tobytes() for part in parts])
     for result in results[1:]:
@@ -171,8 +178,8 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         raws.append((raw, first, first + count))
         return raw[first : first + count].view(dtype)
 
-    monkeypatch.setattr(program, "empty_aligned", guarded)
-    monkeypatch.setattr(memory, "empty_aligned", guarded)
+    monkeypatch.setattr(tape, "empty_aligned", guarded)
+    monkeypatch.setattr(buffers, "empty_aligned", guarded)
     random = np.random.RandomState(0)
     for case in range(60):
         dtype = DTYPES[case % 2]
@@ -183,9 +190,9 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch):
         wide[...] = random.randn(*wide.shape)
         labels = random.randint(0, sizes[-1], len(wide))
         data = (wide[:40], labels[:40], wide[40:], labels[40:])
-        plan = cs231n.SGDPlan(0.01, 1.0, 0.02, 0.01, num_iters=4, batch_size=batch_size)
+        plan = course.CoursePlan(0.01, 1.0, 0.02, num_iters=4, batch_size=batch_size)
         layers = random_layers(sizes, dtype)
-        loop, order = make(engine.CompiledLoop, layers, data, plan, random.randint(1, 4))
+        loop, order = make(CompiledLoop, layers, data, plan, random.randint(1, 4))
         assert np.isfinite(run(loop, order).losses).all()
         for raw, first, stop in raws:
             assert (raw[:first] == sentinel).all(), (sizes, batch_size)
@@ -306,17 +313,17 @@ class Recorder:
 )
 def test_the_first_work_without_a_look_is_bounded_by_its_flops(flops, first):
     loop = Recorder(flops)
-    order = gradients.GradientOrder(1000, 10, 1000.0)
-    next(training.drive(loop, order, None))
+    order = GradientOrder(1000, 10, 1000.0)
+    next(driver.drive(loop, order, None))
     assert loop.given == [first]
     loop = Recorder(3 * flops, threads=3)
-    next(training.drive(loop, gradients.GradientOrder(1000, 10, 1000.0), None))
+    next(driver.drive(loop, GradientOrder(1000, 10, 1000.0), None))
     assert loop.given == [first]
 
 
 def halves_of(net, X, y, monkeypatch, interrupted_at=None, **options):
     """Train with each step in two halves; Ctrl-C comes when that many are done."""
-    work, calls = engine.run_threads, []
+    work, calls = engine_loop.run_threads, []
 
     def count(*arguments):
         work(*arguments)
@@ -325,8 +332,8 @@ def halves_of(net, X, y, monkeypatch, interrupted_at=None, **options):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "INTERVAL", 0.0)
-        patch.setattr(engine, "run_threads", count)
+        patch.setattr(driver, "INTERVAL", 0.0)
+        patch.setattr(engine_loop, "run_threads", count)
         net.train(X, y, X[:10], y[:10], **options)
     return calls
 

@@ -4,11 +4,9 @@ import copy
 import itertools
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
 from fastnn import TwoLayerNet, reference
@@ -730,95 +728,6 @@ def test_saves_params_in_any_layout(tmp_path):
     net.params["W2"] = np.repeat(net.params["W2"], 2, axis=1)[:, ::2]
     net.save(tmp_path / "net")
     assert_same_params(TwoLayerNet.load(tmp_path / "net"), expected)
-
-
-def test_a_file_has_the_permissions_of_any_new_file(tmp_path):
-    (tmp_path / "plain").write_text("")
-    TwoLayerNet(2, 2, 2).save(tmp_path / "net")
-    assert (tmp_path / "net").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch, step):
-    path = tmp_path / "net"
-    net = TwoLayerNet(6, 9, 3, std=0.5, random_state=0)
-    net.save(path)
-    before = path.read_bytes()
-    net.params["b1"] += 1
-
-    def fail(*_):
-        raise OSError("no space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "os.fsync" if step == "fsync" else Path, *(["replace"] * (step != "fsync")), fail
-        )
-        with pytest.raises(OSError, match="no space left"):
-            net.save(path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-    net.save(path)
-    assert path.read_bytes() != before
-
-
-def test_saving_into_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        TwoLayerNet(2, 2, 2).save(tmp_path / "nowhere" / "net")
-
-
-def test_loading_what_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no file: pass one written by"):
-        TwoLayerNet.load(tmp_path / "net")
-    with pytest.raises(FileNotFoundError, match=r"is no file"):
-        TwoLayerNet.load(tmp_path)
-
-
-@pytest.mark.parametrize("cut", [0, 1, 7, 8, 100, -1])
-def test_loading_half_a_file(tmp_path, cut):
-    TwoLayerNet(6, 9, 3).save(tmp_path / "net")
-    (tmp_path / "half").write_bytes((tmp_path / "net").read_bytes()[:cut])
-    with pytest.raises(ValueError, match=r"is not a safetensors file.*TwoLayerNet\.save"):
-        TwoLayerNet.load(tmp_path / "half")
-
-
-GOOD_TENSORS = {
-    "W1": np.zeros((3, 4)),
-    "b1": np.zeros(4),
-    "W2": np.zeros((4, 2)),
-    "b2": np.zeros(2),
-}
-GOOD_METADATA = {"format": "fastnn.TwoLayerNet", "version": "1", "reg_factor": "0.5"}
-
-
-@pytest.mark.parametrize(
-    ("tensors", "metadata"),
-    [
-        ({"weight": np.zeros(3)}, None),
-        (GOOD_TENSORS, None),
-        (GOOD_TENSORS, {**GOOD_METADATA, "format": "other"}),
-        ({**GOOD_TENSORS, "W3": np.zeros(3)}, GOOD_METADATA),
-        ({"W1": np.zeros((3, 4))}, GOOD_METADATA),
-        ({**GOOD_TENSORS, "W1": np.zeros(3)}, GOOD_METADATA),
-        ({**GOOD_TENSORS, "W1": np.zeros((0, 4))}, GOOD_METADATA),
-        ({**GOOD_TENSORS, "W2": np.zeros((5, 2))}, GOOD_METADATA),
-        ({**GOOD_TENSORS, "b2": np.zeros((2, 1))}, GOOD_METADATA),
-        ({**GOOD_TENSORS, "b2": np.zeros(())}, GOOD_METADATA),
-        ({name: a.astype(np.int64) for name, a in GOOD_TENSORS.items()}, GOOD_METADATA),
-        (GOOD_TENSORS, {"format": "fastnn.TwoLayerNet"}),
-        (GOOD_TENSORS, {**GOOD_METADATA, "reg_factor": "half"}),
-        (GOOD_TENSORS, {**GOOD_METADATA, "reg_factor": "nan"}),
-    ],
-)
-def test_loading_another_kind_of_file(tmp_path, tensors, metadata):
-    path = tmp_path / "net"
-    save_file(tensors, path, metadata)
-    with pytest.raises(ValueError, match=r"pass a model written by TwoLayerNet\.save"):
-        TwoLayerNet.load(path)
-
-
-def test_the_file_that_these_are_variations_of_loads(tmp_path):
-    save_file(GOOD_TENSORS, tmp_path / "net", GOOD_METADATA)
-    assert repr(TwoLayerNet.load(tmp_path / "net")).startswith("TwoLayerNet(3, 4, 2")
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from fastnn.kernels.emitter import vector_registers
+from fastnn.kernels.llvm.processor import vector_registers
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt"
 PROCESSORS = {"haswell": (AVX2, 32), "x86-64": ("+sse,+sse2", 16)}
@@ -16,8 +16,8 @@ PROCESSORS = {"haswell": (AVX2, 32), "x86-64": ("+sse,+sse2", 16)}
 PROGRAM = """
     import numpy as np
     from fastnn import TwoLayerNet, reference
-    from fastnn.kernels import memory, program
-    from fastnn.kernels.emitter import VECTOR_BYTES
+    from fastnn.kernels.loop import buffers, tape
+    from fastnn.kernels.llvm.processor import VECTOR_BYTES
 
     raws = []
 
@@ -29,7 +29,7 @@ PROGRAM = """
         raws.append((raw, first, first + count))
         return raw[first : first + count].view(dtype)
 
-    program.empty_aligned = memory.empty_aligned = guarded
+    tape.empty_aligned = buffers.empty_aligned = guarded
     random = np.random.RandomState(0)
     for D, H, C in ((4, 10, 3), (17, 19, 21), (70, 50, 10), (130, 33, 5), (40, 97, 18), (1, 1, 1)):
         for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-3)):
@@ -91,7 +91,7 @@ def test_training_follows_the_twin_where_llvm_does_not_know_the_processor(raises
 
 @x86
 def test_no_vectors_of_avx_where_numba_avoids_it():
-    program = "from fastnn.kernels.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
+    program = "from fastnn.kernels.llvm.processor import VECTOR_BYTES; print(VECTOR_BYTES)"
     assert int(run(program, NUMBA_ENABLE_AVX="0")) == 16
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from fastnn import optimizers, reference
 from fastnn.benchmark import peak_gflops
 from fastnn.checks.sparse import Sparse
-from fastnn.engine import Architecture, CompiledLoop, Items, Records, Settings, Source
+from fastnn.engine.loop import CompiledLoop
+from fastnn.jobs import Architecture, Items, Job, Records, Settings, Source
 from fastnn.threads import FLOPS_PER_THREAD
 
 from .common import IMPLS, Batch, Comparison, ratio, without_impl
@@ -95,14 +96,16 @@ def loop_of(impl, problem, threads, source):
         for K, N in pairwise(sizes)
     ]
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    settings = Settings(optimizer.name, 0.0, 0.0, *optimizer.numbers())
+    settings = Settings(optimizer.name, 0.0, *optimizer.numbers())
     # As many threads as a training takes: a small step is not worth several.
     threads = max(1, min(threads, problem.flops // FLOPS_PER_THREAD))
     make = {"numpy": reference.TrainingLoop, "fastnn": CompiledLoop}[impl]
     return make(
-        *(Architecture(sizes, problem.activation, problem.head), layers, settings, source),
-        batch_sizes=(problem.n,),
-        threads=threads,
+        Job(
+            *(Architecture(sizes, problem.activation, problem.head), layers, settings, source),
+            batch_sizes=(problem.n,),
+            threads=threads,
+        )
     )
 
 

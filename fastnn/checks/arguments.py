@@ -34,15 +34,15 @@ def check_number(value, name, remedy):
     return number
 
 
-def check_deviation(value, name, dtype, remedy):
-    """Return `value` as the standard deviation of normal weights, all of which `dtype` holds."""
-    number, largest = check_number(value, name, remedy), float(np.finfo(dtype).max)
-    if number > largest / 20:  # normal numbers are no farther out than that many deviations
+def check_deviation(value, name, dtype):
+    """Return the standard deviation of normal numbers that fit into a dtype."""
+    deviation = check_number(value, name, "pass a small positive number such as 1e-2")
+    if deviation > float(np.finfo(dtype).max) / 100:
         raise ValueError(
-            f"{name} is {number}, but a {dtype} is at most {largest:.2g}: pass a smaller standard "
-            "deviation"
+            f"{name} is {deviation}, but weights of that size are beyond {dtype}: pass a small "
+            "positive number such as 1e-2"
         )
-    return number
+    return deviation
 
 
 def check_dtype(dtype):
@@ -114,6 +114,30 @@ def check_flag(value, name):
 def asks_to_stop(answer):
     """Tell whether what a callback returned is true, and not merely some object."""
     return is_flag(answer) and bool(answer)
+
+
+def check_class_weight(class_weight):
+    """Return None, "balanced", or a dict of ints and floats."""
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return class_weight
+    if not isinstance(class_weight, dict):
+        raise (ValueError if isinstance(class_weight, str) else TypeError)(
+            f"class_weight is {class_weight!r}, but it is a dict from classes to weights, "
+            "'balanced' or None"
+        )
+    factors = {}
+    for label, weight in class_weight.items():
+        try:
+            known = operator.index(label)
+        except TypeError:
+            raise TypeError(
+                f"class_weight holds the class {label!r}, but classes are integers from 0 on: "
+                "number them, as those of y"
+            ) from None
+        factors[known] = check_number(
+            weight, f"class_weight[{known}]", "pass 1 for a class of ordinary weight"
+        )
+    return factors
 
 
 def check_random_state(random_state):

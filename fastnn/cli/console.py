@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fastnn._progress import TerminalBar
+from fastnn.engine.progress import TerminalBar
 
 # ------------------------------------------------------------------------------------------- lines
 

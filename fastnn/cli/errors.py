@@ -1,7 +1,6 @@
 """How a command ends: errors in one line, what to do about them, and exit codes."""
 
 import contextlib
-import errno
 import signal
 import sys
 import threading
@@ -101,10 +100,7 @@ def describe(error: Exception) -> str:
 def _describe_os_error(error: OSError) -> str:
     if not error.strerror:
         return str(error)
-    text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text += ". Free some space, or write to another place with --out"
-    return text
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 class Deferred:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import Network, TwoLayerNet, _files
+from fastnn import Network, TwoLayerNet
 from fastnn.cli.errors import describe
 from fastnn.cli.experiment import Outcome
 from fastnn.data import Dataset
+from fastnn.files import formats, writing
 from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"
@@ -45,24 +46,13 @@ def check_file(path: Path, *sources: str | Path) -> None:
     *sources : str or Path
         What the command reads: it must not be replaced.
     """
-    _files.check_target_path(path, "--out")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no regular file: give the path of one with --out")
+    writing.check_target_path(path, "--out")
     for source in sources:
         with contextlib.suppress(FileNotFoundError):
             if path.samefile(source):
                 raise OSError(
                     f"--out is {path}, which is read from, and would be lost: give another file"
                 )
-    try:
-        # One block: a full disk often still takes an empty file.
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(4096))
-    except OSError as error:
-        raise OSError(
-            f"cannot write into the folder {path.parent} ({error.strerror}): give another place "
-            "with --out"
-        ) from None
 
 
 # -------------------------------------------------------------------------------- what is there
@@ -76,7 +66,7 @@ def load_model(path: Path) -> Network | TwoLayerNet:
     with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
         kind = (file.metadata() or {}).get("format")
     # A Network says of everything else what is wrong with it.
-    return (TwoLayerNet if kind == "fastnn.TwoLayerNet" else Network).load(path)
+    return (TwoLayerNet if kind == formats.TWO_LAYER_NET_FORMAT else Network).load(path)
 
 
 # -------------------------------------------------------------------------------- after the work
@@ -128,7 +118,7 @@ def save_figure(figure: Any, path: Path) -> Path:
     """Write a matplotlib figure as PNG, whole or not at all."""
     contents = io.BytesIO()
     figure.savefig(contents, format="png")
-    _files.write_whole(path, contents.getvalue())
+    writing.write_whole(path, contents.getvalue())
     return path
 
 
@@ -139,7 +129,7 @@ def save_predictions(predicted: np.ndarray, path: Path) -> None:
         np.save(contents, predicted)
     else:
         contents.write(f"{as_text(predicted)}\n".encode())
-    _files.write_whole(path, contents.getvalue())
+    writing.write_whole(path, contents.getvalue())
 
 
 def as_text(predicted: np.ndarray) -> str:

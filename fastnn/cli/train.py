@@ -16,7 +16,7 @@ from fastnn.cli.problem import Problem, problem_of
 from fastnn.cli.scores import Score
 from fastnn.cli.settings import Settings, settings_for
 from fastnn.data import Dataset, load_dataset
-from fastnn.trainer import describe
+from fastnn.engine.fit import describe
 
 TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 
@@ -123,7 +123,7 @@ def _divergence(outcome: Outcome) -> str:
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     from fastnn import benchmark
-    from fastnn.engine import jit_disabled
+    from fastnn.jobs import jit_disabled
 
     settings, n = outcome.settings, len(dataset.X_train)
     size = settings.rows_per_step(n)

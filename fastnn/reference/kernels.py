@@ -3,9 +3,37 @@
 Shapes as in the field: ``n`` rows in the batch, ``D`` inputs, ``H`` hidden units, ``C`` classes.
 """
 
-import math
-
 import numpy as np
+
+from .activations import ACTIVATIONS
+from .elementary import erf, exp, log, logistic, tanh
+from .heads import losses
+from .updates import RULES, Numbers, penalised
+
+__all__ = [
+    "activation",
+    "adam_update",
+    "affine",
+    "affine_backward_input",
+    "affine_backward_sgd",
+    "affine_backward_weights",
+    "csr_affine",
+    "csr_affine_backward_weights",
+    "dropout",
+    "dropout_mask",
+    "erf",
+    "exp",
+    "log",
+    "logistic",
+    "logistic_gradient",
+    "momentum_update",
+    "poisson_gradient",
+    "relu_backward",
+    "sgd_update",
+    "softmax_gradient",
+    "squared_error_gradient",
+    "tanh",
+]
 
 # ------------------------------------------------------------------------------ one idea a function
 
@@ -64,57 +92,53 @@ def softmax_gradient(S, y):
     return loss
 
 
-def sgd_update(W, dW, learning_rate, l2):
-    """Step down the gradient, in place: ``W <- W - learning_rate (dW + l2 W)``."""
-    W -= W.dtype.type(learning_rate) * (dW + W.dtype.type(l2) * W)
-
-
-def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
-    """Step with momentum, in place; Nesterov's looks ahead."""
-    real = W.dtype.type
-    g = dW + real(l2) * W
-    velocity *= real(momentum)
-    velocity -= real(learning_rate) * g
-    W += real(momentum) * velocity - real(learning_rate) * g if nesterov else velocity
-
-
-def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, moments):
-    """Step number `step`, from 1 on, with Adam, in place; AdamW where weights decay."""
-    real, (beta_1, beta_2), (m, v) = W.dtype.type, betas, moments
-    rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    g = dW + real(l2) * W
-    m *= real(beta_1)
-    m += real(1 - beta_1) * g
-    v *= real(beta_2)
-    v += real(1 - beta_2) * g * g
-    W *= real(1 - learning_rate * weight_decay)
-    W -= real(rate) * m / (np.sqrt(v) + real(epsilon))
-
-
 # ------------------------------------------------------------------------------------------- heads
-
-
-def _head_gradient(P, losses, S, Y, weights):
-    S[...] = weights[:, None] * (P - Y) / S.dtype.type(len(S))
-    return float(np.sum(losses * weights[:, None], dtype=np.float64))
 
 
 def logistic_gradient(S, Y, weights, table):
     """Replace the scores `S` by the gradient of the mean cross-entropy; return the summed loss."""
-    losses = np.maximum(S, 0) - S * Y + np.log1p(np.exp(-np.abs(S)))
-    return _head_gradient(_logistic(S), losses, S, Y, weights)
+    return _weighted("logistic", S, Y, weights)
 
 
 def squared_error_gradient(S, Y, weights, table):
     """Replace the scores `S` by the gradient of half the squared error; return the summed loss."""
-    return _head_gradient(S, (S - Y) ** 2 / 2, S, Y, weights)
+    return _weighted("identity", S, Y, weights)
 
 
 def poisson_gradient(S, Y, weights, table):
     """Replace the scores by the gradient of half the Poisson deviance; return the summed loss."""
-    mean = np.exp(S)
-    own = Y * (np.log(np.where(Y > 0, Y, 1)) - 1)
-    return _head_gradient(mean, mean - Y * S + own, S, Y, weights)
+    return _weighted("exponential", S, Y, weights)
+
+
+def _weighted(head, S, Y, weights):
+    loss, gradient = losses(head, S, Y)
+    S[...] = weights[:, None] * gradient / S.dtype.type(len(S))
+    return float(np.sum(loss * weights, dtype=np.float64))
+
+
+# ------------------------------------------------------------------------------------------ updates
+
+
+def sgd_update(W, dW, learning_rate, l2):
+    """Step down the gradient, in place: ``W <- W - learning_rate (dW + l2 W)``."""
+    RULES["sgd"].step(W, penalised(W, dW, l2), [], Numbers(learning_rate))
+
+
+def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
+    """Step with momentum, in place; Nesterov's looks ahead."""
+    rule = RULES["nesterov" if nesterov else "momentum"]
+    rule.step(W, penalised(W, dW, l2), [velocity], Numbers(learning_rate, beta_1=momentum))
+
+
+def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, moments):
+    """Step number `step`, from 1 on, with Adam, in place; AdamW where weights decay."""
+    beta_1, beta_2 = betas
+    rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    numbers = Numbers(rate, 1 - learning_rate * weight_decay, beta_1, beta_2, epsilon)
+    RULES["adam"].step(W, penalised(W, dW, l2), list(moments), numbers)
+
+
+# ----------------------------------------------------------------------------------------- dropout
 
 
 def dropout(A, rate, key):
@@ -144,38 +168,6 @@ def dropout_mask(key, shape, rate):
         bits *= np.uint32(0x846CA68B)
         bits ^= bits >> np.uint32(16)
     return np.where(bits >= np.uint64(int(rate * 2**32)), 1 / (1 - rate), 0.0)
-
-
-# ------------------------------------------------------------------------- functions of an element
-
-
-def exp(X, out):
-    """Write the exponential of each element of `X` into `out`."""
-    with np.errstate(over="ignore", under="ignore"):
-        np.exp(X, out=out)
-
-
-def log(X, out):
-    """Write the natural logarithm of each element of `X` into `out`."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        np.log(X, out=out)
-
-
-def tanh(X, out):
-    """Write the hyperbolic tangent of each element of `X` into `out`."""
-    np.tanh(X, out=out)
-
-
-def logistic(X, out):
-    """Write ``1 / (1 + exp(-x))`` for each element of `X` into `out`; nothing overflows."""
-    with np.errstate(under="ignore"):
-        z = np.exp(-abs(X))
-        np.divide(np.where(X >= 0, 1, z), 1 + z, out=out)
-
-
-def erf(X, out):
-    """Write the error function of each element of `X` into `out`."""
-    out[...] = np.vectorize(math.erf, otypes=[X.dtype])(X)
 
 
 # ----------------------------------------------------------------------------------- sparse input
@@ -211,53 +203,10 @@ def csr_affine_backward_weights(X, rows, dZ, positions, padded, dW, db):
 def activation(Z, code, D):
     """Replace each z of `Z` by f(z), and write f'(z) into `D` where it has room.
 
-    The codes: 0 for z, 1 for max(z, 0), 2 for z or 0.01 z, 3 for tanh(z), 4 for L(z), 5 for z L(z)
-    and 6 for z Phi(z), where L is the logistic function and Phi the normal distribution's.
+    f is the activation in that place of :data:`.activations.ACTIVATIONS`.
     """
     f, derivative = list(ACTIVATIONS.values())[code]
     A = f(Z)
     if D.size > 0:
         D[...] = derivative(Z, A)
     Z[...] = A
-
-
-def _logistic(Z):
-    out = np.empty_like(Z)
-    logistic(Z, out)
-    return out
-
-
-def _normal(Z):
-    """Return the standard normal distribution function."""
-    out = np.empty_like(Z)
-    erf(Z / Z.dtype.type(math.sqrt(2)), out)
-    return (1 + out) / 2
-
-
-def _bounded(Z):
-    """Return Z without infinities: times 0 they would be NaN, where the product's limit is 0."""
-    return np.clip(Z, -1000, 1000)
-
-
-def _slope(Z, left):
-    return np.where(Z <= 0, Z.dtype.type(left), Z.dtype.type(1))
-
-
-def _gelu_derivative(Z, A):
-    Z = _bounded(Z)
-    return _normal(Z) + Z * np.exp(-Z * Z / 2) / Z.dtype.type(math.sqrt(2 * math.pi))
-
-
-#: What hidden layers may compute, and its derivative by Z and A = f(Z), in the order of the codes.
-ACTIVATIONS = {
-    "identity": (lambda Z: Z, lambda Z, A: np.ones_like(Z)),
-    "relu": (lambda Z: np.maximum(Z, 0), lambda Z, A: _slope(Z, 0)),
-    "leaky_relu": (lambda Z: Z * _slope(Z, 0.01), lambda Z, A: _slope(Z, 0.01)),
-    "tanh": (np.tanh, lambda Z, A: 1 - A * A),
-    "logistic": (_logistic, lambda Z, A: A * _logistic(-Z)),
-    "silu": (
-        lambda Z: np.maximum(Z, -1000) * _logistic(Z),
-        lambda Z, A: _logistic(Z) * (1 + _bounded(Z) * _logistic(-Z)),
-    ),
-    "gelu": (lambda Z: np.maximum(Z, -1000) * _normal(Z), _gelu_derivative),
-}

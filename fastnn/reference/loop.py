@@ -5,64 +5,40 @@ import math
 import numpy as np
 
 from ..checks.sparse import Sparse
-from ..engine import BLOCK, EVALUATED_STEP
+from ..jobs import BLOCK, EVALUATED_STEP
+from .heads import losses, predictions
 from .kernels import dropout_mask
-from .network import forward, gradients, losses, predictions, scores
+from .network import forward, gradients, scores
+from .updates import RULES, Numbers, penalised
 
-
-class Optimizer:
-    """One array's memory of its gradients, and its steps; the formulas of kernels.update."""
-
-    def __init__(self, settings, weights):
-        self.settings = settings
-        self.m, self.v = np.zeros_like(weights), np.zeros_like(weights)
-
-    def step(self, W, g, rate, decay):
-        """Update W in place."""
-        s = self.settings
-        if s.optimizer == "sgd":
-            W -= rate * g
-        elif s.optimizer == "adam":
-            self.m = s.beta_1 * self.m + (1 - s.beta_1) * g
-            self.v = s.beta_2 * self.v + (1 - s.beta_2) * g * g
-            W *= decay
-            W -= rate * self.m / (np.sqrt(self.v) + s.epsilon)
-        else:
-            self.m = s.beta_1 * self.m - rate * g
-            W += s.beta_1 * self.m - rate * g if s.optimizer == "nesterov" else self.m
+#: What the compiled loop adds to a step's dropout key for each layer.
+LAYER_KEY = 0x2545F4914F6CDD1D
 
 
 class TrainingLoop:
-    """The twin of :class:`fastnn.engine.CompiledLoop`: the same arguments, items and records."""
+    """The twin of :class:`fastnn.engine.loop.CompiledLoop`: the same job, items and records."""
 
     threads = 1
     flops = 0
 
-    def __init__(
-        self,
-        architecture,
-        layers,
-        settings,
-        train,
-        val=None,
-        *,
-        batch_sizes=(),
-        block_size=0,
-        evaluate_batch=False,
-        evaluate_loss=True,
-        output_head=None,
-        scaling=None,
-        threads=None,
-    ):
-        self.architecture, self.layers, self.settings = architecture, layers, settings
-        self.data, self.scaling, self.output_head = (train, val), scaling, output_head
-        self.dtype = layers[0][0].dtype
-        self.optimizers = [[Optimizer(settings, part) for part in layer] for layer in layers]
-        self.kept = [[np.zeros_like(part) for part in layer] for layer in layers]
-        n_val = 0 if val is None else len(val)
+    def __init__(self, job):
+        self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings
+        self.data, self.scaling = (job.train, job.val), job.scaling
+        self.output_head = job.output_head
+        self.dtype = self.layers[0][0].dtype
+        #: What the optimiser remembers of each parameter, and gradients that are kept.
+        self.memories = [
+            [[np.zeros_like(part) for part in layer] for layer in self.layers]
+            for _ in range(self._memories())
+        ]
+        self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
+        n_val = 0 if job.val is None else len(job.val)
         self.predicted = np.zeros(n_val, np.int64)
         self.done = False
-        self.outputs = np.empty((n_val, architecture.layer_sizes[-1]), self.dtype)
+        self.outputs = np.empty((n_val, self.architecture.layer_sizes[-1]), self.dtype)
+
+    def _memories(self):
+        return RULES[self.settings.rule].memories if self.settings.rule in RULES else 0
 
     def rows(self, source, chosen):
         """Return X, y and the weights of some rows."""
@@ -133,11 +109,11 @@ class TrainingLoop:
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
         squares = 0.0
-        if s.penalty:
+        if s.alpha:
             squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
 
         def mask(depth, shape):
-            return dropout_mask(int(key) + depth * 0x2545F4914F6CDD1D, shape, s.dropout)
+            return dropout_mask(int(key) + depth * LAYER_KEY, shape, s.dropout)
 
         S, inputs, derivatives = forward(
             self.architecture, self.layers, X, mask if s.dropout else None
@@ -145,24 +121,26 @@ class TrainingLoop:
         loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)
         grads = gradients(self.layers, inputs, derivatives, dZ)
-        for (dW, _), (W, _) in zip(grads, self.layers):
-            dW += dtype(s.l2) * W
+        grads = [[penalised(W, dW, s.alpha), db] for (W, _), (dW, db) in zip(self.layers, grads)]
         if s.max_norm:
             norm = math.sqrt(sum(float(np.sum(g * g)) for grad in grads for g in grad))
             if not norm <= s.max_norm:
-                for grad in grads:
-                    for g in grad:
-                        g *= dtype(s.max_norm / norm)
-        for layer, grad, kept, optimizers in zip(self.layers, grads, self.kept, self.optimizers):
-            for position, (part, g) in enumerate(zip(layer, grad)):
-                if s.optimizer == "gradient":
-                    kept[position] = g
-                elif s.optimizer == "accumulate":
-                    kept[position] += g
-                else:
-                    factor = dtype(1 if position else decay)
-                    optimizers[position].step(part, g, dtype(rate), factor)
-        return float(np.sum(loss * weights)) / divisor + s.penalty * squares
+                grads = [[g * dtype(s.max_norm / norm) for g in grad] for grad in grads]
+        for depth, position in np.ndindex(len(grads), 2):
+            numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, s.epsilon)
+            self._follow(depth, position, grads[depth][position], numbers)
+        return float(np.sum(loss * weights)) / divisor + s.alpha / 2 * squares
+
+    def _follow(self, depth, position, g, numbers):
+        """Do with the gradient of the weights (position 0) or biases (1) of a layer what is due."""
+        rule = self.settings.rule
+        if rule == "gradient":
+            self.kept[depth][position] = g
+        elif rule == "accumulate":
+            self.kept[depth][position] += g
+        else:
+            memory = [memory[depth][position] for memory in self.memories]
+            RULES[rule].step(self.layers[depth][position], g, memory, numbers)
 
     def store(self):
         """Do nothing: the layers are updated in place."""
@@ -173,18 +151,15 @@ class TrainingLoop:
 
     def state(self):
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
-        state = {}
-        for name in ("m", "v"):
-            flat = [getattr(o, name).ravel() for layer in self.optimizers for o in layer]
-            state[f"memory_{'mv'.index(name) + 1}"] = np.concatenate(flat)
-        return state
+        return {
+            f"memory_{i + 1}": np.concatenate([part.ravel() for layer in memory for part in layer])
+            for i, memory in enumerate(self.memories)
+        }
 
     def restore(self, state):
         """Continue from what :meth:`state` returned."""
-        for name in ("m", "v"):
-            flat, first = state.get(f"memory_{'mv'.index(name) + 1}"), 0
-            for layer in self.optimizers if flat is not None else ():
-                for optimizer in layer:
-                    like = getattr(optimizer, name)
-                    setattr(optimizer, name, flat[first : first + like.size].reshape(like.shape))
-                    first += like.size
+        for i, memory in enumerate(self.memories):
+            flat, first = state[f"memory_{i + 1}"], 0
+            for part in (part for layer in memory for part in layer):
+                part[...] = flat[first : first + part.size].reshape(part.shape)
+                first += part.size

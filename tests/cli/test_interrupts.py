@@ -88,7 +88,7 @@ def train_in_a_process(folder, code):
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from fastnn import cli\n"
-        "from fastnn._progress import TerminalBar\n"
+        "from fastnn.engine.progress import TerminalBar\n"
         "from fastnn.cli import experiment\n"
         "update = TerminalBar.update\n"
         "def act(self, done, text):\n"

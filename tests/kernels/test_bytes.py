@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.bytes import scale_bytes
-from fastnn.kernels.machine import address_of
+from fastnn.kernels.bytes import ScaleBytes, scale_bytes
+from fastnn.kernels.llvm.intrinsics import address_of
 
 DTYPES = ["float32", "float64"]
 SIZES = [*range(1, 71), 127, 128, 129, 784]
@@ -13,8 +13,8 @@ SIZES = [*range(1, 71), 127, 128, 129, 784]
 
 @kernel
 def scale(X, factor, summand, out):
-    places = address_of(X), X.size, address_of(factor), address_of(summand)
-    scale_bytes(out[0], places + (address_of(out),))
+    places = address_of(X), address_of(factor), address_of(summand), address_of(out)
+    scale_bytes(out[0], ScaleBytes(places[0], X.size, places[1], places[2], places[3]))
 
 
 def numbers(random, size, dtype):

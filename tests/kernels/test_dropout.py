@@ -5,10 +5,10 @@ import pytest
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.dropout import dropout_rows
-from fastnn.kernels.emitter import VECTOR_BYTES
+from fastnn.kernels.dropout import DropoutRows, dropout_rows
 from fastnn.kernels.layout import round_up
-from fastnn.kernels.machine import address_of, cast_like
+from fastnn.kernels.llvm.intrinsics import address_of, cast_like
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
 
 DTYPES = ["float32", "float64"]
 KEYS = [0, 1, -1, 12345, 2**63 - 1, -(2**63), 0x2545F4914F6CDD1D]
@@ -17,8 +17,9 @@ KEYS = [0, 1, -1, 12345, 2**63 - 1, -(2**63), 0x2545F4914F6CDD1D]
 @kernel
 def drop(A, D, count, first, stop, key, threshold, factor):
     derivatives = address_of(D) if D.size > 0 else 0
-    places = address_of(A), derivatives, A.strides[0], count, first, stop, key, threshold
-    dropout_rows(A[0, 0], places + (cast_like(A[0, 0], factor),))
+    place, stride, scale = address_of(A), A.strides[0], cast_like(A[0, 0], factor)
+    rows = DropoutRows(place, derivatives, stride, count, first, stop, key, threshold, scale)
+    dropout_rows(A[0, 0], rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.heads import HEADS, SOFTMAX, predict_rows
-from fastnn.kernels.machine import address_of
+from fastnn.kernels.heads import HEADS, SOFTMAX, PredictRows, predict_rows
+from fastnn.kernels.llvm.intrinsics import address_of
 
 DTYPES = ["float32", "float64"]
 GRADIENTS = {
@@ -194,8 +194,11 @@ def test_no_loss_and_no_gradient_where_the_target_is_met(head, dtype, numbers):
 
 @kernel
 def predicted(code, S, width, first, stop, out):
-    places = code, address_of(S), S.strides[0], width, out.shape[1]
-    predict_rows(S[0, 0], places + (first, stop, address_of(out), out.strides[0]))
+    places, outputs = (address_of(S), address_of(out)), out.shape[1]
+    rows = PredictRows(
+        code, places[0], S.strides[0], width, outputs, first, stop, places[1], out.strides[0]
+    )
+    predict_rows(S[0, 0], rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -211,7 +214,7 @@ def test_predictions_equal_the_twin_at_every_size(guards, head, dtype):
         S = guards.output(scores) if HEADS[head] == SOFTMAX else guards.input(scores)
         out = guards.output(np.full((6, outputs), 7, dtype))
         assert predicted(HEADS[head], S, width, 2, 5, out) is None
-        expected = reference.network.predictions(head, scores[2:5, :outputs])
+        expected = reference.heads.predictions(head, scores[2:5, :outputs])
         np.testing.assert_allclose(out[2:5], expected, rtol=16 * eps)
         # Other rows are left alone.
         np.testing.assert_array_equal(out[[0, 1, 5]], 7)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.machine import address_of, cast_like
-from fastnn.kernels.softmax import softmax_rows
+from fastnn.kernels.llvm.intrinsics import address_of, cast_like
+from fastnn.kernels.softmax import SoftmaxRows, softmax_rows
 
 DTYPES = ["float32", "float64"]
 CLASSES = [1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 33, 48, 49, 50, 96, 97, 100]
@@ -163,13 +163,17 @@ def test_only_the_right_class_has_a_negative_gradient(dtype, drawn):
 @kernel
 def general_rows(S, width, classes, y, first, stop, weights, smoothing, scale):
     like = S[0, 0]
-    places = address_of(S), S.strides[0], width, classes, address_of(y), first, stop
-    numbers = cast_like(like, smoothing), cast_like(like, scale)
-    return softmax_rows(like, places + (address_of(weights),) + numbers)
+    places = address_of(S), address_of(y), address_of(weights)
+    spread, factor = cast_like(like, smoothing), cast_like(like, scale)
+    rows = SoftmaxRows(
+        *(places[0], S.strides[0], width, classes, places[1], first, stop, places[2]),
+        *(spread, factor),
+    )
+    return softmax_rows(like, rows)
 
 
 def general_twin(scores, y, weights, smoothing, scale):
-    losses, gradient = reference.network.losses("softmax", scores, y, smoothing)
+    losses, gradient = reference.heads.losses("softmax", scores, y, smoothing)
     return float(np.sum(losses * weights)), gradient * (weights[:, None] * scale)
 
 

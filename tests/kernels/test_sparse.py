@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.emitter import VECTOR_BYTES
-from fastnn.kernels.machine import address_of, cast_like
-from fastnn.kernels.sparse import (
+from fastnn.kernels.csr import (
     CHUNK,
     FAR,
     NEAR,
+    CSRMultiply,
+    CSROuter,
+    CSRSeek,
     csr_block_columns,
     csr_multiply,
     csr_outer,
     csr_seek,
 )
+from fastnn.kernels.llvm.intrinsics import address_of, cast_like
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
 
 DTYPES = ["float32", "float64"]
 # Both sides of one vector, of a chunk of eight, and of two and more chunks.
@@ -203,11 +206,23 @@ def test_rounding_errors_are_those_of_a_sum(guards, problem, dtype):
 @kernel
 def multiply_blocks(X, cursor, end, bounds, first, stop, b, W, out):
     """Do rows first..stop, in the blocks of columns that `bounds` divides."""
-    places = address_of(cursor), address_of(end), address_of(X[1]), address_of(X[2])
-    start, stride = address_of(b), out.strides[0]
+    start = address_of(b)
     for block in range(len(bounds)):
-        batch = (*places, first, stop, bounds[block], start, address_of(W))
-        csr_multiply(W[0, 0], (*batch, W.strides[0] // VECTOR_BYTES, address_of(out), stride))
+        product = CSRMultiply(
+            cursor=address_of(cursor),
+            end=address_of(end),
+            indices=address_of(X[1]),
+            values=address_of(X[2]),
+            first=first,
+            stop=stop,
+            k1=bounds[block],
+            start=start,
+            W=address_of(W),
+            across=W.strides[0] // VECTOR_BYTES,
+            out=address_of(out),
+            stride=out.strides[0],
+        )
+        csr_multiply(W[0, 0], product)
         start = 0
 
 
@@ -215,17 +230,28 @@ def multiply_blocks(X, cursor, end, bounds, first, stop, b, W, out):
 def outer_block(X, cursor, end, k0, k1, dZ, factor, target):
     """Do the block of columns k0..k1 for all rows; row k0 goes to the first row of `target`."""
     like = target[0, 0]
-    places = address_of(cursor), address_of(end), address_of(X[1]), address_of(X[2])
-    batch = (len(cursor), *places, k0, k1, address_of(dZ), dZ.strides[0])
-    across = target.strides[0] // VECTOR_BYTES
-    csr_outer(like, (*batch, cast_like(like, factor), address_of(target), across))
+    outer = CSROuter(
+        rows=len(cursor),
+        cursor=address_of(cursor),
+        end=address_of(end),
+        indices=address_of(X[1]),
+        values=address_of(X[2]),
+        k0=k0,
+        k1=k1,
+        dZ=address_of(dZ),
+        stride=dZ.strides[0],
+        target=address_of(target),
+        across=target.strides[0] // VECTOR_BYTES,
+        factor=cast_like(like, factor),
+    )
+    csr_outer(like, outer)
 
 
 @kernel
 def seek(like, X, cursor, begin, end, k0):
     """Set the cursors to the first non-zeros not in front of column k0."""
     places = address_of(cursor), address_of(begin), address_of(end), address_of(X[1])
-    csr_seek(like, (*places, len(cursor), k0))
+    csr_seek(like, CSRSeek(places[0], places[1], places[2], places[3], len(cursor), k0))
 
 
 class Padded(NamedTuple):

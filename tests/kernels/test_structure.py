@@ -14,7 +14,9 @@ from fastnn import kernels, reference
 from fastnn.kernels import _jit
 
 FOLDER = Path(fastnn.kernels.__file__).parent
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py"))
+MODULES = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.py")
+)
 #: Whatever of numba compiles a Python function. (An intrinsic emits its own instructions.)
 COMPILERS = {
     *("jit", "njit", "generated_jit", "vectorize", "guvectorize", "cfunc", "stencil", "jit_module"),
@@ -24,7 +26,7 @@ DEPENDENCIES = {"numba", "llvmlite", "numpy"} | sys.stdlib_module_names
 
 
 def tree_of(module):
-    return ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))
+    return ast.parse((FOLDER / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
 
 
 def compiled_functions():
@@ -54,9 +56,34 @@ def test_imports_are_few_and_one_way(module):
             if node.level == 0:
                 assert node.module.split(".")[0] in DEPENDENCIES
             else:
-                assert node.level == 1, "kernels import nothing of the thin side"
+                folders = module.split(".")[:-1]
+                assert node.level <= 1 + len(folders), "kernels import nothing of the thin side"
+                above = folders[: len(folders) + 1 - node.level]
                 names = [node.module] if node.module else [alias.name for alias in node.names]
-                assert {name.split(".")[0] for name in names} <= set(MODULES)
+                for name in names:
+                    path = ".".join([*above, name])
+                    assert path in MODULES or f"{path}.__init__" in MODULES
+
+
+def test_the_rooms_are_built_upon_each_other():
+    # Instructions, then kernels made of them, then the loop that plans and runs kernels.
+    floors = {"llvm": 0, "loop": 2}
+    for module in MODULES:
+        folder = module.partition(".")[0] if "." in module else ""
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                level = node.level - (1 if folder else 0)
+                name = (node.module or node.names[0].name).partition(".")[0]
+                target = name if level == 1 and name in floors else folder if level == 0 else ""
+                if name == "_jit" or (level == 1 and folder == "" and name not in floors):
+                    continue
+                assert floors.get(target, 1) <= floors.get(folder, 1), (module, name)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("llvm")])
+def test_instructions_are_emitted_in_one_room(module):
+    for node in ast.walk(tree_of(module)):
+        assert not (isinstance(node, ast.Attribute) and node.attr == "builder")
 
 
 def test_every_compiled_function_has_the_settings_of_the_decorator():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.machine import address_of
-from fastnn.kernels.transpose import copy_rows, transpose
+from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.transpose import CopyRows, Transpose, copy_rows, transpose
 
 DTYPES = ["float32", "float64"]
 #: On both sides of every number of lanes, and of a panel's columns.
@@ -15,13 +15,13 @@ SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 100]
 @kernel
 def turn(W, rows, columns, out):
     places = address_of(W), W.strides[0], rows, columns, address_of(out), out.strides[0]
-    transpose(out[0, 0], places)
+    transpose(out[0, 0], Transpose(*places))
 
 
 @kernel
 def copy(X, rows, count, out):
     places = address_of(X), X.strides[0], rows, count, address_of(out), out.strides[0]
-    copy_rows(out[0, 0], places)
+    copy_rows(out[0, 0], CopyRows(*places))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

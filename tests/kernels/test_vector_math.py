@@ -3,15 +3,16 @@
 import functools
 import math
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.emitter import outlined
-from fastnn.kernels.machine import address_of
-from fastnn.kernels.vector_math import exp_nonpositive
+from fastnn.kernels.llvm.functions import outlined
+from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.llvm.vector_math import exp_nonpositive
 
 NAMES = ["exp", "log", "tanh", "logistic", "erf"]
 DTYPES = ["float32", "float64"]
@@ -230,21 +231,24 @@ def test_one_nan_stays_one(name, dtype):
         assert np.flatnonzero(np.isnan(call(name, with_nan))).tolist() == [position]
 
 
-def _nonpositive_loop(emit, X, count):
+class Elements(NamedTuple):
+    X: int
+    count: int
+
+
+@outlined(Elements)
+def nonpositive_loop(emit, f):
     def apply(load, store, carried):
-        store(exp_nonpositive(emit, load(X)), X)
+        store(exp_nonpositive(emit, load(f.X)), f.X)
         return carried
 
-    emit.vectors(count, [], apply)
-    emit.builder.ret_void()
-
-
-nonpositive_loop = outlined("test_exp_nonpositive", 2, set(), _nonpositive_loop)
+    emit.vectors(f.count, [], apply)
+    emit.returns()
 
 
 @kernel
 def exponentials_of_nonpositive(X):
-    nonpositive_loop(X[0], (address_of(X), X.size))
+    nonpositive_loop(X[0], Elements(address_of(X), X.size))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

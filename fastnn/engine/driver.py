@@ -1,0 +1,59 @@
+"""What drives a loop: chunks of work, with a look for Ctrl-C between them."""
+
+import time
+
+from .. import reference
+from ..jobs import BLOCK, jit_disabled
+from .loop import CompiledLoop
+
+#: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
+INTERVAL = 0.1
+#: Flops a second that one thread does at least: the first chunk of work, before any measurement,
+#: is no more than takes so long. The slowest of the vectors and of the libraries is meant.
+SLOWEST = 2e9
+
+
+def loop_of(job):
+    """Make a CompiledLoop, or its twin where compilation is switched off."""
+    return reference.TrainingLoop(job) if jit_disabled() else CompiledLoop(job)
+
+
+def drive(loop, order, records):
+    """Do all items of an order from `order.done` on; yield some ten times a second.
+
+    Python is back after a step at the latest and, where one takes longer than a tenth of a second,
+    in the midst of it.
+
+    Parameters
+    ----------
+    loop : CompiledLoop
+    order : object
+        ``total`` items; ``items(first, stop)`` makes some of them, ``longest`` at most;
+        ``boundary(done)`` is the item behind which Python wants to look next. ``done`` is kept
+        up to date, also when Ctrl-C ends it all.
+    records : Records
+    """
+    pace = INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1)
+    chunk = max(1, min(int(pace), 8))
+    while order.done < order.total:
+        done = order.done
+        stop = min(done + chunk, order.boundary(done), order.total)
+        # Not in `run`: Ctrl-C may come before its first line.
+        loop.begin()
+        items = order.items(done, stop)
+        begun = time.perf_counter()
+        try:
+            if pace < 1 and items.kinds[0] != BLOCK:
+                loop.run_in_halves(items, records)
+            else:
+                loop.run(items, records)
+        finally:
+            # Ctrl-C is felt as soon as the compiled side is back, its work done.
+            if loop.finished():
+                order.done = stop
+        elapsed = time.perf_counter() - begun
+        pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
+        chunk = int(max(1, min(pace, 4 * (stop - done) + 1, order.longest)))
+        # Chunks of equal lengths have much in common that need not be worked out again.
+        chunk = 1 << (chunk.bit_length() - 1)
+        yield

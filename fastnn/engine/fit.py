@@ -1,0 +1,368 @@
+"""One fit of a Trainer: its loop, and what happens at the end of an epoch."""
+
+import dataclasses
+import math
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import schedules
+from ..checks.arguments import room_for
+from ..checks.sparse import Sparse
+from ..jobs import Items, Job, Records, Source, jit_disabled
+from . import sources
+from .driver import loop_of
+from .epochs import EpochOrder
+from .run import Run
+
+#: Dense data with a larger share of other numbers than 0 is not worth a measurement.
+MOST_NON_ZEROS = 0.4
+#: Rounds of the measurement; the fastest counts.
+MEASUREMENTS = 3
+#: Rows of a block of the validation set.
+VALIDATION_ROWS = 256
+EPOCH_FIELDS = ("loss", "val_loss", "val_score", "learning_rate")
+#: Of the records, what a run goes on with besides the history: perhaps of half a validation set.
+RECORDED = ("val_losses", "val_correct")
+
+
+class EpochStatus(NamedTuple):
+    """Where a training stands at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch, max_iter : int
+        Epochs done, and to do.
+    loss : float
+        Mean loss of the latest epoch's rows, each as of its step, the penalty included. Before the
+        first epoch ends: of the latest step.
+    val_loss : float
+        Mean loss on the validation set, without penalty; NaN where there is none.
+    val_score : float
+        On the validation set: accuracy of a classifier (a row with several outputs is right if all
+        are); for the identity head R^2, of all outputs together; for the exponential head the share
+        of the Poisson deviance explained. NaN where there is no such set, and where the targets of
+        a regression do not vary.
+    learning_rate : float
+        Of the epoch's last step.
+    samples_per_second : float
+        Since the start of this call.
+    """
+
+    epoch: int
+    max_iter: int
+    loss: float
+    val_loss: float
+    val_score: float
+    learning_rate: float
+    samples_per_second: float
+
+
+def describe(status):
+    """Return what the progress bar says."""
+    text = f"loss {status.loss:.4f}  "
+    if not math.isnan(status.val_loss):
+        text += f"val {status.val_loss:.4f}  score {status.val_score:.3f}  "
+    return text + f"{status.samples_per_second:,.0f} samples/s"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a fit stands, but for what the compiled loop remembers.
+
+    It is replaced as a whole, by one assignment: Ctrl-C finds the old one or the new one.
+    """
+
+    n_samples: int
+    data: int  #: fingerprint
+    seed: int
+    steps_per_epoch: int = 0
+    items_per_epoch: int = 0  #: steps, and blocks of the validation set
+    skip_zeros: bool | None = None
+    done: int = 0  #: items of the order
+    ended: int = 0  #: epochs whose end has been seen to
+    stopped: bool = False  #: before the last epoch
+    factor: float = 1.0  #: adaptive schedule: on the learning rate
+    lowest: float = math.inf  #: adaptive schedule: loss so far
+    epochs_at_rate: int = 0  #: adaptive schedule: epochs without an improvement at this rate
+    best: float = math.inf  #: early stopping: what is monitored; scores count negative
+    best_epoch: int = 0
+    epochs_without_improvement: int = 0  #: early stopping
+    best_params: Any = None
+
+    def to_json(self):
+        """Return all but the parameters."""
+        fields = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in fields if name != "best_params"}
+
+
+class Watch(NamedTuple):
+    """What others do while a fit is under way."""
+
+    keep: Any  #: called with the fit, brings the user's objects up to date
+    save: Any = None  #: writes a checkpoint of what has been kept, or None
+    save_seconds: float = 0.0  #: least time between two of them
+    waits: bool = False  #: the end of each epoch matters to somebody
+
+
+class Fit(Run):
+    """One fit of a network, from wherever it stands.
+
+    Parameters
+    ----------
+    network : Network
+    hyperparameters : Hyperparameters
+    train, val : Source
+        Checked; `val` may be None.
+    position : Position
+    state : dict of ndarray or None
+        What an earlier fit has left, see :meth:`state`, and its losses.
+    watch : Watch
+    """
+
+    def __init__(self, network, hyperparameters, train, val, position, state, watch):
+        self.network, self.hyperparameters, self.watch = network, hyperparameters, watch
+        h, self._told_of_nan = hyperparameters, False
+        if h.early_stopping and val is None:
+            train, val = sources.divide(h.validation_fraction, train, network.head, position.seed)
+        if position.skip_zeros is None:
+            position = replace(position, skip_zeros=self._skips_zeros(train))
+        if position.skip_zeros:
+            train, val = sources.without_zeros(train), sources.without_zeros(val)
+        #: Of the best constant prediction of a regression.
+        self.null_loss = None if val is None else sources.null_loss(network.head, val)
+        if h.early_stopping:
+            sources.check_score(h.monitor, self.null_loss)
+        size = min(h.batch_size, len(train))
+        last = 0 if h.replacement else len(train) % size
+        block_size = 0 if val is None else min(VALIDATION_ROWS, len(val))
+        sizes = (size, last) if last else (size,)
+        loop = loop_of(self._job(network.layers, train, val, sizes, block_size))
+        steps = h.max_iter * -(-len(train) // size)
+        with room_for(f"a history of {steps} steps", 16 * steps, "ask for fewer epochs"):
+            order = EpochOrder(
+                *(h, train, val, size, block_size or 1),
+                *(position.seed, position.done, position.factor),
+            )
+            records = Records.empty(order.total_steps, order.epochs)
+        adapts = isinstance(h.schedule, schedules.Adaptive)
+        order.waits = watch.waits or h.early_stopping or adapts
+        super().__init__(loop, order, records)
+        here = {"steps_per_epoch": order.steps_per_epoch, "items_per_epoch": order.per_epoch}
+        if state is not None:
+            self._restore(position, state, here)
+        self.position, self._saved = replace(position, **here), time.perf_counter()
+
+    @property
+    def ended(self):
+        """Epochs whose end has been seen to."""
+        return self.position.ended
+
+    def _restore(self, position, state, here):
+        if here != {name: getattr(position, name) for name in here}:
+            raise ValueError(
+                f"the training goes on with {here}, but it was begun with other batches or another "
+                "validation set: resume the checkpoint again, and leave the trainer as it is"
+            )
+        # The compiled loop and its twin do not keep all the same.
+        self.loop.restore({**self.loop.state(), **state})
+        self.order.rates[: len(state["rates"])] = state["rates"]
+        for name in ("losses", *RECORDED):
+            getattr(self.records, name)[: len(state[name])] = state[name]
+
+    def _job(self, layers, train, val, batch_sizes, block_size, threads=None):
+        return Job(
+            self.network.architecture,
+            layers,
+            self.hyperparameters.settings(),
+            train,
+            val,
+            batch_sizes=batch_sizes,
+            block_size=block_size,
+            scaling=self.network.scaling,
+            threads=threads,
+        )
+
+    def _skips_zeros(self, train):
+        """Tell whether to skip the zeros of dense data, by a measurement if nobody says."""
+        X, size = train.X, self.hyperparameters.batch_size
+        if isinstance(X, Sparse) or X.dtype == np.uint8 or jit_disabled():
+            return False
+        if self.hyperparameters.skip_zeros != "auto":
+            return self.hyperparameters.skip_zeros
+        sample = X[: 4 * size]
+        if np.count_nonzero(sample) > MOST_NON_ZEROS * sample.size:
+            return False
+        size, dense, loops = min(size, len(sample)), Source(sample, train.y[: len(sample)]), []
+        for source in (dense, sources.without_zeros(dense)):
+            # Copies: the measurement must leave no trace.
+            layers = [(W.copy(), b.copy()) for W, b in self.network.layers]
+            # On one thread, so that the choice does not depend on how many there are.
+            loops.append(loop_of(self._job(layers, source, None, (size,), 0, threads=1)))
+        fastest = [math.inf, math.inf]
+        items = measured_items(len(sample), size)
+        records = Records.empty(len(items.kinds), 1)
+        for _ in range(MEASUREMENTS):
+            for i, loop in enumerate(loops):
+                begun = time.perf_counter()
+                loop.run(items, records)
+                fastest[i] = min(fastest[i], time.perf_counter() - begun)
+        return fastest[1] < fastest[0]
+
+    # ---------------------------------------------------------------------------- the epochs
+
+    def turns(self):
+        """Train; yield some ten times a second, and at the end of each epoch that matters."""
+        if self.ended < self.order.epochs_done():
+            # Whatever cut the last call came before it had seen to the end of this epoch.
+            yield
+        if not self.position.stopped:
+            yield from super().turns()
+
+    def end_epoch(self, callback):
+        """Do what an epoch's losses call for: adapt the learning rate, keep the best, stop."""
+        epochs = self.order.epochs_done()
+        if not self.order.waits:
+            self.position = replace(self.position, ended=epochs)
+            return False
+        loss, val_loss, score, _ = (values[0] for values in self.epochs(epochs - 1, epochs))
+        new = {"ended": epochs}
+        if isinstance(self.hyperparameters.schedule, schedules.Adaptive):
+            new |= self._adapted(float(loss if math.isnan(val_loss) else val_loss))
+        if self.hyperparameters.early_stopping:
+            new |= self._monitored(epochs, float(val_loss), float(score))
+        self.position = replace(self.position, **new)
+        self.order.factor = self.position.factor
+        if self.ask(callback):
+            self.position = replace(self.position, stopped=True)
+        watch = self.watch
+        if watch.save is not None and time.perf_counter() >= self._saved + watch.save_seconds:
+            self.keep()
+            watch.save()
+            self._saved = time.perf_counter()
+        return self.position.stopped
+
+    def _monitored(self, epoch, val_loss, score):
+        """Return what becomes of early stopping's part of the position."""
+        h, position = self.hyperparameters, self.position
+        value = val_loss if h.monitor == "loss" else -score
+        if math.isnan(value) and not self._told_of_nan:
+            warn_of_monitor(h.monitor, epoch)
+            self._told_of_nan = True
+        improved = value < position.best - h.tol
+        new = {"epochs_without_improvement": 0}
+        if not improved:
+            new["epochs_without_improvement"] = position.epochs_without_improvement + 1
+        if value < position.best:
+            self.loop.store()
+            new |= {"best": value, "best_epoch": epoch}
+            new["best_params"] = self.network.params.copy()
+        if new["epochs_without_improvement"] >= h.n_iter_no_change:
+            new["stopped"] = True
+        return new
+
+    def _adapted(self, loss):
+        """Return what becomes of the adaptive schedule's part of the position."""
+        schedule, position = self.hyperparameters.schedule, self.position
+        improved = loss < position.lowest - schedule.tol
+        new = {"epochs_at_rate": 0 if improved else position.epochs_at_rate + 1}
+        new["lowest"] = position.lowest if math.isnan(loss) else min(position.lowest, loss)
+        if new["epochs_at_rate"] >= schedule.n_iter_no_change:
+            factor = position.factor / schedule.divisor
+            rate = self.hyperparameters.optimizer.learning_rate_init * factor
+            # Where it ends, the rate stays what the last epoch was trained at.
+            new |= {"stopped": True} if rate < schedule.lowest else {"factor": factor}
+            new["epochs_at_rate"] = 0
+        return new
+
+    # ------------------------------------------------------------------------------ its record
+
+    def epochs(self, first, stop):
+        """Return the EPOCH_FIELDS of the epochs first..stop."""
+        order, records = self.order, self.records
+        steps = slice(first * order.steps_per_epoch, stop * order.steps_per_epoch)
+        shape = stop - first, order.steps_per_epoch
+        val_losses = records.val_losses[first:stop]
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Not a product: its bits would depend on how many epochs there are.
+            losses = (records.losses[steps].reshape(shape) * order.counts).sum(axis=1)
+            if not order.n_val:
+                means = scores = np.full(stop - first, np.nan)
+            else:
+                means = val_losses / order.val_weight
+                scores = records.val_correct[first:stop] / order.val_weight
+                if self.null_loss is not None:
+                    scores = 1 - val_losses / self.null_loss
+        rates = order.rates[steps].reshape(shape)[:, -1]
+        return losses / order.counts.sum(), means, scores, rates.copy()
+
+    def history(self):
+        """Return the history of steps and epochs so far."""
+        history = {"step_loss": self.records.losses[: self.order.steps_done()].copy()}
+        return history | dict(zip(EPOCH_FIELDS, self.epochs(0, self.order.epochs_done())))
+
+    def state(self):
+        """Return what continues this fit elsewhere, besides its position and the history."""
+        state = {**self.loop.state(), "rates": self.order.rates[: self.order.steps_done()].copy()}
+        for name in RECORDED:
+            state[name] = getattr(self.records, name)[: self.order.epochs_done() + 1].copy()
+        return state
+
+    def is_over(self):
+        """Tell whether the fit has come to its end."""
+        order = self.order
+        done = order.done >= order.total and self.position.ended == order.epochs
+        return done or self.position.stopped
+
+    def status(self):
+        """Return where the fit stands."""
+        order, records = self.order, self.records
+        epochs, steps = order.epochs_done(), order.steps_done()
+        numbers = (math.nan,) * 4
+        if epochs:
+            numbers = (float(values[0]) for values in self.epochs(epochs - 1, epochs))
+        elif steps:
+            rate = float(order.rates[steps - 1])
+            numbers = (float(records.losses[steps - 1]), math.nan, math.nan, rate)
+        pace = self.samples_per_second(order.counts.sum() / order.steps_per_epoch)
+        return EpochStatus(epochs, order.epochs, *numbers, pace)
+
+    def keep(self):
+        """Leave the network, the history and what continues the fit to the trainer."""
+        if self.loop.finished():
+            # Ctrl-C may have come between the end of the work and the note of it.
+            self.order.done = self.order.asked
+        self.loop.store()
+        self.position = replace(self.position, done=self.order.done)
+        self.watch.keep(self)
+
+
+def warn_of_monitor(name, epoch):
+    """Warn that what early stopping watches is no number."""
+    warnings.warn(
+        f"the validation {name}, which early stopping watches, is NaN at epoch {epoch}, and counts "
+        "as no improvement: look at the scale of X_val and y_val",
+        RuntimeWarning,
+        stacklevel=6,
+    )
+
+
+def measured_items(n, size):
+    """Return a few steps, in order, for a measurement."""
+    begins = np.arange(0, n - size + 1, size)
+    zeros = np.zeros_like(begins)
+    return Items(
+        kinds=zeros,
+        begins=begins,
+        counts=np.full(len(begins), size),
+        steps=np.arange(len(begins)),
+        epochs=zeros,
+        keys=zeros,
+        rates=np.full(len(begins), 1e-6),
+        decays=np.ones(len(begins)),
+        divisors=np.full(len(begins), float(size)),
+        listed=None,
+    )

@@ -1,0 +1,116 @@
+"""Predictions: of few rows by NumPy, of many by the compiled loop, in blocks that stay in cache."""
+
+import numpy as np
+
+from ..jobs import BLOCK, Items, Job, Records, Source, flops_per_row, jit_disabled
+from ..reference.heads import predictions
+from ..reference.network import scores
+from ..threads import threads_for
+from .driver import drive, loop_of
+
+#: Rows that a thread predicts at a time: their activations stay in the second-level cache.
+PREDICT_ROWS = 192
+#: Below so many rows or flops a prediction is left to NumPy: packing the weights would cost more.
+PACKED_ROWS, PACKED_FLOPS = 16, 2_000_000
+
+
+def predict_classes(architecture, layers, X, scaling=None):
+    """Return the class with the highest score for each row.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    layers : list of (W, b)
+    X : ndarray of shape (n, D) or Sparse
+        As the kernels take it.
+    scaling : Scaling, optional
+        Of an X of bytes.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        int64; the first of several equal scores.
+    """
+    if _is_small(architecture, X):
+        return np.atleast_1d(_scores(architecture, layers, X, scaling).argmax(axis=-1))
+    return _evaluated(architecture, layers, X, None, scaling).predicted
+
+
+def predict_outputs(architecture, layers, X, head, scaling=None):
+    """Return what a head makes of the scores of each row, (n, outputs); see `predict_classes`."""
+    if not _is_small(architecture, X):
+        return _evaluated(architecture, layers, X, head, scaling).outputs
+    outputs = _scores(architecture, layers, X, scaling)
+    if head != "identity":
+        # Of many rows and of few: what is beyond all numbers shows in the result alone.
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = predictions(head, outputs)
+    return outputs[None] if outputs.ndim == 1 else outputs
+
+
+def _is_small(architecture, X):
+    """Tell whether packing the weights would cost more than it saves."""
+    if not isinstance(X, np.ndarray):
+        return False
+    if len(X) < PACKED_ROWS or jit_disabled():
+        return True
+    return flops_per_row(architecture.layer_sizes) * len(X) < PACKED_FLOPS
+
+
+def _scores(architecture, layers, X, scaling):
+    """Return the scores of some rows by NumPy; those of a single row as a vector.
+
+    NumPy's calls take half as long for a vector as for a matrix.
+    """
+    if X.dtype == np.uint8:
+        X = X * scaling.factor + scaling.summand
+    return scores(architecture.activation, layers, X[0] if len(X) == 1 else X)
+
+
+def _evaluated(architecture, layers, X, output_head, scaling):
+    """Run some rows through a network, in blocks that stay in cache; return the loop."""
+    n = X.shape[0]
+    threads = threads_for(flops_per_row(architecture.layer_sizes) * n)
+    block_size = min(PREDICT_ROWS * threads, n)
+    job = Job(
+        architecture,
+        layers,
+        val=Source(X),
+        block_size=block_size,
+        evaluate_loss=False,
+        output_head=output_head,
+        scaling=scaling,
+        threads=threads,
+    )
+    loop = loop_of(job)
+    for _ in drive(loop, BlockOrder(n, block_size), Records.empty(0, 1)):
+        pass
+    return loop
+
+
+class BlockOrder:
+    """Nothing but the blocks of one evaluation."""
+
+    def __init__(self, n, block_size):
+        self.n, self.block_size, self.done = n, block_size, 0
+        self.total = self.longest = -(-n // block_size)
+
+    def boundary(self, done):
+        """Return the end: Python looks nowhere else."""
+        return self.total
+
+    def items(self, first, stop):
+        """Return the blocks first..stop."""
+        begins = np.arange(first, stop) * self.block_size
+        return Items(
+            kinds=np.full(len(begins), BLOCK),
+            begins=begins,
+            counts=np.minimum(self.block_size, self.n - begins),
+            steps=0,
+            epochs=0,
+            keys=0,
+            rates=0.0,
+            decays=1.0,
+            divisors=1.0,
+            listed=None,
+        )

@@ -1,0 +1,283 @@
+"""The compiled loop as Python sees it: a tape, its buffers, and the threads that run it."""
+
+import itertools
+import threading
+from typing import Any
+
+import numpy as np
+
+from ..checks.sparse import Sparse
+from ..jobs import BLOCK, EVALUATED_STEP, LAST_STEP, STEP, flops_per_row
+from ..threads import threads_for
+
+
+class CompiledLoop:
+    """A job in packed buffers: what `kernels.loop.train` needs, and the threads around it.
+
+    Parameters
+    ----------
+    job : Job
+        Its layers are read here, and written by :meth:`store`.
+    """
+
+    def __init__(self, job):
+        from ..kernels.activation import ACTIVATIONS
+        from ..kernels.heads import HEADS
+        from ..kernels.loop.tape import Tape
+        from ..kernels.loop.task import BYTES, Task
+        from ..kernels.update import FATES
+
+        sizes, settings = job.architecture.layer_sizes, job.settings
+        kind, non_zeros = _input_kind(job.val if job.train is None else job.train)
+        rows = max((*job.batch_sizes, job.block_size))
+        #: Of one item, a step or a block.
+        self.flops = _flops(sizes, non_zeros, rows) * (3 if job.batch_sizes else 1)
+        self.threads = job.threads or threads_for(self.flops)
+        weighted = [
+            source is not None and source.weights is not None for source in (job.train, job.val)
+        ]
+        task = Task(
+            layer_sizes=tuple(sizes),
+            activation=ACTIVATIONS[job.architecture.activation],
+            head=HEADS[job.architecture.head],
+            dtype=job.layers[0][0].dtype,
+            threads=self.threads,
+            batch_sizes=tuple(job.batch_sizes),
+            block_size=job.block_size,
+            rule=FATES[settings.rule],
+            clip=settings.max_norm > 0,
+            dropout=settings.dropout > 0,
+            general_loss=weighted[0] or settings.label_smoothing > 0,
+            penalty=settings.alpha != 0,
+            input_kind=kind,
+            non_zeros=non_zeros or 0.0,
+            evaluate_batch=job.evaluate_batch,
+            weighted_block=weighted[1],
+            evaluate_loss=job.evaluate_loss,
+            output_head=-1 if job.output_head is None else HEADS[job.output_head],
+        )
+        self.tape = Tape(task)
+        self.buffers = self.tape.buffers
+        self.layers = job.layers
+        for depth, (W, b) in enumerate(self.layers):
+            self.buffers.load(depth, W, b)
+        if job.scaling is not None and kind == BYTES:
+            self.tape.input_scale[:, : sizes[0]] = job.scaling
+        # The addresses in `sources` are good as long as `data` are.
+        self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
+        n_val = 0 if job.val is None else len(job.val)
+        self.predicted = np.zeros(n_val if job.output_head is None else 0, np.int64)
+        self.outputs = np.empty((0 if job.output_head is None else n_val, sizes[-1]), task.dtype)
+        self.constants = self._constants(task, settings, any(weighted))
+        #: First and last phase of each kind of item.
+        self.phases = self._phases()
+        self._is_half = False  # between the halves of a step
+        self._shape = (None,) * 4  # of the latest items
+        self._items: Any = None
+
+    def _constants(self, task, settings, weighted):
+        """Return the numbers of the run, as the compiled loop takes them."""
+        from ..kernels.loop.state import Constants
+
+        return Constants(
+            head=task.head,
+            output=self.outputs.ctypes.data,
+            weighted=int(weighted),
+            units=self.buffers.units,
+            shards=task.shards,
+            shard=self.buffers.behind(1),
+            dropout_threshold=int(settings.dropout * 2**32),
+            dropout_factor=1.0 / (1.0 - settings.dropout),
+            l2=float(settings.alpha),
+            penalty=float(settings.alpha) / 2,
+            beta_1=float(settings.beta_1),
+            beta_2=float(settings.beta_2),
+            epsilon=float(settings.epsilon),
+            smoothing=float(settings.label_smoothing),
+            max_norm=float(settings.max_norm),
+        )
+
+    def _phases(self):
+        tape = self.tape
+        steps = tape.steps or [range(0)]
+        phases = {
+            STEP: steps[0],
+            LAST_STEP: steps[-1],
+            EVALUATED_STEP: tape.evaluated_step,
+            BLOCK: tape.block,
+        }
+        return np.array([(phases[kind].start, phases[kind].stop) for kind in sorted(phases)]).T
+
+    def run(self, items, records):
+        """Do some items of work; on any exception before they begin, nothing is done."""
+        self._is_half = False
+        self._run(*self._lists(items), records)
+
+    def run_in_halves(self, items, records):
+        """Do one step of work, and let Python look for Ctrl-C before the parameters change.
+
+        What has been computed by then is in buffers that the next step overwrites.
+        """
+        work, listed = self._lists(items)
+        first, stop = work.first_phase.copy(), work.stop_phase.copy()
+        try:
+            self._is_half = True
+            work.stop_phase[:] = first + 1
+            self._run(work, listed, records)
+            work.first_phase[:], work.stop_phase[:] = first + 1, stop
+            self.begin()
+            self._is_half = False
+            self._run(work, listed, records)
+        finally:
+            # The next items may share these arrays.
+            work.first_phase[:], work.stop_phase[:] = first, stop
+
+    def _lists(self, items):
+        """Return what the compiled loop needs to know of some items, and their rows."""
+        from ..kernels.loop.state import EVALUATE, TRAIN, Items
+
+        count = len(items.kinds)
+        listed = np.zeros(0, np.int64) if items.listed is None else items.listed
+        # The kernels reach rows by address, and a generator of the user's may draw anything; a
+        # negative number is a large one without its sign.
+        if len(listed) and listed.view(np.uint64).max() >= len(self.data[0]):
+            raise IndexError(
+                f"random_state drew rows of 0..{len(self.data[0]) - 1} and got {listed.min()} to "
+                f"{listed.max()}: pass a generator that works"
+            )
+        # Where an epoch is a single step, its items must cost next to nothing.
+        shape = *items[:3], items.listed is None
+        if any(new is not old for new, old in zip(shape, self._shape)):
+            integers = np.zeros((9, count), np.int64)
+            self._shape, self._items = shape, Items(*integers, *np.zeros((3, count)))
+            work, blocks = self._items, items.kinds == BLOCK
+            work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
+            work.source[:] = np.where(blocks, EVALUATE, TRAIN)
+            work.begin[:], work.rows[:] = items.begins, items.counts
+            work.listed[:] = ~blocks if items.listed is not None else 0
+        work = self._items
+        work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
+        work.rate[:], work.decay[:], work.divisor[:] = items.rates, items.decays, items.divisors
+        return work, listed
+
+    def _run(self, work, listed, records):
+        from ..kernels.loop.state import Record
+        from ..kernels.loop.train import train
+
+        self.begin()
+        arguments = (
+            *(self.threads, self.tape.arrays, self.constants, self.sources, work, listed),
+            Record(*records, self.predicted),
+        )
+        run_threads(train, self.threads, arguments, self._call_off)
+
+    def begin(self):
+        """Forget the latest run: `finished` is False until the next one is done."""
+        self.tape.arrays.barrier[:] = 0
+
+    def finished(self):
+        """Tell whether the items of the run since `begin` are all done."""
+        from ..kernels.loop.barrier import FINISHED
+
+        return bool(self.tape.arrays.barrier[FINISHED]) and not self._is_half
+
+    def _call_off(self):
+        from ..kernels.loop.barrier import ABORT
+
+        self.tape.arrays.barrier[ABORT] = 1
+
+    def store(self):
+        """Write the parameters back into the layers' own arrays."""
+        for depth, (W, b) in enumerate(self.layers):
+            self.buffers.read(0, depth, W, b)
+
+    def gradients(self):
+        """Return the kept gradients, a list of (dW, db)."""
+        return self._copy(self.buffers.kept)
+
+    def _copy(self, copy):
+        parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]
+        for depth, (W, b) in enumerate(parts):
+            self.buffers.read(copy, depth, W, b)
+        return parts
+
+    def state(self):
+        """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
+        state = {"sums": self.buffers.squares.copy()}
+        for copy in range(self.buffers.memories):
+            parts = itertools.chain(*self._copy(1 + copy))
+            state[f"memory_{copy + 1}"] = np.concatenate([part.ravel() for part in parts])
+        return state
+
+    def restore(self, state):
+        """Continue from what :meth:`state` returned."""
+        for copy in range(self.buffers.memories):
+            flat, first = state[f"memory_{copy + 1}"], 0
+            for depth, (W, b) in enumerate(self.layers):
+                parts = []
+                for like in (W, b):
+                    parts.append(flat[first : first + like.size].reshape(like.shape))
+                    first += like.size
+                self.buffers.write(1 + copy, depth, *parts)
+        # Sums of squares in an order of their own; another processor has other units of work.
+        if state["sums"].shape == self.buffers.squares.shape:
+            self.buffers.squares[:] = state["sums"]
+
+
+def _input_kind(source):
+    """Return the kind of a source's input, and its non-zeros a row if it is sparse, else None."""
+    from ..kernels.loop.task import BYTES, CSR, DENSE
+
+    X = source.X
+    if isinstance(X, Sparse):
+        return CSR, len(X.data) / max(X.shape[0], 1)
+    return (BYTES if X.dtype == np.uint8 else DENSE), None
+
+
+def _flops(layer_sizes, non_zeros, rows):
+    """Return the flops of a forward pass of some rows."""
+    if non_zeros is None:
+        return flops_per_row(layer_sizes) * rows
+    return (flops_per_row(layer_sizes[1:]) + 2 * non_zeros * layer_sizes[1]) * rows
+
+
+def _addresses(source):
+    """Return where the rows of a source lie, as the compiled loop sees it."""
+    from ..kernels.loop.state import Source as Addresses
+
+    if source is None:
+        return Addresses(0, 0, 0, 0, 0, 0, 0)
+    X, y, weights = source
+    values = X.data if isinstance(X, Sparse) else X
+    return Addresses(
+        X=values.ctypes.data,
+        X_stride=0 if isinstance(X, Sparse) else X.strides[0],
+        targets=0 if y is None else y.ctypes.data,
+        target_stride=y.strides[0] if y is not None and y.ndim == 2 else 0,
+        weights=0 if weights is None else weights.ctypes.data,
+        indptr=X.indptr.ctypes.data if isinstance(X, Sparse) else 0,
+        indices=X.indices.ctypes.data if isinstance(X, Sparse) else 0,
+    )
+
+
+def run_threads(function, threads, arguments, call_off):
+    """Run ``function(thread, *arguments)`` on all threads, this one being number 0.
+
+    They meet before they begin. Whatever stops this thread from coming (Ctrl-C while the others
+    are being started) calls the meeting off; once it is inside, Ctrl-C waits until it is back.
+    """
+    others = [
+        threading.Thread(target=function, args=(thread, *arguments), daemon=True)
+        for thread in range(1, threads)
+    ]
+    try:
+        for other in others:
+            other.start()
+        function(0, *arguments)
+    except BaseException:
+        call_off()
+        raise
+    finally:
+        for other in others:
+            if other.ident is not None:
+                other.join()

@@ -1,0 +1,111 @@
+"""How work is described to a loop: the network, the data, what to do with them, what to record."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Architecture(NamedTuple):
+    """What a network computes; the names are those of :class:`fastnn.Network`."""
+
+    layer_sizes: tuple
+    activation: str = "relu"
+    head: str = "softmax"
+
+
+class Settings(NamedTuple):
+    """The numbers of a run that no step changes, checked."""
+
+    rule: str = "sgd"  #: of the update; "gradient" and "accumulate" keep gradients, and no step
+    alpha: float = 0.0  #: strength of the penalty, ``alpha / 2 sum(W^2)``
+    beta_1: float = 0.0  #: or the momentum
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    label_smoothing: float = 0.0
+    max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
+    dropout: float = 0.0
+
+
+class Source(NamedTuple):
+    """Rows with their targets, checked; arrays of one row a sample."""
+
+    X: Any  #: (n, D) C-contiguous of the network's dtype or uint8, or a :class:`Sparse`
+    y: Any = None  #: labels, int64 (n,), or targets (n, outputs) of the network's dtype
+    weights: Any = None  #: (n,) of the network's dtype, or None
+
+    def __len__(self):
+        return self.X.shape[0]
+
+
+class Scaling(NamedTuple):
+    """What bytes become: ``X factor + summand``, each of shape (D,)."""
+
+    factor: np.ndarray
+    summand: np.ndarray
+
+
+class Records(NamedTuple):
+    """What a run records, see :class:`fastnn.kernels.loop.state.Record`."""
+
+    losses: np.ndarray
+    train_correct: np.ndarray
+    val_losses: np.ndarray
+    val_correct: np.ndarray
+
+    @classmethod
+    def empty(cls, steps, epochs):
+        """Make room for so many steps and epochs."""
+        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)))
+
+
+class Job(NamedTuple):
+    """What a loop is made for: a network, its data, and what to do with them."""
+
+    architecture: Architecture
+    layers: Any  #: of each layer (W, b), of shapes (fan_in, fan_out) and (fan_out,), of one dtype
+    settings: Settings = Settings()
+    train: Any = None  #: Source of the rows of steps, or None
+    val: Any = None  #: Source of the rows to evaluate, or None
+    batch_sizes: tuple = ()  #: rows of a step, and perhaps of an epoch's last one
+    block_size: int = 0  #: rows to evaluate at a time, 0 for none
+    evaluate_batch: bool = False  #: steps may be of the kind EVALUATED_STEP
+    evaluate_loss: bool = True  #: the loss of the blocks is wanted, besides their right answers
+    output_head: Any = None  #: predict blocks by this head, instead of evaluating them
+    scaling: Any = None  #: Scaling of an X of bytes
+    threads: Any = None  #: as many, or None for as many as pay
+
+
+#: Kinds of items: a step; an epoch's last and smaller one; a step whose batch is evaluated after
+#: it; a block of rows to evaluate or predict.
+STEP, LAST_STEP, EVALUATED_STEP, BLOCK = range(4)
+
+
+class Items(NamedTuple):
+    """Items of work of one call.
+
+    All but the kinds and the list may be one number, which then holds for all items.
+    """
+
+    kinds: np.ndarray  #: (n,): STEP, LAST_STEP, EVALUATED_STEP or BLOCK
+    begins: Any  #: first row
+    counts: Any  #: rows
+    steps: Any  #: number of the step
+    epochs: Any  #: number of the epoch
+    keys: Any  #: of the dropout
+    rates: Any  #: learning rates
+    decays: Any  #: factors on the weights
+    divisors: Any  #: of the loss
+    listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
+
+
+def flops_per_row(layer_sizes):
+    """Return the flops of a forward pass, a multiplication and an addition for each weight."""
+    return 2 * sum(K * N for K, N in itertools.pairwise(layer_sizes))
+
+
+def jit_disabled():
+    """Tell whether ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the twin then does the work."""
+    from numba import config
+
+    return bool(config.DISABLE_JIT)

@@ -1,0 +1,48 @@
+"""The processor that is compiled for: its vectors, its registers, its caches. No instructions."""
+
+from pathlib import Path
+
+import llvmlite.binding as llvm
+from numba import config
+from numba.core.codegen import get_host_cpu_features
+
+
+def _features():
+    """Return the names of what numba compiles for: what this processor has, or what it is told."""
+    listed = config.CPU_FEATURES
+    if listed is None:
+        # Numba's own reading: empty where LLVM does not know, no AVX where numba avoids it.
+        listed = get_host_cpu_features()
+    return {name[1:] for name in listed.split(",") if name.startswith("+")}
+
+
+def vector_registers(triple, features):
+    """Return how many vector registers a processor has, by LLVM's names of it and its features.
+
+    By the name on ARM: all of 64 bits have 32, whether or not the system lists ``neon``; those of
+    32 bits list it and have 16.
+    """
+    return 32 if triple.startswith(("aarch64", "arm64")) or "avx512f" in features else 16
+
+
+def _first_level_bytes():
+    """Return the size of a core's first-level data cache: 32 KiB where the system does not say."""
+    folder = Path("/sys/devices/system/cpu/cpu0/cache/index0")  # Linux
+    try:
+        level, kind, size = ((folder / name).read_text() for name in ("level", "type", "size"))
+        if (level.strip(), kind.strip()) == ("1", "Data"):
+            return int(size.strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        pass
+    return 32 << 10
+
+
+FEATURES = _features()
+#: Vector registers of the processor that is compiled for.
+VECTOR_REGISTERS = vector_registers(llvm.get_process_triple(), FEATURES)
+#: Bytes in one vector.
+VECTOR_BYTES = 64 if "avx512f" in FEATURES else 32 if "avx" in FEATURES else 16
+#: Bytes that a processor's caches move at a time; no vector is longer.
+CACHE_LINE = 64
+#: Bytes of a core's first-level data cache.
+FIRST_LEVEL = _first_level_bytes()

@@ -1,0 +1,327 @@
+"""Register tiles: a small block of a product, its sums in registers from the first to the last.
+
+A tile of m rows and v vectors of columns loads v vectors and m single elements for its m v
+multiply-adds. Two ways round, the tiles of a product are divided into *panels*, v whole vectors of
+columns wide, with columns along the lanes; columns that would fill a vector only in part lie in
+*groups*, whose tiles have the sum along the lanes. How weights lie in memory is said in
+:mod:`..layout`, and which tiles make up a product in the loops around them.
+
+Every sum runs over its terms in ascending order, whatever the size of the tile, so neighbouring
+tiles of different heights give the same bits. The rows of a batch are reached through a table of
+addresses, so that no batch is ever gathered.
+"""
+
+from typing import NamedTuple
+
+from llvmlite import ir
+
+from .functions import outlined
+from .processor import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
+from .values import INT64
+
+#: Rows of the tallest tile, and vectors across the widest, as BLIS names them. 24 sums need 32
+#: registers, 12 fit into 16. Three vectors by eight rows keep two FMA units busy with 11 loads for
+#: 24 FMAs: 97 % of the peak from L1 on an Ice Lake core, 96 to 99 % on a Zen 4; 6x4 and 5x5 measure
+#: the same, 8x2 and 12x2 fall to 90 %, 8x1 to half.
+MR, NR = (8 if VECTOR_REGISTERS >= 32 else 4), 3
+#: Heights of tiles: what is left over below one is done by the next.
+HEIGHTS = MR, MR // 2, 1
+#: Columns that one tile of a group computes. A tile of its own for two took 2 % off a step of
+#: 3072-50-10, which has two left over: what such a group costs is to read the rows once more.
+GROUP = 4
+#: Vectors of K that one tile of a group's gradient covers.
+GROUP_VECTORS = 4
+#: Vectors in the largest tile of a gradient.
+TILE_VECTORS = max(MR * NR, GROUP * GROUP_VECTORS)
+#: Steps of the sum that the tall tiles take between two branches. On 200 steps from L1, 2 instead
+#: of 1 lifts the weight-gradient tile from 72 to 80 % of the peak (fewer address instructions).
+UNROLL = 2
+
+
+class MultiplyPanel(NamedTuple):
+    """Some rows of a product with one panel of weights: ``out = A W + bias``."""
+
+    table: int  #: address of the int64 addresses of the rows of A, of K contiguous elements each
+    first: int  #: first row
+    stop: int  #: first row that is left out
+    panel: int  #: address of K rows of `vectors` vectors, one behind the other
+    vectors: int  #: 1..NR
+    K: int
+    bias: int  #: address of a number for each column
+    relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself
+    out: int  #: address of row 0 of the result, in the columns of the panel
+    stride: int  #: bytes from one row of the result to the next
+    known: int  #: the table holds all rows below this one, which may be prefetched
+
+
+class MultiplyGroup(NamedTuple):
+    """Some rows of a product with one group of GROUP columns: ``out = A W + bias``."""
+
+    table: int  #: address of the int64 addresses of the rows of A, of K contiguous elements each
+    first: int  #: first row
+    stop: int  #: first row that is left out
+    group: int  #: address of GROUP columns, each contiguous along K and padded to whole vectors
+    length: int  #: bytes from one column to the next
+    K: int
+    bias: int  #: address of a number for each column
+    relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself
+    out: int  #: address of row 0 of the result, in the columns of the group
+    stride: int  #: bytes from one row of the result to the next
+
+
+class OuterPanel(NamedTuple):
+    """The gradient of some rows of a panel: ``out[k, v] = sum_i A[i, k] dZ[i, v]``."""
+
+    height: int  #: rows of the gradient: one of HEIGHTS
+    vectors: int  #: 1..NR
+    table: int  #: address of the int64 addresses of the rows of A
+    offset: int  #: bytes from there to column k = 0 of the tile
+    dZ: int  #: address of row 0 of the output's gradient, in the columns of the panel
+    stride: int  #: bytes from one row of it to the next
+    rows: int  #: rows that are summed over
+    out: int  #: address of the tile, `height` rows of `vectors` vectors
+
+
+class OuterGroup(NamedTuple):
+    """The gradient of a stretch of a group: ``out[c, k] = sum_i dZ[i, c] A[i, k]``."""
+
+    table: int  #: address of the int64 addresses of the rows of A
+    offset: int  #: bytes from there to element k = 0 of the stretch
+    elements: int  #: elements of the stretch, at most GROUP_VECTORS vectors; no more of A is read
+    dZ: int  #: address of row 0 of the output's gradient, in the columns of the group
+    stride: int  #: bytes from one row of it to the next
+    rows: int  #: rows that are summed over
+    out: int  #: address of the tile, GROUP rows of GROUP_VECTORS vectors
+
+
+def _lowest(emit, relu, vector=None):
+    """Return what no result falls below: 0 for the ReLU, else -inf, which changes nothing."""
+    return emit.splat(emit.where(relu != 0, emit.number(0.0), -float("inf")), vector)
+
+
+# ------------------------------------------------------------------------------- forward product
+
+
+def _panel_tile(emit, f, i, height, vectors, lowest):
+    """Emit `height` rows from row i on, times a panel that is `vectors` vectors wide."""
+    pointers = [emit.pointer(emit.load_integer(f.table + (i + m) * 8)) for m in range(height)]
+    start = [emit.load(f.bias + v * VECTOR_BYTES) for v in range(vectors)] * height
+    later = None
+    if height == MR:
+        following, last = i + MR, f.known - MR
+        later = f.table + emit.where(following < last, following, last) * 8
+
+    def body(p, u, sums):
+        if later is not None and u * height * emit.size % CACHE_LINE == 0:
+            _prefetch_line(emit, height, later, p + u)
+        line = f.panel + (p + u) * (vectors * VECTOR_BYTES)
+        loaded = [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
+        following = []
+        for m in range(height):
+            a = emit.splat(emit.element(pointers[m], p, u))
+            following += [emit.fma(a, loaded[v], sums[m * vectors + v]) for v in range(vectors)]
+        return following
+
+    sums = emit.unrolled(f.K, start, body, UNROLL if height == MR else 1)
+    for m in range(height):
+        for v in range(vectors):
+            value = emit.at_least(sums[m * vectors + v], lowest)
+            emit.store(value, f.out + (i + m) * f.stride + v * VECTOR_BYTES)
+
+
+def _prefetch_line(emit, height, later, p):
+    """Prefetch what step p of a tile can of the `height` rows at `later`: all, when it is done.
+
+    A line of each row in turn. No processor foresees the rows of a shuffled batch: of 200 rows
+    among 10,000, a product with 48 columns reached 224 GFLOP/s without and 266 with it for 3,072
+    inputs, with 96 columns for 784 inputs 250 and 267 (Zen 5, peak 276). A whole step takes 661
+    instead of 699 us for 3072-50-10 on 50,000 rows, 296 instead of 311 for 784-100-10 on 60,000.
+    """
+    # A step uses height elements, and a line is worth so many steps.
+    line = p >> (CACHE_LINE // (height * emit.size)).bit_length() - 1
+    row = emit.load_integer(later + (line & (height - 1)) * 8)
+    emit.prefetch(row + (line >> height.bit_length() - 1) * CACHE_LINE)
+
+
+@outlined(MultiplyPanel)
+def multiply_panel(emit, f):
+    """Multiply rows by one panel: ``out[i, v] = bias[v] + sum_k A[i, k] W[k, v]``, or its ReLU.
+
+    Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
+    the operands, the rows that come next are prefetched, to which the table has to lead.
+    """
+    for vectors in emit.cases(f.vectors, range(1, NR + 1), "vectors"):
+        lowest, i = _lowest(emit, f.relu), f.first
+        for height in HEIGHTS:
+
+            def tile(i, height=height, vectors=vectors, lowest=lowest):
+                _panel_tile(emit, f, i, height, vectors, lowest)
+
+            i = emit.steps(i, f.stop, height, tile)
+    emit.returns()
+
+
+def _group_tile(emit, f, i, height):
+    """Emit `height` rows from row i on, times GROUP columns, with lanes along the sum."""
+    pairs = [(m, c) for m in range(height) for c in range(GROUP)]
+    starts = [emit.load_integer(f.table + (i + m) * 8) for m in range(height)]
+
+    def step(p, load, sums):
+        offset = p * emit.size
+        a = [load(start + offset) for start in starts]
+        b = [emit.load(f.group + c * f.length + offset) for c in range(GROUP)]
+        return [emit.fma(a[m], b[c], total) for (m, c), total in zip(pairs, sums, strict=True)]
+
+    whole = f.K // emit.lanes
+    _, sums = emit.loop(
+        0,
+        whole,
+        [emit.constant(0.0)] * len(pairs),
+        lambda p, u, sums: step(p * emit.lanes, emit.load, sums),
+    )
+    done = whole * emit.lanes
+    left, before = f.K - done, emit.builder.block
+    with emit.only_if(left > 0):
+        last = step(done, lambda place: emit.load_first(place, left), sums)
+        after = emit.builder.block
+    totals = _sum_lanes(emit, emit.joined(before, sums, after, last))
+
+    four = ir.VectorType(emit.scalar, GROUP)
+    bias, lowest = emit.load(f.bias, four), _lowest(emit, f.relu, four)
+    for m in range(height):
+        lanes = [emit.lane(vector, lane) for vector, lane in totals[m * GROUP :][:GROUP]]
+        value = emit.at_least(emit.gathered(lanes) + bias, lowest)
+        emit.store(value, f.out + (i + m) * f.stride)
+
+
+@outlined(MultiplyGroup)
+def multiply_group(emit, f):
+    """Multiply rows by one group: ``out[i, c] = bias[c] + sum_k A[i, k] W[k, c]``, or its ReLU.
+
+    Only rows first..stop of `out` are written, GROUP elements of each; rows of A are not read
+    beyond K.
+    """
+    i = f.first
+    for height in (4, 1):
+        i = emit.steps(i, f.stop, height, lambda i, height=height: _group_tile(emit, f, i, height))
+    emit.returns()
+
+
+def _sum_lanes(emit, vectors):
+    """Sum the lanes of many vectors together; return (vector, lane) of each total, in order.
+
+    Halving two vectors at once (low halves plus high halves, side by side) takes 15 additions for
+    16 vectors of 16 lanes, where one by one they take 64.
+    """
+    lanes = width = emit.lanes
+    groups = [[(index, 0)] for index in range(len(vectors))]  # (vector, first lane) inside each
+    while width > 1:
+        half = width // 2
+        if len(vectors) % 2:
+            vectors = [*vectors, vectors[-1]]
+            groups = [*groups, []]
+        merged, merged_groups = [], []
+        for left in range(0, len(vectors), 2):
+            low = [b * width + i for b in range(lanes // width) for i in range(half)]
+            high = [lane + half for lane in low]
+            low, high = (
+                emit.shuffled(
+                    vectors[left], vectors[left + 1], part + [lanes + lane for lane in part]
+                )
+                for part in (low, high)
+            )
+            merged.append(low + high)
+            moved = [(index, first // 2) for index, first in groups[left]]
+            moved += [(index, lanes // 2 + first // 2) for index, first in groups[left + 1]]
+            merged_groups.append(moved)
+        vectors, groups, width = merged, merged_groups, half
+    totals = {}
+    for vector, group in zip(vectors, groups, strict=True):
+        for index, lane in group:
+            totals[index] = (vector, lane)
+    return [totals[index] for index in sorted(totals)]
+
+
+# ------------------------------------------------------------------------------- weight gradient
+
+
+def _sum_of_products(emit, height, vectors, sums, rows, operands):
+    """Emit the sum over rows of `height` single elements times `vectors` vectors.
+
+    ``operands(p, u)`` returns the addresses of the elements of row p + u, and its vectors.
+    """
+
+    def body(p, u, sums):
+        elements, loaded = operands(p, u)
+        following = []
+        for m in range(height):
+            a = emit.splat(emit.load_scalar(elements + m * emit.size))
+            following += [
+                emit.fma(a, loaded[v], sums[m * len(loaded) + v]) for v in range(len(loaded))
+            ]
+        return following
+
+    return emit.unrolled(rows, sums, body, UNROLL if height * vectors > 12 else 1)
+
+
+@outlined(OuterPanel)
+def outer_panel(emit, f):
+    """Write one tile of a weight gradient: ``out[k, v] = sum_i A[i, k] dZ[i, v]``.
+
+    Exactly `height` rows of `vectors` vectors are written at `out`, and as many elements and
+    vectors of each row are read.
+    """
+    table = emit.pointer(f.table, INT64)
+    sizes = [(h, v) for h in reversed(HEIGHTS) for v in range(1, NR + 1)]
+    codes = {4 * height + vectors: (height, vectors) for height, vectors in sizes}
+    for code in emit.cases(f.vectors + f.height * 4, codes, "tile"):
+        height, vectors = codes[code]
+
+        def operands(p, u, vectors=vectors):
+            elements = emit.element(table, p, u) + f.offset
+            # For the tile after the next; a third of what prefetching gains, see _prefetch_line.
+            emit.prefetch(elements + CACHE_LINE)
+            line = f.dZ + (p + u) * f.stride
+            return elements, [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
+
+        sums = [emit.constant(0.0)] * (height * vectors)
+        sums = _sum_of_products(emit, height, vectors, sums, f.rows, operands)
+        for number, total in enumerate(sums):
+            emit.store(total, f.out + number * VECTOR_BYTES)
+        emit.returns()
+
+
+@outlined(OuterGroup)
+def outer_group(emit, f):
+    """Write one tile of a group's gradient: ``out[c, k] = sum_i dZ[i, c] A[i, k]``.
+
+    GROUP rows of GROUP_VECTORS vectors lie at `out`; of each row, the vectors that hold elements
+    below `elements` are written. A is not read beyond `elements`.
+    """
+    table, line = emit.pointer(f.table, INT64), GROUP_VECTORS * VECTOR_BYTES
+
+    def tile(k, vectors, load):
+        def operands(p, u):
+            row = emit.element(table, p, u) + f.offset + k * emit.size
+            return f.dZ + (p + u) * f.stride, load(row)
+
+        sums = [emit.constant(0.0)] * (GROUP * vectors)
+        sums = _sum_of_products(emit, GROUP, vectors, sums, f.rows, operands)
+        for c in range(GROUP):
+            for v in range(vectors):
+                place = f.out + c * line + k * emit.size + v * VECTOR_BYTES
+                emit.store(sums[c * vectors + v], place)
+
+    def whole(row):
+        return [emit.load(row + v * VECTOR_BYTES) for v in range(GROUP_VECTORS)]
+
+    def one(k):
+        left = f.elements - k
+        tile(k, 1, lambda row: [emit.load_first(row, left)])
+
+    with emit.either(f.elements >= GROUP_VECTORS * emit.lanes) as (complete, partial):
+        with complete:
+            tile(emit.integer(0), GROUP_VECTORS, whole)
+        with partial:
+            emit.steps(0, f.elements + (emit.lanes - 1), emit.lanes, one)
+    emit.returns()

@@ -1,0 +1,254 @@
+"""Where everything of a network lies while it is trained: parameters, memories, activations."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from ..heads import SOFTMAX
+from ..layout import (
+    empty_aligned,
+    matrix_size,
+    panel_columns,
+    round_up,
+    row_stride,
+    written_columns,
+)
+from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
+from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
+
+#: Bytes in a page, and how far beyond a multiple of it the distance between two copies is.
+PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
+#: Most units of work of a layer for sparse input: as many threads can share it.
+CSR_UNITS = 64
+#: Vectors of biases that one thread updates together.
+BIAS_VECTORS = 4
+
+
+class Layer(NamedTuple):
+    """Where one layer's pieces start, in elements of their buffers."""
+
+    fan_in: int
+    fan_out: int
+    by_rows: bool  #: weights row by row in one panel as wide as the layer, for sparse input
+    lanes: int
+    weights: int
+    biases: int
+    transposed: int
+    stride: int  #: from one row of the output to the next
+    output: int
+    gradient: int  #: the same place as the output for the last layer
+    derivative: int  #: of the activation, -1 where it is told from the output
+    squares: int  #: sums of W^2, one a unit of work
+    norms: int  #: sums of squared gradients of the biases, one a group of BIAS_VECTORS
+
+    @property
+    def columns(self):
+        """How many columns lie in panels; the rest lies in groups."""
+        if self.by_rows:
+            return self.stride
+        return panel_columns(self.fan_in, self.fan_out, self.lanes)
+
+    @property
+    def panel_vectors(self):
+        """The vectors across a whole panel."""
+        return self.stride // self.lanes if self.by_rows else NR
+
+    @property
+    def written(self):
+        """How many columns the forward product writes: fan_out and its padding."""
+        if self.by_rows:
+            return self.stride
+        return written_columns(self.fan_in, self.fan_out, self.lanes)
+
+    @property
+    def size(self):
+        """The elements of the weights."""
+        if self.by_rows:
+            return self.fan_in * self.stride
+        return matrix_size(self.fan_in, self.fan_out, self.lanes)
+
+    @property
+    def group_length(self):
+        """The elements of one column of a group."""
+        return round_up(self.fan_in, self.lanes)
+
+    @property
+    def unit_rows(self):
+        """The rows of a unit of work of sparse input: no more units for more columns."""
+        return round_up(-(-self.fan_in // CSR_UNITS), MR)
+
+    @property
+    def panel_units(self):
+        """The units of work of the update of the panels: MR rows of all of them, or unit_rows."""
+        return -(-self.fan_in // (self.unit_rows if self.by_rows else MR))
+
+    @property
+    def group_units(self):
+        """Those of the groups, which come behind: GROUP_VECTORS vectors of K each."""
+        if self.columns >= self.fan_out:
+            return 0
+        return -(-self.fan_in // (GROUP_VECTORS * self.lanes))
+
+    @property
+    def units(self):
+        """All units of work of the weights' update; threads divide them."""
+        return self.panel_units + self.group_units
+
+    @property
+    def bias_groups(self):
+        """The groups of biases that are updated together."""
+        return -(-self.fan_out // (BIAS_VECTORS * self.lanes))
+
+
+class Buffers:
+    """The buffers of a network, and their division among its layers.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    def __init__(self, task):
+        self.dtype, self.capacity = task.dtype, task.capacity
+        self.size = self.dtype.itemsize
+        self.lanes = VECTOR_BYTES // self.size
+        #: Bias of the columns that pad the last layer: -inf keeps them out of a softmax.
+        self.floor = -np.inf if task.head == SOFTMAX else 0.0
+        self.memories, self.shards = task.memories, task.shards
+        self.kept = 1 + task.memories  # number of the copy that holds the kept gradient
+        self.first_shard = self.kept + int(task.keeps)
+        params, transposed, activations = self._divide(task)
+        # One allocation: what the optimiser remembers lies at the same distance from all weights,
+        # and that distance is no multiple of a page, so that a store to the one is not taken for a
+        # dependency of the load from the other.
+        self.elements = params + (COPY_RESIDUE - params * self.size) % PAGE // self.size
+        copies = self.first_shard + task.shards
+        everything = empty_aligned(copies * self.elements, self.dtype)
+        #: The parameters; what the optimiser remembers; gradients that are kept, and of shards.
+        self.copies = everything.reshape(copies, self.elements)
+        self.params = self.copies[0]
+        #: Zeros for the widest row, then the transposes of layers 1, 2, ...
+        self.transposed = empty_aligned(transposed, self.dtype)
+        self.activations = empty_aligned(activations, self.dtype)
+        self.units = sum(layer.units for layer in self.layers)
+        self.bias_units = sum(layer.bias_groups for layer in self.layers)
+        #: Sums of W^2; then sums of squared gradients, of the weights and of the biases.
+        self.squares = np.zeros(2 * self.units + self.bias_units)
+
+    def _divide(self, task):
+        """Place the layers; return the elements of parameters, transposes and activations."""
+        self.layers = []
+        sizes, size = task.layer_sizes, self.size
+        params, activations, squares, norms = 0, 0, 0, 0
+        transposed = max(row_stride(N, size) for N in sizes[1:])
+        for depth, (K, N) in enumerate(itertools.pairwise(sizes)):
+            stride, last = row_stride(N, size), depth == len(sizes) - 2
+            block = self.capacity * stride
+            gradient = activations if last else activations + block
+            derivative = gradient + block if task.derivatives and not last else -1
+            layer = Layer(
+                fan_in=K,
+                fan_out=N,
+                by_rows=task.sparse and depth == 0,
+                lanes=self.lanes,
+                weights=params,
+                biases=0,
+                transposed=transposed,
+                stride=stride,
+                output=activations,
+                gradient=gradient,
+                derivative=derivative,
+                squares=squares,
+                norms=norms,
+            )
+            layer = layer._replace(biases=params + layer.size)
+            self.layers.append(layer)
+            params = layer.biases + stride
+            if depth > 0:
+                transposed += round_up(K, self.lanes) * N
+            activations = max(gradient, derivative) + block
+            squares += layer.units
+            norms += layer.bias_groups
+        return params, transposed, activations
+
+    # --------------------------------------------------------------------------------- addresses
+
+    def parameter(self, start):
+        """Return the address of an element of the parameters."""
+        return self.params.ctypes.data + start * self.size
+
+    def activation(self, start):
+        """Return the address of an element of the activations."""
+        return self.activations.ctypes.data + start * self.size
+
+    def transpose(self, start):
+        """Return the address of an element of the transposes."""
+        return self.transposed.ctypes.data + start * self.size
+
+    def behind(self, copy):
+        """Return the bytes from a parameter to its place in a copy."""
+        return copy * self.elements * self.size
+
+    # ------------------------------------------------------------------------------- in and out
+
+    def load(self, depth, W, b):
+        """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,)."""
+        layer = self.layers[depth]
+        K, N = W.shape
+        self.write(0, depth, W, b)
+        last = depth == len(self.layers) - 1
+        self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
+        if depth > 0:
+            for part, columns in self.transposed_pieces(self.transposed, depth):
+                part[:] = 0
+                part[:, : columns.stop - columns.start] = W.T[:, columns]
+        squares = self.squares[layer.squares :][: layer.units]
+        squares[:] = 0
+        with np.errstate(over="ignore"):  # the loss will tell
+            for k in range(0, K, 1024):  # no float64 copy of all of it
+                squares[0] += np.sum(np.square(W[k : k + 1024], dtype=np.float64))
+
+    def write(self, copy, depth, W, b):
+        """Pack arrays of the shapes of a layer's parameters into a copy."""
+        layer, buffer = self.layers[depth], self.copies[copy]
+        for part, columns in self.pieces(buffer, depth):
+            part[:] = 0
+            part[:, : columns.stop - columns.start] = W[:, columns]
+        buffer[layer.biases : layer.biases + len(b)] = b
+
+    def read(self, copy, depth, W, b):
+        """Unpack a copy into arrays of the shapes of a layer's parameters."""
+        layer, buffer = self.layers[depth], self.copies[copy]
+        for part, columns in self.pieces(buffer, depth):
+            W[:, columns] = part[:, : columns.stop - columns.start]
+        b[:] = buffer[layer.biases : layer.biases + len(b)]
+
+    def transposed_pieces(self, buffer, depth):
+        """Yield the panels of a layer's transpose, each as a view and its slice of columns."""
+        layer = self.layers[depth]
+        K, N = layer.fan_in, layer.fan_out
+        whole, wide = round_up(K, self.lanes), NR * self.lanes
+        yield from _panels(buffer, layer.transposed, N, K, whole, wide)
+
+    def pieces(self, buffer, depth):
+        """Yield a layer's panels and groups, each as a view (K, width) and its slice of columns."""
+        layer = self.layers[depth]
+        K, N = layer.fan_in, layer.fan_out
+        stop, wide = layer.columns, layer.panel_vectors * self.lanes
+        yield from _panels(buffer, layer.weights, K, N, stop, wide)
+        if stop < N:
+            length, width = layer.group_length, round_up(N - stop, GROUP)
+            begin = layer.weights + stop * K
+            groups = buffer[begin : begin + width * length].reshape(width, length)
+            groups[:, K:] = 0
+            yield groups[:, :K].T, slice(stop, N)
+
+
+def _panels(buffer, start, K, N, stop, wide):
+    """Yield each panel as a view (K, width), and the slice of the columns that it holds."""
+    for first in range(0, stop, wide):
+        width = min(wide, stop - first)
+        begin = start + first * K
+        part = buffer[begin : begin + K * width].reshape(K, width)
+        yield part, slice(first, min(first + width, N))

@@ -1,0 +1,245 @@
+"""The operations that take rows forward through a network, and gradients back: planned here."""
+
+from typing import NamedTuple
+
+from ..activation import IDENTITY, RELU, Activate, Backward, BackwardStored
+from ..csr import csr_block_columns
+from ..layout import round_up
+from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel
+from . import operations as op
+from .task import BYTES, CSR
+
+#: Bytes of X that a block of rows may take: it is read again for every panel, so it should stay
+#: in the second-level cache beside the panel.
+BLOCK_BYTES = 1 << 18
+
+
+def block_rows(count, K, size):
+    """Return how many of `count` rows of K elements to multiply by all panels in turn."""
+    if count * K * size <= 2 * BLOCK_BYTES:
+        return max(count, 1)
+    return max(BLOCK_BYTES // (K * size) // MR, 1) * MR
+
+
+class Product(NamedTuple):
+    """A product ``A W + bias`` with packed weights; addresses, and bytes for distances."""
+
+    table: int  #: of the addresses of the rows of A
+    K: int
+    columns: int  #: up to here they lie in panels, from here on in groups
+    N: int
+    W: int
+    bias: int
+    relu: int  #: 1 to apply the ReLU in registers
+    out: int
+    stride: int
+
+
+class Propagation:
+    """The forward and the backward pass of a network over any rows of a batch.
+
+    Parameters
+    ----------
+    task : Task
+    buffers : Buffers
+    tables : ndarray of shape (2 n_layers, capacity)
+        Addresses of the rows of each layer's input, and of its output's gradient.
+    """
+
+    def __init__(self, task, buffers, tables):
+        self.task, self.buffers, self.tables = task, buffers, tables
+        self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
+        first = self.layers[0]
+        #: Columns of sparse input to visit at a time.
+        self.csr_block = 0
+        if first.by_rows:
+            self.csr_block = csr_block_columns(task.non_zeros, first.fan_in, first.panel_vectors)
+
+    def there_and_back(self, first, stop):
+        """Return the operations that take rows through the network and back."""
+        weighting = op.GENERAL if self.task.general_loss else op.PLAIN
+        return [
+            self.gather(first, stop),
+            *self.forward(first, stop, training=True),
+            self.loss(first, stop, weighting),
+            *self.backward(first, stop),
+        ]
+
+    def gather(self, first, stop):
+        """Return the operation that looks up rows of a source."""
+        kind = self.task.input_kind
+        if kind == BYTES:
+            return op.GatherBytes(first, stop, inputs=self.layers[0].fan_in)
+        return (op.GatherCSR if kind == CSR else op.Gather)(first, stop)
+
+    def forward(self, first, stop, training=False):
+        """Return the operations that compute the scores of rows."""
+        operations, buffers = [], self.buffers
+        for depth, layer in enumerate(self.layers):
+            last = depth == len(self.layers) - 1
+            for lo, hi, product in self._forward_product(depth, first, stop):
+                operations += product
+                # A block's outputs are still in a cache when its activation is computed.
+                if not last:
+                    operations += self._activate(layer, lo, hi, training)
+            if training and self.task.dropout and not last:
+                operations.append(
+                    op.Dropout(
+                        layer=depth,
+                        A=buffers.activation(layer.output),
+                        derivatives=buffers.activation(layer.derivative),
+                        stride=layer.stride * self.size,
+                        elements=round_up(layer.fan_out, self.lanes),
+                        first=first,
+                        stop=stop,
+                    )
+                )
+        return operations
+
+    def _forward_product(self, depth, first, stop):
+        """Return the blocks of a layer's forward product, see `_product`."""
+        layer, buffers = self.layers[depth], self.buffers
+        W, bias = buffers.parameter(layer.weights), buffers.parameter(layer.biases)
+        out, stride = buffers.activation(layer.output), layer.stride * self.size
+        if layer.by_rows:
+            product = op.MultiplyCSR(
+                first=first,
+                stop=stop,
+                K=layer.fan_in,
+                bias=bias,
+                W=W,
+                across=layer.panel_vectors,
+                out=out,
+                stride=stride,
+                block=self.csr_block,
+            )
+            return [(first, stop, [op.SeekColumns(first, stop, k0=0), product])]
+        relu = self.task.activation == RELU and depth < len(self.layers) - 1
+        product = Product(
+            table=self.tables[depth].ctypes.data,
+            K=layer.fan_in,
+            columns=layer.columns,
+            N=layer.fan_out,
+            W=W,
+            bias=bias,
+            relu=int(relu),
+            out=out,
+            stride=stride,
+        )
+        return self._product(product, first, stop)
+
+    def _product(self, product, first, stop):
+        """Return the operations of a product, block of rows by block: (first, stop, operations)."""
+        table, K, columns, N, W, bias, relu, out, stride = product
+        size, length = self.size, round_up(K, self.lanes) * self.size
+        block, blocks = block_rows(stop - first, K, size), []
+        for lo in range(first, stop, block):
+            hi, operations = min(lo + block, stop), []
+            for j in range(0, columns, NR * self.lanes):
+                panel = MultiplyPanel(
+                    table=table,
+                    first=lo,
+                    stop=hi,
+                    panel=W + j * K * size,
+                    vectors=min(NR, (columns - j) // self.lanes),
+                    K=K,
+                    bias=bias + j * size,
+                    relu=relu,
+                    out=out + j * size,
+                    stride=stride,
+                    known=stop,
+                )
+                operations.append(panel)
+            for j in range(columns, N, GROUP):
+                group = MultiplyGroup(
+                    table=table,
+                    first=lo,
+                    stop=hi,
+                    group=W + columns * K * size + (j - columns) * length,
+                    length=length,
+                    K=K,
+                    bias=bias + j * size,
+                    relu=relu,
+                    out=out + j * size,
+                    stride=stride,
+                )
+                operations.append(group)
+            blocks.append((lo, hi, operations))
+        return blocks
+
+    def _activate(self, layer, first, stop, training):
+        """Return the operations that apply the activation to rows of a layer's output."""
+        activation, derivatives = self.task.activation, 0
+        if training and layer.derivative >= 0:
+            derivatives = self.buffers.activation(layer.derivative + first * layer.stride)
+        # The product has taken care of a ReLU, but not that of sparse inputs.
+        done = activation == IDENTITY or (activation == RELU and not layer.by_rows)
+        if done and not derivatives:
+            return []
+        Z = self.buffers.activation(layer.output + first * layer.stride)
+        return [Activate(activation, Z, derivatives, elements=(stop - first) * layer.stride)]
+
+    def loss(self, first, stop, weighting):
+        """Return the operation that turns scores into gradients."""
+        layer = self.layers[-1]
+        return op.Loss(
+            first=first,
+            stop=stop,
+            S=self.buffers.activation(layer.output),
+            stride=layer.stride * self.size,
+            width=layer.written,
+            outputs=layer.fan_out,
+            weighting=weighting,
+        )
+
+    def count_correct(self, first, stop):
+        """Return the operation that counts right answers."""
+        layer = self.layers[-1]
+        return op.CountCorrect(first, stop, layer.output, layer.stride, layer.fan_out)
+
+    def predict(self, first, stop):
+        """Return the operation that writes predictions."""
+        layer = self.layers[-1]
+        return op.Predict(
+            first=first,
+            stop=stop,
+            S=self.buffers.activation(layer.output),
+            stride=layer.stride * self.size,
+            width=layer.written,
+            outputs=layer.fan_out,
+            head=self.task.output_head,
+        )
+
+    def backward(self, first, stop):
+        """Return the operations that take gradients back to the first layer."""
+        operations, buffers = [], self.buffers
+        for depth in range(len(self.layers) - 1, 0, -1):
+            layer, below = self.layers[depth], self.layers[depth - 1]
+            # No groups here: their dot tile would not pay for the few outputs that it sums over.
+            columns = round_up(layer.fan_in, self.lanes)
+            product = Product(
+                table=self.tables[len(self.layers) + depth].ctypes.data,
+                K=layer.fan_out,
+                columns=columns,
+                N=columns,
+                W=buffers.transpose(layer.transposed),
+                bias=buffers.transpose(0),
+                relu=0,
+                out=buffers.activation(below.gradient),
+                stride=below.stride * self.size,
+            )
+            for lo, hi, block in self._product(product, first, stop):
+                operations += block + self._through_activation(below, lo, hi)
+        return operations
+
+    def _through_activation(self, layer, first, stop):
+        """Return the operations that take rows of a gradient back through an activation."""
+        skip, count = first * layer.stride, (stop - first) * layer.stride
+        dA = self.buffers.activation(layer.gradient + skip)
+        if layer.derivative >= 0:
+            derivatives = self.buffers.activation(layer.derivative + skip)
+            return [BackwardStored(derivatives, dA, count)]
+        if self.task.activation == IDENTITY:
+            return []
+        A = self.buffers.activation(layer.output + skip)
+        return [Backward(self.task.activation, A, dA, count)]

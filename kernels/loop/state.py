@@ -1,0 +1,111 @@
+"""What the compiled loop is given: buffers, numbers, sources of rows, items of work, a record."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Arrays(NamedTuple):
+    """All memory of a run but the data and the lists of rows."""
+
+    params: np.ndarray  #: all weights, packed, and biases, padded, in one flat buffer
+    activations: np.ndarray  #: outputs, gradients and derivatives of every layer
+    input_scale: np.ndarray  #: (2, elements): factor and summand of each input, else empty
+    tables: np.ndarray  #: int64 (2 n_layers, capacity): addresses of input rows, of gradients
+    labels: np.ndarray  #: int64 (capacity,): the batch's labels, or addresses of its targets
+    weights: np.ndarray  #: (capacity,): of the batch's rows
+    spans: np.ndarray  #: int64 (2, capacity): first and last non-zero of the batch's CSR rows
+    cursors: np.ndarray  #: int64 (threads, capacity): next non-zero of each row
+    tiles: np.ndarray  #: (threads, elements): a gradient tile
+    squares: np.ndarray  #: float64: see buffers.Buffers
+    losses: np.ndarray  #: float64 (2, blocks): summed loss of each ROWS_PER_LOG rows
+    correct: np.ndarray  #: float64 (2, blocks): weight of the right answers, likewise
+    barrier: np.ndarray  #: int64, see barrier.wait
+    operations: np.ndarray  #: int64 (threads, most operations, ROW)
+    phases: np.ndarray  #: int64 (threads, phases + 1): where the operations of each phase begin
+    reports: np.ndarray  #: int64 (phases,): what is known after each
+
+
+class Constants(NamedTuple):
+    """The numbers of a run that do not change, Python's own integers and floats."""
+
+    head: int
+    output: int  #: address of the predictions, C-contiguous
+    weighted: int  #: 1 where sources have weights
+    units: int  #: sums of squared weights
+    shards: int  #: shards of the batch whose gradients are added up
+    shard: int  #: bytes from the gradient of one to that of the next
+    dropout_threshold: int  #: chance of a zero, times 2^32
+    dropout_factor: float
+    l2: float  #: the gradient of the penalty is l2 W
+    penalty: float  #: the penalty is this times sum(W^2)
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    smoothing: float
+    max_norm: float  #: of the whole gradient
+
+
+class Source(NamedTuple):
+    """Where rows come from: addresses, and bytes from one row to the next."""
+
+    X: int  #: of a CSR matrix, the values
+    X_stride: int
+    targets: int
+    target_stride: int  #: 0 where the targets are labels
+    weights: int  #: 0 for none
+    indptr: int  #: of a CSR matrix
+    indices: int
+
+
+class Items(NamedTuple):
+    """Items of work: each is some phases, done on some rows. Arrays of one element an item."""
+
+    first_phase: np.ndarray
+    stop_phase: np.ndarray
+    source: np.ndarray  #: TRAIN or EVALUATE
+    begin: np.ndarray  #: position of the first row in the source, or in the list of rows
+    rows: np.ndarray
+    listed: np.ndarray  #: 1 where the rows are those of the list
+    step: np.ndarray
+    epoch: np.ndarray
+    key: np.ndarray  #: of the step's dropout
+    rate: np.ndarray  #: float64: learning rate
+    decay: np.ndarray  #: float64: factor on the weights
+    divisor: np.ndarray  #: float64: of the losses: rows, or sum of their weights
+
+
+class Item(NamedTuple):
+    """One of them."""
+
+    first_phase: int
+    stop_phase: int
+    source: int
+    begin: int
+    rows: int
+    listed: int
+    step: int
+    epoch: int
+    key: int
+    rate: float
+    decay: float
+    divisor: float
+
+
+#: Sources of rows.
+TRAIN, EVALUATE = range(2)
+
+
+class Record(NamedTuple):
+    """What a run writes down."""
+
+    losses: np.ndarray  #: float64 (steps,)
+    train_correct: np.ndarray  #: float64 (epochs,): right answers on the batch, after its update
+    val_losses: np.ndarray  #: float64 (epochs,): weighted sum over the validation set
+    val_correct: np.ndarray  #: float64 (epochs,): weight of the right answers on it
+    predicted: np.ndarray  #: int64 (n_val,): the latest classes of the validation set, or empty
+
+
+#: What is known after a phase: nothing, a step's loss, right answers on its batch, both for a block
+#: of the validation set.
+NOTHING, STEPPED, EVALUATED, VALIDATED = range(4)

@@ -1,0 +1,192 @@
+"""The compiled training loop: every thread executes its operations, and meets the others.
+
+A step has two phases: each thread takes some rows of the batch through the whole network and back,
+then some rows of every weight matrix through their update. Where gradients are clipped, the second
+phase only keeps them, and a third takes the step. After each phase all threads meet.
+"""
+
+from .._jit import kernel, part
+from ..activation import (
+    Activate,
+    Backward,
+    BackwardStored,
+    activate,
+    activation_backward,
+    multiply_in_place,
+)
+from ..llvm.intrinsics import address_of, borrowed
+from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
+from ..softmax import ROWS_PER_LOG
+from ..transpose import CopyRows, Transpose, copy_rows, transpose
+from . import operations as op
+from .barrier import FINISHED, wait
+from .gradients import (
+    clip_factor,
+    numbers_of_biases,
+    numbers_of_weights,
+    update_bias,
+    update_group,
+    update_panel,
+    update_rows,
+)
+from .operations import fields, holds
+from .rows import (
+    count_correct,
+    drop_out,
+    gather,
+    multiply_sparse,
+    predict,
+    seek_columns,
+    take_loss,
+)
+from .state import EVALUATE, EVALUATED, NOTHING, STEPPED, Item
+
+
+@kernel
+def train(thread, threads, arrays, constants, sources, items, listed, record):
+    """Do one thread's share of some items of work.
+
+    Results are the same bits for any number of threads and any division into calls: whatever is
+    summed is summed by one thread in a fixed order.
+
+    Parameters
+    ----------
+    thread, threads : int
+    arrays : Arrays
+    constants : Constants
+    sources : tuple of two Source
+        Where the rows of steps, and those to evaluate, come from.
+    items : Items
+    listed : ndarray of shape (n_listed,)
+        Rows of the steps' batches, one after the other; int64.
+    record : Record
+
+    Returns
+    -------
+    bool
+        False where the run was called off before its first item (see :func:`.barrier.wait`).
+    """
+    a, items, record = borrowed(arrays), borrowed(items), borrowed(record)
+    (listed,) = borrowed((listed,))
+    like, squares, tiles = a.params[0], a.squares, a.tiles[thread]
+    tile, cursors = address_of(tiles), address_of(a.cursors[thread])
+    table, width = address_of(a.operations[thread]), 8 * op.ROW
+
+    # Not the literal 0, for whose type Numba would compile the function anew.
+    meetings = wait(a.barrier, threads, thread - thread)
+    if meetings < 0:
+        return False
+    for number in range(len(items.step)):
+        item = _item(items, number)
+        source = sources[1] if item.source == EVALUATE else sources[0]
+        weights = numbers_of_weights(like, constants, item, 1.0, constants.l2)
+        biases = numbers_of_biases(like, constants, item, 1.0)
+        penalty = _penalty(constants, squares) if thread == 0 else 0.0
+        for phase in range(item.first_phase, item.stop_phase):
+            # Who is ahead writes to one half while thread 0 still reads the other.
+            losses, correct = a.losses[meetings % 2], a.correct[meetings % 2]
+            first, stop = a.phases[thread, phase], a.phases[thread, phase + 1]
+            for row in range(table + first * width, table + stop * width, width):
+                if holds(MultiplyPanel, row):
+                    multiply_panel(like, fields(MultiplyPanel, row))
+                elif holds(MultiplyGroup, row):
+                    multiply_group(like, fields(MultiplyGroup, row))
+                elif holds(op.UpdatePanel, row):
+                    f = fields(op.UpdatePanel, row)
+                    update_panel(f, like, constants, tile, weights, squares)
+                elif holds(op.UpdateGroup, row):
+                    f = fields(op.UpdateGroup, row)
+                    update_group(f, like, constants, tile, weights, squares)
+                elif holds(op.UpdateBias, row):
+                    f = fields(op.UpdateBias, row)
+                    update_bias(f, like, constants, tile, biases, squares)
+                elif holds(Transpose, row):
+                    transpose(like, fields(Transpose, row))
+                elif holds(CopyRows, row):
+                    copy_rows(like, fields(CopyRows, row))
+                elif holds(op.ClearSquares, row):
+                    f = fields(op.ClearSquares, row)
+                    for unit in range(f.first, f.stop):
+                        squares[unit] = 0.0
+                elif holds(Activate, row):
+                    activate(like, fields(Activate, row))
+                elif holds(Backward, row):
+                    activation_backward(like, fields(Backward, row))
+                elif holds(BackwardStored, row):
+                    multiply_in_place(like, fields(BackwardStored, row))
+                elif holds(op.Loss, row):
+                    take_loss(fields(op.Loss, row), a, constants, item, losses)
+                elif holds(op.CountCorrect, row):
+                    f = fields(op.CountCorrect, row)
+                    count_correct(f, a, constants, item, correct, record.predicted)
+                elif holds(op.Predict, row):
+                    predict(fields(op.Predict, row), a, constants, item)
+                elif holds(op.Dropout, row):
+                    drop_out(fields(op.Dropout, row), a, constants, item)
+                elif holds(op.MultiplyCSR, row):
+                    multiply_sparse(fields(op.MultiplyCSR, row), a, source, cursors)
+                elif holds(op.SeekColumns, row):
+                    seek_columns(fields(op.SeekColumns, row), a, source, cursors)
+                elif holds(op.UpdateRows, row):
+                    f = fields(op.UpdateRows, row)
+                    update_rows(f, a, source, item, cursors, tiles, weights)
+                elif holds(op.Clip, row):
+                    factor = clip_factor(fields(op.Clip, row), squares, constants.max_norm)
+                    # The kept gradient holds that of the penalty.
+                    weights = numbers_of_weights(like, constants, item, factor, 0.0)
+                    biases = numbers_of_biases(like, constants, item, factor)
+                else:
+                    gather(row, a, constants, source, item, listed)
+            meetings = wait(a.barrier, threads, meetings)
+            if thread == 0 and a.reports[phase] != NOTHING:
+                _write_down(a.reports[phase], item, losses, correct, penalty, record)
+    if thread == 0:
+        a.barrier[FINISHED] = 1
+    return True
+
+
+@part
+def _item(items, number):
+    """Return one of the items of work."""
+    return Item(
+        first_phase=items.first_phase[number],
+        stop_phase=items.stop_phase[number],
+        source=items.source[number],
+        begin=items.begin[number],
+        rows=items.rows[number],
+        listed=items.listed[number],
+        step=items.step[number],
+        epoch=items.epoch[number],
+        key=items.key[number],
+        rate=items.rate[number],
+        decay=items.decay[number],
+        divisor=items.divisor[number],
+    )
+
+
+@part
+def _penalty(constants, squares):
+    """Return the penalty of the weights as they are."""
+    total = 0.0
+    if constants.penalty != 0.0:
+        for unit in range(constants.units):
+            total += squares[unit]
+    return constants.penalty * total
+
+
+@part
+def _write_down(report, item, losses, correct, penalty, record):
+    """Write down what is known after a phase."""
+    loss, right = 0.0, 0.0
+    for block in range((item.rows + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
+        if report != EVALUATED:
+            loss += losses[block]
+        if report != STEPPED:
+            right += correct[block]
+    if report == STEPPED:
+        record.losses[item.step] = loss / item.divisor + penalty
+    elif report == EVALUATED:
+        record.train_correct[item.epoch] = right
+    else:
+        record.val_losses[item.epoch] += loss
+        record.val_correct[item.epoch] += right

@@ -1,0 +1,199 @@
+"""The tape of operations: verified for any network and any run, and wrong tapes found out."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastnn.kernels.activation import ACTIVATIONS, Activate
+from fastnn.kernels.heads import HEADS
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
+from fastnn.kernels.llvm.tiles import MultiplyPanel
+from fastnn.kernels.loop import operations as op
+from fastnn.kernels.loop import propagation
+from fastnn.kernels.loop.accesses import Accesses
+from fastnn.kernels.loop.tape import Tape
+from fastnn.kernels.loop.task import BYTES, CSR, DENSE, Task
+from fastnn.kernels.loop.verify import TapeError, verify
+from fastnn.kernels.transpose import Transpose
+from fastnn.kernels.update import ACCUMULATE, GRADIENT, RULES
+
+widths = st.integers(1, 70) | st.sampled_from([1, 15, 16, 17, 48, 49, 96, 100, 130, 250])
+
+
+@st.composite
+def tasks(draw):
+    """Return any task: any network, any options, any number of threads."""
+    sizes = draw(st.lists(widths, min_size=2, max_size=5))
+    n = draw(st.integers(1, 90) | st.sampled_from([1024, 1030, 1500]))
+    rest = draw(st.integers(0, n - 1))
+    steps = draw(st.sampled_from([(), (n,), (n, rest) if rest else (n,)]))
+    rule = draw(st.sampled_from([*range(len(RULES)), GRADIENT, ACCUMULATE]))
+    block = draw(st.integers(1 if not steps else 0, 100))
+    predicts = draw(st.booleans()) and not steps
+    return Task(
+        layer_sizes=tuple(sizes),
+        activation=draw(st.sampled_from(list(ACTIVATIONS.values()))),
+        head=draw(st.sampled_from(list(HEADS.values()))),
+        dtype=np.dtype(draw(st.sampled_from(["f4", "f8"]))),
+        threads=draw(st.integers(1, 5)),
+        batch_sizes=steps,
+        block_size=block,
+        rule=rule,
+        clip=draw(st.booleans()) and rule < len(RULES),
+        dropout=draw(st.booleans()),
+        general_loss=draw(st.booleans()),
+        penalty=draw(st.booleans()),
+        input_kind=draw(st.sampled_from([DENSE, CSR, BYTES])),
+        non_zeros=draw(st.sampled_from([0.0, 3.0, sizes[0] / 2])),
+        evaluate_batch=draw(st.booleans()),
+        weighted_block=draw(st.booleans()),
+        evaluate_loss=draw(st.booleans()),
+        output_head=draw(st.sampled_from(list(HEADS.values()))) if predicts else -1,
+    )
+
+
+@settings(derandomize=True, deadline=None, max_examples=250)
+@given(tasks())
+def test_the_tape_of_any_task_is_right(task):
+    verify(Tape(task))
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(tasks())
+def test_blocks_of_any_size_are_right(task):
+    # Blocks of a few rows and columns, which the caches would only ask of large layers for.
+    before = propagation.BLOCK_BYTES
+    propagation.BLOCK_BYTES = 1 << 10
+    try:
+        verify(Tape(task))
+    finally:
+        propagation.BLOCK_BYTES = before
+
+
+def test_every_kind_is_written_down_and_read_back():
+    for number, kind in enumerate(op.KINDS):
+        operation = kind(*range(number, number + len(kind._fields)))
+        encoded = op.encode(operation)
+        assert len(encoded) <= op.ROW
+        assert op.decode(np.array(encoded)) == operation
+    assert len(set(op.KINDS)) == len(op.KINDS)
+
+
+def test_the_accesses_of_every_kind_are_known():
+    # Of these, only one thread's own memory or the user's data.
+    private = {op.Gather, op.GatherCSR, op.SeekColumns, op.ClearSquares, op.Clip}
+    for kind in set(op.KINDS) - private:
+        assert "rule" in kind._fields or hasattr(Accesses, f"_of_{kind.__name__}"), kind
+
+
+TASK = Task(
+    (30, 50, 20),
+    activation=ACTIVATIONS["tanh"],
+    threads=2,
+    batch_sizes=(40,),
+    block_size=10,
+    rule=list(RULES).index("adam"),
+)
+
+
+def rows_of(tape, kind):
+    """Yield the rows of the table that hold some kind of operation, of any thread."""
+    for thread in range(TASK.threads):
+        for encoded in tape.arrays.operations[thread, : tape.arrays.phases[thread, -1]]:
+            if isinstance(op.decode(encoded), kind):
+                yield encoded
+
+
+def changed(encoded, **fields):
+    row = op.encode(op.decode(encoded)._replace(**fields))
+    encoded[: len(row)] = row
+
+
+def update_twice(tape):
+    first, second = itertools.islice(rows_of(tape, op.UpdateBias), 2)
+    second[:] = first
+
+
+def leave_one_out(tape):
+    encoded = next(rows_of(tape, op.UpdatePanel))
+    nothing = op.encode(op.ClearSquares(0, 0))
+    encoded[: len(nothing)] = nothing
+
+
+def write_too_much(tape):
+    *_, last = rows_of(tape, op.UpdatePanel)
+    operation = op.decode(last)
+    changed(last, k1=operation.k1 + 8)
+
+
+def one_vector_too_long(tape):
+    buffers, last = tape.buffers, next(rows_of(tape, Activate))
+    end = buffers.activations.ctypes.data + buffers.activations.nbytes
+    elements = VECTOR_BYTES // buffers.size
+    changed(last, Z=end - VECTOR_BYTES, elements=2 * elements)
+
+
+def another_s_rows(tape):
+    encoded = next(rows_of(tape, op.Loss))
+    changed(encoded, stop=op.decode(encoded).stop + 4)
+
+
+def a_row_left_out(tape):
+    encoded = next(rows_of(tape, op.Gather))
+    changed(encoded, stop=op.decode(encoded).stop - 1)
+
+
+def rows_beyond_the_table(tape):
+    encoded = next(rows_of(tape, MultiplyPanel))
+    changed(encoded, known=op.decode(encoded).known + 1000)
+
+
+def another_s_gradient(tape):
+    encoded = next(rows_of(tape, op.UpdatePanel))
+    changed(encoded, gradient=op.KEPT, behind=0)
+    changed(encoded, weights=op.decode(encoded).weights + 16 * VECTOR_BYTES)
+
+
+def an_old_transpose(tape):
+    encoded = next(rows_of(tape, Transpose))
+    nothing = op.encode(op.ClearSquares(0, 0))
+    encoded[: len(nothing)] = nothing
+
+
+def a_square_too_many(tape):
+    *_, last = rows_of(tape, op.UpdateBias)
+    changed(last, squares=len(tape.buffers.squares))
+
+
+def nowhere(tape):
+    changed(next(rows_of(tape, MultiplyPanel)), out=1 << 40)
+
+
+FAULTS = {
+    "a weight updated twice": (update_twice, "is moved 2 times|another thread writes"),
+    "a weight left out": (leave_one_out, "parameters are not moved"),
+    "a tile too many": (write_too_much, "is moved 2 times|another thread writes|beyond"),
+    "a write one vector too long": (one_vector_too_long, "64 bytes beyond the activations"),
+    "rows of another thread": (another_s_rows, "writes of the activations what another thread"),
+    "a row left out": (a_row_left_out, "not each of 40 rows is looked up once"),
+    "rows beyond the table": (rows_beyond_the_table, "reads rows .* of a table"),
+    "weights of another thread": (another_s_gradient, "another thread writes|moved 2 times"),
+    "a transpose that is not renewed": (an_old_transpose, "of the transposes is not written"),
+    "a sum of squares that is not there": (a_square_too_many, "has no sum of squares"),
+    "nowhere": (nowhere, "which is in no buffer"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found(fault):
+    plant, message = FAULTS[fault]
+    tape = Tape(TASK)
+    verify(tape)
+    plant(tape)
+    if "64 bytes" in message:
+        message = message.replace("64", str(VECTOR_BYTES))
+    with pytest.raises(TapeError, match=message):
+        verify(tape)
