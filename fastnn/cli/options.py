@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from fastnn._targets import TASKS
 from fastnn.cli.settings import PRESETS
+from fastnn.data.targets import TASKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

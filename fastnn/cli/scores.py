@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastnn import Network, TwoLayerNet
-from fastnn._columns import measure
+from fastnn.data.columns import measure
 
 #: Targets whose error is told.
 LISTED = 5

@@ -14,7 +14,8 @@ pytest.importorskip("sklearn")
 
 from click.testing import CliRunner
 
-from fastnn import TwoLayerNet, _cifar10, cli, get_num_threads
+from fastnn import TwoLayerNet, cli, get_num_threads
+from fastnn.data import cifar10 as format_of_cifar10
 
 
 class Result:
@@ -98,8 +99,8 @@ def cifar10(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "cifar"
     folder.mkdir()
-    for name in (*_cifar10.TRAIN_FILES, _cifar10.TEST_FILE):
-        records = rng.integers(0, 30, (20, _cifar10.RECORD_BYTES), dtype=np.uint8)
+    for name in (*format_of_cifar10.TRAIN_FILES, format_of_cifar10.TEST_FILE):
+        records = rng.integers(0, 30, (20, format_of_cifar10.RECORD_BYTES), dtype=np.uint8)
         records[:, 0] = np.arange(20) % 10
         records[:, 1:] += 20 * records[:, :1]
         records.tofile(folder / name)

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastnn import _cifar10
+from fastnn.data import cifar10 as format_of_cifar10
 from fastnn.data import load_dataset, load_xy
 
 
@@ -21,9 +21,9 @@ def cifar10(tmp_path, rng):
     """A CIFAR-10 folder of 20 records a file, and its records (120, 3073) in the files' order."""
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
-    records = rng.integers(0, 256, (120, _cifar10.RECORD_BYTES), dtype=np.uint8)
+    records = rng.integers(0, 256, (120, format_of_cifar10.RECORD_BYTES), dtype=np.uint8)
     records[:, 0] %= 10
-    names = (*_cifar10.TRAIN_FILES, _cifar10.TEST_FILE)
+    names = (*format_of_cifar10.TRAIN_FILES, format_of_cifar10.TEST_FILE)
     for i, name in enumerate(names):
         records[20 * i : 20 * i + 20].tofile(folder / name)
     return folder, records

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn._targets import check_classes, check_targets
+from fastnn.data.targets import check_classes, check_targets
 
 RNG = np.random.default_rng(0)
 

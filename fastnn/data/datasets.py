@@ -1,19 +1,14 @@
-"""Reading data for the command line: scikit-learn's digits, CIFAR-10's binary files, .npz files.
-
-:func:`load_dataset` gives the training, validation and test rows as they are in the source, and how
-a :class:`fastnn.Network` should standardise them; :func:`load_xy` gives rows and targets. Nothing
-here ever unpickles: a file of data cannot run code.
-"""
+"""Data sets as they are in their sources, split, and what their columns are like."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fastnn import _cifar10
-from fastnn._arrays import check_rows, checked_pair, read_arrays, rows_and_targets
-from fastnn._columns import Columns, measure
-from fastnn._targets import TASKS, check_classes, check_targets
+from fastnn.data import cifar10
+from fastnn.data.arrays import check_rows, checked_pair, read_arrays, rows_and_targets
+from fastnn.data.columns import Columns, measure
+from fastnn.data.targets import TASKS, check_classes, check_targets
 
 #: Rows and what is to be predicted of them.
 Pair = tuple[np.ndarray, np.ndarray]
@@ -174,9 +169,9 @@ def load_xy(
         return _read_digits(task)
     path = _existing(source)
     if path.is_dir():
-        path = _cifar10.find_folder(path) / _cifar10.TEST_FILE
+        path = cifar10.find_folder(path) / cifar10.TEST_FILE
     if path.suffix == ".bin":
-        X, y = _cifar10.read_file(path)
+        X, y = cifar10.read_file(path)
         return X, check_targets(y, f"y in {path}", task)
     if path.suffix == ".npy":
         return check_rows(read_arrays(path)["X"], f"X in {path}"), None
@@ -216,16 +211,16 @@ def _digits_dataset(rng: np.random.Generator, task: str) -> Dataset:
 
 
 def _cifar10_dataset(path: Path, task: str) -> Dataset:
-    folder = _cifar10.find_folder(path)
+    folder = cifar10.find_folder(path)
     if task == "regression":
         raise ValueError(
             f"{folder} holds images of ten classes, which are no numbers to predict: leave out "
             "--task regression"
         )
-    batches = [_cifar10.read_file(folder / name) for name in _cifar10.TRAIN_FILES]
+    batches = [cifar10.read_file(folder / name) for name in cifar10.TRAIN_FILES]
     X = np.concatenate([X for X, _ in batches])
     y = np.concatenate([y for _, y in batches])
-    X_test, y_test = _cifar10.read_file(folder / _cifar10.TEST_FILE)
+    X_test, y_test = cifar10.read_file(folder / cifar10.TEST_FILE)
     n_train = len(X) - max(len(X) // 50, 1)
     mean = X[:n_train].mean(axis=0, dtype=np.float64)
     return Dataset(
@@ -233,8 +228,8 @@ def _cifar10_dataset(path: Path, task: str) -> Dataset:
         *(X[:n_train], y[:n_train], X[n_train:], y[n_train:]),
         *(X_test, y_test),
         inputs=Columns(mean, np.ones_like(mean), np.zeros(len(mean), bool)),
-        image_shape=_cifar10.IMAGE_SHAPE,
-        class_names=_cifar10.CLASSES,
+        image_shape=cifar10.IMAGE_SHAPE,
+        class_names=cifar10.CLASSES,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn._columns import measure
+from fastnn.data.columns import measure
 
 Z = np.random.default_rng(0).normal(size=3000)
 

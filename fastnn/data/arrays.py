@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn._targets import check_targets
+from fastnn.data.targets import check_targets
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
