@@ -1,4 +1,4 @@
-"""Pictures of a training run: its loss and accuracies, and the weights of the first layer.
+"""Pictures of a training run: its loss and scores, and the weights of the first layer.
 
 matplotlib is imported where it is used, and only its object-oriented side: no window, no display,
 no global state. A figure that is the last line of a notebook's cell shows itself; save it with
@@ -7,9 +7,10 @@ no global state. A figure that is the last line of a notebook's cell shows itsel
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,17 +20,23 @@ _BLUE, _ORANGE, _GREY = "#1f6fb4", "#e07b00", "#8a8a8a"
 
 
 def plot_history(
-    history: Mapping[str, Sequence[float]], ax: "Sequence[Axes] | None" = None
+    history: Mapping[str, npt.ArrayLike],
+    ax: "Sequence[Axes] | None" = None,
+    *,
+    score: str | None = None,
 ) -> "Figure":
-    """Plot the loss over the steps and, below it, the accuracies over the epochs.
+    """Plot the loss over the steps and, below it, the scores over the epochs.
 
     Parameters
     ----------
     history : dict
-        What :meth:`fastnn.TwoLayerNet.train` returns: ``loss_history``, ``train_acc_history`` and
+        What :meth:`fastnn.Trainer.fit` returns, of which ``step_loss`` and ``val_score`` are drawn;
+        or :meth:`fastnn.TwoLayerNet.train`: ``loss_history``, ``train_acc_history`` and
         ``val_acc_history``. Losses may be NaN or infinite: a line marks where that begins.
     ax : sequence of two matplotlib Axes, optional
-        Where to draw the loss and the accuracies; a new figure by default.
+        Where to draw the loss and the scores; a new figure by default.
+    score : str, optional
+        What ``val_score`` is, for the title: "accuracy" or "R^2". TwoLayerNet's is the accuracy.
 
     Returns
     -------
@@ -39,34 +46,29 @@ def plot_history(
     Raises
     ------
     ValueError
-        If `history` lacks one of its three lists.
+        If `history` is of neither kind.
     ImportError
         If matplotlib is missing.
     """
-    needed = ("loss_history", "train_acc_history", "val_acc_history")
-    if missing := [key for key in needed if key not in history]:
-        raise ValueError(
-            f"history has the keys {sorted(history)}, but no {' and no '.join(missing)}: pass the "
-            "dict that train() returned"
-        )
+    losses, curves, name = _parts_of(history)
     if ax is None:
         figure = _new_figure((8.0, 7.0))
-        loss_axes, accuracy_axes = figure.subplots(2, 1)
+        loss_axes, score_axes = figure.subplots(2, 1)
     else:
-        loss_axes, accuracy_axes = ax
+        loss_axes, score_axes = ax
         figure = cast("Figure", loss_axes.get_figure(root=True))
-    _draw_loss(loss_axes, np.asarray(history["loss_history"], float))
-    _draw_accuracies(accuracy_axes, history["train_acc_history"], history["val_acc_history"])
+    _draw_loss(loss_axes, np.asarray(losses, float))
+    _draw_scores(score_axes, curves, score or name)
     return figure
 
 
 def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure":
-    """Show the weights of each hidden unit, a column of W1, as an image; all in one grid.
+    """Show the weights of each unit of the first layer as an image; all in one grid.
 
     Parameters
     ----------
-    net : TwoLayerNet
-        The network; only ``net.params["W1"]``, of shape (n_features, n_hidden), is used.
+    net : Network or TwoLayerNet
+        The network; only its first weights, of shape (n_features, n_units), are used.
     image_shape : tuple of int, default (32, 32, 3)
         What a row of X is an image of: (height, width) or (height, width, channels), with one
         channel (grey) or three (colour).
@@ -83,7 +85,7 @@ def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure"
     ImportError
         If matplotlib is missing.
     """
-    W1 = net.params["W1"]
+    W1 = first_weights(net)
     grid = _weight_grid(W1, tuple(image_shape))
     height, width = grid.shape[:2]
     figure = _new_figure((8.0, 8.0 * height / width + 0.25))
@@ -91,8 +93,13 @@ def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure"
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
     size = " x ".join(map(str, image_shape))
-    axes.set_title(f"Weights of the {W1.shape[1]} hidden units, {size}", fontsize=11)
+    axes.set_title(f"Weights of the {W1.shape[1]} units of the first layer, {size}", fontsize=11)
     return figure
+
+
+def first_weights(net: Any) -> np.ndarray:
+    """Return the weights of the first layer of a Network or a TwoLayerNet."""
+    return net.coefs_[0] if hasattr(net, "coefs_") else net.params["W1"]
 
 
 def is_image_shape(shape: Sequence[int]) -> bool:
@@ -128,6 +135,42 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
     return Figure(figsize=size, dpi=120, layout="constrained")
 
 
+class _Curve(NamedTuple):
+    """Scores over epochs."""
+
+    label: str
+    epochs: np.ndarray
+    scores: np.ndarray
+    color: str
+
+
+def _parts_of(history: Mapping[str, npt.ArrayLike]) -> tuple[Any, list[_Curve], str]:
+    """Return the losses, the curves of the scores, and what these are."""
+    if {"step_loss", "val_score"} <= set(history):
+        scores = np.asarray(history["val_score"], float)
+        # Measured at the end of epochs, where TwoLayerNet does it after the first step of one.
+        return (
+            history["step_loss"],
+            [_Curve("validation", 1 + np.arange(len(scores)), scores, _ORANGE)],
+            "score",
+        )
+    needed = ("loss_history", "train_acc_history", "val_acc_history")
+    if missing := [key for key in needed if key not in history]:
+        raise ValueError(
+            f"history has the keys {sorted(history)}, but no {' and no '.join(missing)}: pass the "
+            "dict that Trainer.fit() or TwoLayerNet.train() returned"
+        )
+    losses, train, val = (np.asarray(history[key], float) for key in needed)
+    return (
+        losses,
+        [
+            _Curve("training (one batch)", np.arange(len(train)), train, _GREY),
+            _Curve("validation", np.arange(len(val)), val, _ORANGE),
+        ],
+        "accuracy",
+    )
+
+
 def _draw_loss(axes: "Axes", losses: np.ndarray) -> None:
     finite = np.isfinite(losses)
     steps = np.arange(len(losses))
@@ -161,18 +204,31 @@ def _draw_loss(axes: "Axes", losses: np.ndarray) -> None:
     _finish(axes, legend=noisy or not finite.all())
 
 
-def _draw_accuracies(axes: "Axes", train: Sequence[float], validation: Sequence[float]) -> None:
+def _draw_scores(axes: "Axes", curves: Sequence[_Curve], name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for values, color, label in (
-        (train, _GREY, "training (one batch)"),
-        (validation, _ORANGE, "validation"),
-    ):
-        marker = "o" if len(values) <= 30 else None
-        axes.plot(values, color=color, linewidth=1.6, marker=marker, markersize=4, label=label)
-    axes.set(title="Accuracy", xlabel="Epoch", ylabel="Accuracy")
+    for curve in curves:
+        marker = "o" if len(curve.scores) <= 30 else None
+        axes.plot(
+            curve.epochs,
+            np.where(np.isfinite(curve.scores), curve.scores, np.nan),
+            color=curve.color,
+            linewidth=1.6,
+            marker=marker,
+            markersize=4,
+            label=curve.label,
+        )
+    name = name.replace("^2", "²")
+    title = ylabel = name[0].upper() + name[1:]
+    if len(curves) == 1:
+        title = f"{curves[0].label.capitalize()} {name}"
+    axes.set(title=title, xlabel="Epoch", ylabel=ylabel)
+    if not any(np.isfinite(curve.scores).any() for curve in curves):
+        axes.text(0.5, 0.5, "none was measured", transform=axes.transAxes, ha="center")
+        axes.set(xticks=[], yticks=[])
+        return
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # as many as fit
-    _finish(axes, legend=True)
+    _finish(axes, legend=len(curves) > 1)
 
 
 def _finish(axes: "Axes", legend: bool) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fastnn import Network, Trainer
 from fastnn.plotting import guess_image_shape, is_image_shape, plot_history, plot_weights
 
 matplotlib_figure = pytest.importorskip("matplotlib.figure")
@@ -105,6 +106,49 @@ def test_epochs_do_not_run_into_each_other():
 def test_history_needs_its_keys():
     with pytest.raises(ValueError, match=r"has the keys \['loss_history'\], but no train_acc"):
         plot_history({"loss_history": [1.0]})
+    with pytest.raises(ValueError, match=r"pass the dict that Trainer.fit\(\) or TwoL"):
+        plot_history({"step_loss": [1.0]})
+
+
+def trainer_history(**changes):
+    history = {"step_loss": np.linspace(2, 1, 12), "val_score": np.array([0.5, 0.7, 0.8])}
+    return history | {"loss": np.ones(3), "val_loss": np.ones(3)} | changes
+
+
+def test_history_of_a_trainer(tmp_path):
+    figure = plot_history(trainer_history(), score="R^2")
+    loss_axes, score_axes = figure.axes
+    np.testing.assert_array_equal(loss_axes.lines[0].get_ydata(), np.linspace(2, 1, 12))
+    (curve,) = score_axes.lines
+    # At the end of each epoch.
+    np.testing.assert_array_equal(curve.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(curve.get_ydata(), [0.5, 0.7, 0.8])
+    assert (score_axes.get_title(), score_axes.get_ylabel()) == ("Validation R²", "R²")
+    draw(figure, tmp_path)
+
+
+def test_title_says_no_more_than_is_known():
+    titles = [
+        plot_history(trainer_history(), score=score).axes[1].get_title()
+        for score in (None, "accuracy")
+    ]
+    assert titles == ["Validation score", "Validation accuracy"]
+    assert plot_history(history_of([1.0])).axes[1].get_title() == "Accuracy"
+
+
+@pytest.mark.parametrize("scores", [[], [np.nan] * 3, [0.5, -np.inf, 0.7]])
+def test_history_of_any_scores(scores, tmp_path):
+    figure = plot_history(trainer_history(val_score=np.array(scores)))
+    texts = [text.get_text() for text in figure.axes[1].texts]
+    assert texts == ([] if np.isfinite(scores).any() else ["none was measured"])
+    draw(figure, tmp_path)
+
+
+def test_history_as_fit_returns_it(tmp_path):
+    X, y = np.eye(4), np.arange(4)
+    trainer = Trainer(Network((4, 4), random_state=0), max_iter=3, random_state=0)
+    draw(plot_history(trainer.fit(X, y, X, y)), tmp_path)
+    draw(plot_history(trainer.fit(X, y)), tmp_path)  # without a validation set
 
 
 # ----------------------------------------------------------------------------------------- weights
@@ -131,6 +175,15 @@ def test_grey_weights(n_hidden, shape, tmp_path):
     figure = plot_weights(net_of(W1), shape)
     assert np.asarray(figure.axes[0].images[0].get_array()).ndim == 2
     draw(figure, tmp_path)
+
+
+def test_weights_of_a_network():
+    net = Network((12, 5, 3, 2), random_state=0)
+    figure = plot_weights(net, (2, 2, 3))
+    expected = plot_weights(net_of(net.coefs_[0]), (2, 2, 3))
+    images = [np.asarray(each.axes[0].images[0].get_array()) for each in (figure, expected)]
+    np.testing.assert_array_equal(*images)
+    assert figure.axes[0].get_title() == "Weights of the 5 units of the first layer, 2 x 2 x 3"
 
 
 def test_weights_of_another_size():

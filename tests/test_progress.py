@@ -54,6 +54,26 @@ def test_bar_takes_one_line_of_any_width(capsys, monkeypatch, columns):
     assert ("score" in line) == (columns >= 60)
 
 
+@pytest.mark.parametrize("name", ["red[", "[bold]", ":smile:"])
+def test_text_of_the_bar_is_no_markup(capsys, name):
+    bar = progress.TerminalBar(2)
+    bar.start()
+    bar.update(1, name)
+    bar.advance(1)
+    bar.stop()
+    err = capsys.readouterr().err
+    assert name in err
+    assert "2/2" in err
+
+
+def test_transient_bar_leaves_nothing_in_a_file(capsys):
+    bar = progress.TerminalBar(2, transient=True)
+    bar.start()
+    bar.update(2, "loss 0.1")
+    bar.stop()
+    assert capsys.readouterr() == ("", "")
+
+
 class Broken(io.StringIO):
     """A terminal that is gone."""
 

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from fastnn import get_num_threads
-from fastnn.cli.console import counting_bar, note, print_table, say
+from fastnn.cli.console import note, print_table, progress_bar, say
 from fastnn.cli.errors import Deferred
 from fastnn.cli.options import FiniteFloat
 from fastnn.cli.streams import Streams
@@ -69,14 +69,13 @@ def _measure(dtypes: Sequence[str], seconds: float, results: list[Any]) -> None:
         for dtype, network in itertools.product(dtypes, benchmark.NETWORKS)
         for threads in sorted({1, benchmark.threads_used(network, get_num_threads())})
     ]
-    with counting_bar("Measuring", len(rows)) as (progress, task):
+    with progress_bar(len(rows)) as bar:
         for (dtype, network), group in itertools.groupby(rows, key=lambda row: row[:2]):
             problem = benchmark.Problem(network, dtype)
             for *_, threads in group:
-                text = f"{network}, {dtype}, {threads} thread{'s' if threads > 1 else ''}"
-                progress.update(task, description=text)
+                text = f"{network}  {dtype}  {threads} thread{'s' if threads > 1 else ''}"
+                bar.update(len(results), text)
                 results.append(benchmark.compare(problem, threads, seconds))
-                progress.advance(task)
 
 
 def _print(results: Sequence[Any]) -> None:

@@ -1,26 +1,17 @@
 """What the ``fastnn`` command looks like in a terminal: its errors, bars and tables."""
 
-import math
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
+
+from fastnn.engine.progress import TerminalBar
 
 # ------------------------------------------------------------------------------------------- lines
 
@@ -38,85 +29,22 @@ def note(message: str) -> None:
 # ------------------------------------------------------------------------------------ progress bars
 
 
-class _Speed(ProgressColumn):
-    """Loss, accuracy and samples a second of a training run; the loss alone where it is narrow."""
-
-    def __init__(self, narrow: bool) -> None:
-        super().__init__()
-        self._narrow = narrow
-
-    def render(self, task: Task) -> Text:
-        reached = task.fields.get("reached")
-        if reached is None:
-            return Text("")
-        parts = [f"loss {reached.loss:.4f}"]
-        if self._narrow:
-            return Text(parts[0], style="cyan")
-        # No accuracy is known before the first evaluation.
-        if not math.isnan(reached.val_accuracy):
-            parts.append(f"validation {reached.val_accuracy:.3f}")
-        parts.append(f"{quantity(reached.samples_per_second)} samples/s")
-        return Text("  ".join(parts), style="cyan")
-
-
-class _Description(ProgressColumn):
-    """What is under way, as it is: rich would take brackets in the name of a file for a style."""
-
-    def render(self, task: Task) -> Text:
-        return Text(task.description)
-
-
-class TrainingBar:
-    """A progress bar of a training run: pass `update` as the progress of ``train``."""
-
-    def __init__(self, progress: Progress, steps: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("Training", total=steps)
-
-    def update(self, reached: Any) -> None:
-        """Show the state of a TrainingProgress."""
-        self._progress.update(self._task, completed=reached.iteration, reached=reached)
-
-
 @contextmanager
-def training_bar(steps: int):
-    """Show a bar for `steps` steps; gives its TrainingBar."""
-    # All of it fits into 80 columns, or else into 40: a bar that wraps jumps up and down.
-    narrow = Console(stderr=True).width < 80
-    columns = (BarColumn(12 if narrow else 20), _Speed(narrow))
-    with _progress(*columns, TimeRemainingColumn()) as progress:
-        yield TrainingBar(progress, steps)
+def progress_bar(total: int) -> Iterator[TerminalBar]:
+    """Show a bar, and remove it at the end: stdout stays for the results."""
+    bar = TerminalBar(total, transient=True)
+    bar.start()
+    try:
+        yield bar
+    finally:
+        bar.stop()
 
 
-@contextmanager
-def counting_bar(description: str, total: int):
-    """Show a bar that counts to `total`; gives rich's Progress and the id of its task."""
-    columns = (_Description(), BarColumn(24), MofNCompleteColumn())
-    with _progress(*columns, TimeRemainingColumn()) as progress:
-        yield progress, progress.add_task(description, total=total)
-
-
-@contextmanager
-def spinner(description: str):
-    """Show that something of unknown length is under way."""
-    # Other spinners are drawn with characters that not every terminal has.
-    with _progress(SpinnerColumn("line"), _Description()) as progress:
-        progress.add_task(description, total=None)
-        yield
-
-
-def _progress(*columns: ProgressColumn) -> Progress:
-    # stdout stays for the results; and a bar in a log file would be noise.
-    console = Console(stderr=True)
-    return Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        # rich prints what goes to stdout above the bar, and so to stderr: right for a terminal,
-        # wrong for `fastnn sweep ... > log`.
-        redirect_stdout=sys.stdout.isatty(),
-    )
+def spinner(description: str) -> AbstractContextManager[object]:
+    """Show, in a terminal, that something of unknown length is under way."""
+    # As a Text: rich would take brackets in the name of a file for a style. Other spinners are
+    # drawn with characters that not every terminal has.
+    return Console(stderr=True).status(Text(description), spinner="line")
 
 
 # ------------------------------------------------------------------------------------------- tables

@@ -1,8 +1,11 @@
 """How a command ends: errors in one line, what to do about them, and exit codes."""
 
-import errno
+import contextlib
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +23,7 @@ class FriendlyGroup(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command and, as click does, leave with its exit code."""
         streams = Streams()
-        with streams.guarded():
+        with _interrupting_signals(), streams.guarded():
             code = self._exit_code(*args, **{**options, "obj": streams})
             sys.stdout.flush()
             if report := streams.report():
@@ -57,6 +60,27 @@ class FriendlyGroup(click.Group):
             raise click.ClickException(describe(error)) from error
 
 
+@contextlib.contextmanager
+def _interrupting_signals() -> Iterator[None]:
+    """Let what a batch system or a closed terminal sends do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[Any, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has not all of them
+            # Whoever started the command may have it ignore them, as nohup does.
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def describe(error: Exception) -> str:
     """Return a line that says what is wrong, and what to do where that is known."""
     text = " ".join(str(error).split("\n")).strip()
@@ -76,10 +100,7 @@ def describe(error: Exception) -> str:
 def _describe_os_error(error: OSError) -> str:
     if not error.strerror:
         return str(error)
-    text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text += ". Free some space, or write to another place with --out"
-    return text
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 class Deferred:

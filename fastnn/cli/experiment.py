@@ -1,233 +1,202 @@
 """What the command line does with a network, without the command line.
 
-Settings with defaults that suit the data, one training run, and a sweep of runs side by side.
-Nothing here prints or writes a file.
+One training run, and a sweep of runs side by side. Nothing here prints or writes a file.
 """
 
-import contextlib
-import itertools
 import math
-import os
+import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fastnn import TrainingProgress, TwoLayerNet, get_num_threads, set_num_threads
+from fastnn import (
+    EpochStatus,
+    Network,
+    Trainer,
+    get_num_threads,
+    optimizers,
+    schedules,
+    set_num_threads,
+)
+from fastnn.cli.problem import Problem, model_of
+from fastnn.cli.scores import Score, score
+from fastnn.cli.settings import Settings
 from fastnn.data import Dataset
 
-ProgressCallback = Callable[[TrainingProgress], object]
+Report = Callable[[EpochStatus], object]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The hyper-parameters of one training run."""
-
-    hidden: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    reg: float
-    decay: float = 0.95
-    std: float | None = None
-    num_iters: int | None = None
-    dtype: str = "float32"
-    seed: int = 0
-
-    def steps_per_epoch(self, n_train: int) -> int:
-        """Return the number of steps that count as a pass over the training rows."""
-        return max(n_train // self.batch_size, 1)
-
-    def steps(self, n_train: int) -> int:
-        """Return the number of steps: `num_iters`, or else that of `epochs` epochs."""
-        if self.num_iters is not None:
-            return self.num_iters
-        return self.epochs * self.steps_per_epoch(n_train)
-
-    def initial_std(self, n_features: int) -> float:
-        """Return `std`, or else 1/sqrt(n_features), which keeps the hidden layer near unit size."""
-        return 1 / math.sqrt(n_features) if self.std is None else self.std
-
-
-# Measured over the seeds 0 to 9: digits 0.975 to 0.986 on the test rows. CIFAR-10 with the
-# learning rate, the regularisation and the initial weights of the post on CS231n's network.
-PRESETS = {
-    "digits": Settings(hidden=200, epochs=40, batch_size=20, learning_rate=0.2, reg=1e-3),
-    "cifar10": Settings(
-        hidden=100, epochs=10, batch_size=200, learning_rate=1e-3, reg=0.4, std=1e-4
-    ),
-    "npz": Settings(hidden=100, epochs=40, batch_size=20, learning_rate=0.1, reg=1e-3),
-}
-
-
-def settings_for(kind: str, **given: Any) -> Settings:
-    """Return the preset of a kind of data, with the values `given` that are not None."""
-    return replace(PRESETS[kind], **{k: v for k, v in given.items() if v is not None})
+# ------------------------------------------------------------------------------------ training runs
 
 
 @dataclass
 class Outcome:
-    """A trained network, which takes the rows as the data source holds them, and how it did."""
+    """A trained model, which takes the rows as the data source holds them, and how it did."""
 
-    net: TwoLayerNet
+    model: Network
     settings: Settings
-    history: Mapping[str, Sequence[float]]
+    history: Mapping[str, np.ndarray]
     seconds: float
     interrupted: bool
-    accuracy: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """Number of steps taken."""
-        return len(self.history["loss_history"])
+        return len(self.history["step_loss"])
 
     @property
     def diverged_at(self) -> int | None:
-        """The first step whose loss is not finite, where training did not recover from it."""
-        losses = np.asarray(self.history["loss_history"])
-        finite_parameters = all(np.isfinite(p).all() for p in self.net.params.values())
-        if finite_parameters and (losses.size == 0 or np.isfinite(losses[-1])):
+        """The first step whose loss is not finite, or after which no parameters are; else None."""
+        finite = np.isfinite(self.history["step_loss"])
+        if finite.all() and np.isfinite(self.model.params).all():
             return None
-        finite = np.isfinite(losses)
-        return len(losses) if finite.all() else int(np.argmin(finite))
+        return len(finite) if finite.all() else int(np.argmin(finite))
+
+    @property
+    def rank(self) -> float:
+        """The validation score, and less than any for a run that diverged."""
+        return self.scores["val"].rank if "val" in self.scores else -math.inf
 
 
-# ------------------------------------------------------------------------------------------ memory
+#: A long training is kept this often, in seconds, so that a kill costs no more.
+KEEP_SECONDS = 60.0
 
 
-def check_memory(dataset: Dataset, settings: Settings, runs: int = 1) -> None:
-    """Raise a MemoryError for a training that the machine's memory cannot hold.
-
-    The system would grant the memory all the same, and kill the process once it is used.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    settings : Settings
-    runs : int
-        How many such trainings there are at a time.
-    """
-    D, H, C, size = dataset.n_features, settings.hidden, dataset.n_classes, settings.batch_size
-    n_bytes = np.dtype(settings.dtype).itemsize
-    steps = settings.steps(len(dataset.X_train))
-    limit = "--epochs" if settings.num_iters is None else "--num-iters"
-    needed = {
-        # Drawn in float64, kept, and packed for the kernels.
-        f"--hidden {H}": (D + C) * H * (8 + 2 * n_bytes),
-        f"--batch-size {size}": size * (8 + n_bytes * (H + C)),
-        # A loss and a learning rate of each step, while they are made and as Python's floats.
-        f"{limit}, which are {steps:,} steps": 64 * steps,
-    }
-    total, largest = runs * sum(needed.values()), max(needed, key=needed.__getitem__)
-    if total > (available := _memory_of_machine()):
-        raise MemoryError(
-            f"the training would take about {total / 1e9:,.0f} GB, and most of it for {largest}, "
-            f"but there are {available / 1e9:,.0f} GB: give a smaller number"
-        )
+class _DivergedError(Exception):
+    """Ends a training whose loss is not finite."""
 
 
-def _memory_of_machine() -> float:
-    """Return the memory of this machine or container in bytes; infinity where it is not known."""
-    sizes = [math.inf]
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with contextlib.suppress(ValueError, OSError):
-        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(sizes)
-
-
-# ----------------------------------------------------------------------------------- training runs
+class _PauseError(Exception):
+    """Cuts a training, for the network to be up to date; it goes on to the same bits."""
 
 
 def warm_up(dtype: str) -> None:
     """Compile what training needs, so that no measured second goes into it."""
     X, y = np.eye(2, dtype=dtype), np.arange(2)
-    net = TwoLayerNet(2, 2, 2, dtype=dtype, random_state=0)
-    net.train(X, y, X, y, num_iters=1, batch_size=2)
+    net = Network((2, 2, 2), dtype=dtype, random_state=0)
+    Trainer(net, "sgd", max_iter=1, random_state=0).fit(X, y, X, y)
 
 
 def run(
-    dataset: Dataset,
+    problem: Problem,
     settings: Settings,
-    progress: ProgressCallback | bool = False,
-    splits: Sequence[str] = ("train", "val", "test"),
+    report: Report = lambda status: None,
+    keep: Callable[[Network], object] | None = None,
 ) -> Outcome:
-    """Train one network, fold the preprocessing into it and measure its accuracies.
+    """Train one network.
 
-    A KeyboardInterrupt during the training ends it: the outcome then holds the network of the last
-    finished step, with `interrupted` set. Training also ends at the first epoch whose loss is not
-    finite.
+    A KeyboardInterrupt ends the training: the outcome then holds the model of the last finished
+    step, with `interrupted` set. It also ends when a loss is not finite.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : Settings
+    report : callable
+        Gets an EpochStatus about ten times a second.
+    keep : callable, optional
+        Gets the model as it stands, every KEEP_SECONDS.
     """
-    net = TwoLayerNet(
-        dataset.n_features,
-        settings.hidden,
-        dataset.n_classes,
-        std=settings.initial_std(dataset.n_features),
+    dataset, epochs = problem.dataset, settings.epochs_begun(len(problem.X))
+    net = Network(
+        (dataset.n_features, settings.hidden, dataset.n_outputs),
+        head="softmax" if dataset.targets is None else "identity",
         dtype=settings.dtype,
+        init=settings.init(dataset.n_features),
         random_state=settings.seed,
+        **problem.scaling,
     )
-    interrupted = False
-    started = time.perf_counter()
+    trainers: list[Trainer] = []
+    interrupted, started = False, time.perf_counter()
+    kept = started
+
+    def watch(status: EpochStatus) -> None:
+        before = sum(trainer.max_iter for trainer in trainers[:-1])
+        report(status._replace(epoch=before + status.epoch, max_iter=epochs))
+        if not math.isfinite(status.loss):
+            raise _DivergedError
+        # A call that has made no step yet has nothing new.
+        due = status.samples_per_second > 0 and time.perf_counter() >= kept + KEEP_SECONDS
+        if keep is not None and due:
+            raise _PauseError
+
     try:
-        history = net.train(
-            dataset.X_train,
-            dataset.y_train,
-            dataset.X_val,
-            dataset.y_val,
-            learning_rate=settings.learning_rate,
-            learning_rate_decay=settings.decay,
-            reg=settings.reg,
-            num_iters=settings.steps(len(dataset.X_train)),
-            batch_size=settings.batch_size,
-            callback=lambda reached: not math.isfinite(reached.loss),
-            progress=progress,
-        )
-    except KeyboardInterrupt:
-        interrupted = True
-        history = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
-        history.update(net.history or {})
+        for trainer, X, y in _stretches(net, problem, settings):
+            trainers.append(trainer)
+            while True:
+                try:
+                    trainer.fit(X, y, problem.X_val, problem.y_val, progress=watch)
+                    break
+                except _PauseError:
+                    assert keep is not None
+                    keep(model_of(net, dataset))
+                    kept = time.perf_counter()
+    except (KeyboardInterrupt, _DivergedError) as ending:
+        interrupted = isinstance(ending, KeyboardInterrupt)
     seconds = time.perf_counter() - started
-    outcome = Outcome(net, settings, history, seconds, interrupted)
-    if outcome.diverged_at is None:
-        fold_preprocessing(net, dataset.mean, dataset.scale)
-        outcome.accuracy = {
-            split: accuracy(net, dataset, split)
-            for split in splits
-            if getattr(dataset, f"X_{split}") is not None
-        }
-    return outcome
+    history = {
+        name: np.concatenate([empty, *(trainer.history[name] for trainer in trainers)])
+        for name, empty in Trainer(net).history.items()
+    }
+    return Outcome(model_of(net, dataset), settings, history, seconds, interrupted)
 
 
-def fold_preprocessing(net: TwoLayerNet, mean: np.ndarray, scale: np.ndarray) -> None:
-    """Make `net`, trained on ``(X - mean) / scale``, take X itself; in place.
+def measure(
+    outcome: Outcome, dataset: Dataset, splits: Sequence[str] = ("train", "val", "test")
+) -> None:
+    """Add to an outcome how well its model does on splits: on the rows as the source holds them."""
+    for split in splits:
+        X, y = getattr(dataset, f"X_{split}"), getattr(dataset, f"y_{split}")
+        if X is not None and outcome.diverged_at is None:
+            outcome.scores[split] = score(outcome.model, outcome.model.predict(X), y)
 
-    ``(X - mean) / scale @ W1 + b1`` is ``X @ (W1 / scale) + (b1 - (mean / scale) @ W1)``, rows of
-    W1 being divided: computed in float64, and rounded once.
+
+def _stretches(
+    net: Network, problem: Problem, settings: Settings
+) -> Iterator[tuple[Trainer, np.ndarray, np.ndarray]]:
+    """Yield trainers, and what to fit them to: whole epochs, then the steps that are left of one.
+
+    It is the training of CS231n's class: each batch is drawn anew from all rows, and the learning
+    rate decays with each epoch. A Trainer does whole epochs; so the batches that are left over are
+    drawn here, and make a short epoch of their own.
     """
-    W1, b1 = net.params["W1"], net.params["b1"]
-    W1_exact = W1.astype(np.float64)
-    b1[...] = b1 - (mean / scale) @ W1_exact
-    W1[...] = W1_exact / scale[:, np.newaxis]
+    n = len(problem.X)
+    size, (epochs, rest) = settings.rows_per_step(n), settings.whole_epochs(n)
+    options: dict[str, Any] = {
+        "batch_size": size,
+        "alpha": settings.reg,
+        "max_norm": settings.max_norm,
+        # Measured, it could be another way on another day, with other bits.
+        "skip_zeros": False,
+        "random_state": settings.seed,
+    }
+    if epochs:
+        optimizer = optimizers.SGD(settings.learning_rate)
+        schedule = schedules.StepDecay(every=1, factor=settings.decay)
+        options |= {"schedule": schedule, "replacement": True, "max_iter": epochs}
+        yield Trainer(net, optimizer, **options), problem.X, problem.y
+    if rest:
+        optimizer = optimizers.SGD(settings.learning_rate * settings.decay**epochs)
+        options |= {"schedule": "constant", "replacement": False, "shuffle": False, "max_iter": 1}
+        rows = np.random.RandomState(settings.seed).randint(0, n, rest * size)
+        yield Trainer(net, optimizer, **options), problem.X[rows], problem.y[rows]
 
 
-def accuracy(net: TwoLayerNet, dataset: Dataset, split: str) -> float:
-    """Return the accuracy of a folded network on the rows of a split as the source holds them."""
-    X, y = getattr(dataset, f"X_{split}"), getattr(dataset, f"y_{split}")
-    right = [np.count_nonzero(net.predict(raw) == y[rows]) for rows, raw in dataset.raw_chunks(X)]
-    return float(sum(right) / len(y))
+# ------------------------------------------------------------------------------------------- sweeps
 
 
 def sweep(
-    dataset: Dataset,
+    problem: Problem,
     combinations: Sequence[Settings],
     workers: int,
-    advance: Callable[[int], object] = lambda steps: None,
+    advance: Callable[[int], object] = lambda epochs: None,
 ) -> Generator[Outcome, None, None]:
     """Train a network for each of the settings, side by side, and yield outcomes as they finish.
 
@@ -237,14 +206,14 @@ def sweep(
 
     Parameters
     ----------
-    dataset : Dataset
+    problem : Problem
         Shared by all the runs.
     combinations : sequence of Settings
         What to train.
     workers : int
         How many to train at a time.
     advance : callable
-        Called now and then, from any thread, with the number of steps done since the last call.
+        Called now and then, from any thread, with the number of epochs done since the last call.
 
     Yields
     ------
@@ -253,23 +222,27 @@ def sweep(
         `interrupted` set; those that had not begun are left out.
     """
     stop = threading.Event()
+    # Not the results of the futures: an interrupt may come between the start of a run and the note
+    # of its future.
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
-    def one(settings: Settings) -> Outcome | None:
+    def one(settings: Settings) -> None:
         if stop.is_set():
-            return None
+            return
         done = 0
 
-        def report(reached: TrainingProgress) -> None:
+        def report(status: EpochStatus) -> None:
             nonlocal done
             # Only the main thread gets the real Ctrl-C; this is how it reaches the others.
             if stop.is_set():
                 raise KeyboardInterrupt
-            advance(reached.iteration - done)
-            done = reached.iteration
+            advance(status.epoch - done)
+            done = status.epoch
 
-        outcome = run(dataset, settings, report, splits=("val",))
-        advance(settings.steps(len(dataset.X_train)) - done)
-        return outcome
+        outcome = run(problem, settings, report)
+        measure(outcome, problem.dataset, ("val",))
+        advance(settings.epochs_begun(len(problem.X)) - done)
+        outcomes.put(outcome)
 
     threads = get_num_threads()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastnn-sweep")
@@ -279,7 +252,7 @@ def sweep(
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             set_num_threads(1)
-            futures: set[Future[Outcome | None]] = set()
+            futures: set[Future[None]] = set()
             waiting = list(reversed(combinations))
             while waiting or futures:
                 try:
@@ -291,23 +264,12 @@ def sweep(
                     waiting.clear()
                     continue
                 futures.remove(future)
-                if (outcome := future.result()) is not None:
-                    yield outcome
+                while not outcomes.empty():
+                    yield outcomes.get()
+                future.result()
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             set_num_threads(threads)
-
-
-def grid(settings: Settings, **values: Sequence[Any]) -> list[Settings]:
-    """Return `settings` with every combination of the values; an empty list keeps its own."""
-    varied = {name: each for name, each in values.items() if each}
-    return [
-        replace(settings, **dict(zip(varied, combination, strict=True)))
-        for combination in itertools.product(*varied.values())
-    ]
-
-
-def rank(outcome: Outcome) -> float:
-    """Return the validation accuracy, and less than any for a run that diverged."""
-    return outcome.accuracy.get("val", -1.0)
+    while not outcomes.empty():
+        yield outcomes.get()

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from fastnn.cli.experiment import PRESETS
+from fastnn.cli.settings import PRESETS
+from fastnn.data.targets import TASKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,16 +70,29 @@ def _is_number(word: str) -> bool:
 
 def _preset(name: str) -> str:
     """Return the default of a setting for each kind of data, for ``--help``."""
-    titles = {"digits": "digits", "cifar10": "CIFAR-10", "npz": ".npz"}
+    titles = {kind: kind for kind in PRESETS} | {"cifar10": "CIFAR-10", "npz": ".npz"}
     by_value: dict[str, list[str]] = {}
     for kind, title in titles.items():
         value = getattr(PRESETS[kind], name)
-        # Only the deviation of the initial weights has a default that depends on the data's size.
-        text = "1/sqrt(inputs)" if value is None else f"{value:g}"
+        # Only the deviation of the initial weights has defaults that depend on sizes.
+        text = "1/sqrt(inputs)" if value is None else value
+        text = text if isinstance(text, str) else f"{text:g}"
         by_value.setdefault(text, []).append(title)
     if len(by_value) == 1:
         return next(iter(by_value))
-    return ", ".join(f"{text} for {' and '.join(kinds)}" for text, kinds in by_value.items())
+    return ", ".join(f"{text} for {_listed(kinds)}" for text, kinds in by_value.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them.
+
+    Examples
+    --------
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _setting(flag: str, kind: click.ParamType, text: str, name: str, many: bool = False) -> Any:
@@ -116,6 +130,12 @@ def training_options(many: bool) -> Callable[[Command], Command]:
     several = " (several to sweep)" if many else ""
     decorators = [
         click.argument("data"),
+        click.option(
+            "--task",
+            type=click.Choice(TASKS),
+            show_default="classification",
+            help="Whether y holds classes, or numbers to predict.",
+        ),
         _setting("--hidden", POSITIVE, f"Hidden units{several}.", "hidden", many),
         _setting("--learning-rate", POSITIVE_FLOAT, f"Of SGD{several}.", "learning_rate", many),
         _setting("--reg", NON_NEGATIVE_FLOAT, f"L2 regularisation{several}.", "reg", many),
@@ -123,13 +143,13 @@ def training_options(many: bool) -> Callable[[Command], Command]:
         click.option("--num-iters", type=POSITIVE, help="Number of steps, instead of --epochs."),
         _setting("--batch-size", POSITIVE, "Rows a step.", "batch_size"),
         _setting("--decay", POSITIVE_FLOAT, "Learning rate, times this each epoch.", "decay"),
-        _setting("--std", NON_NEGATIVE_FLOAT, "Deviation of the initial weights.", "std"),
+        _setting("--std", FiniteFloat(min=0, max=1e30), "Deviation of the initial weights.", "std"),
         click.option(
             "--dtype",
             type=click.Choice(["float32", "float64"]),
             default="float32",
             show_default=True,
-            help="Precision of the data and the network.",
+            help="Precision of the training.",
         ),
         click.option("--threads", type=POSITIVE, show_default="all cores", help="CPU threads."),
         click.option(

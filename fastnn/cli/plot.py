@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from fastnn import TwoLayerNet
 from fastnn.cli import saving
 from fastnn.cli.console import say
 from fastnn.cli.options import POSITIVE, ManyValuesCommand
@@ -27,14 +26,14 @@ from fastnn.cli.options import POSITIVE, ManyValuesCommand
     help="The PNG file to write.",
 )
 def plot(model: Path, image_shape: tuple[int, ...], out: Path | None) -> None:
-    """Draw the weights of the hidden units of MODEL as images.
+    """Draw the weights of the first layer's units of MODEL as images.
 
     For example: fastnn plot model.safetensors --image-shape 32 32 3 --out weights.png
     """
-    from fastnn.plotting import guess_image_shape, plot_weights
+    from fastnn.plotting import first_weights, guess_image_shape, plot_weights
 
-    net = TwoLayerNet.load(model)
-    n_features = len(net.params["W1"])
+    net = saving.load_model(model)
+    n_features = len(first_weights(net))
     shape = image_shape or guess_image_shape(n_features)
     if shape is None:
         raise click.UsageError(

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import TwoLayerNet
+from fastnn import Network, TwoLayerNet
 from fastnn.cli.errors import describe
 from fastnn.cli.experiment import Outcome
 from fastnn.data import Dataset
-from fastnn.files import writing as _files
+from fastnn.files import formats, writing
 from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"
+#: What a training has learnt so far; a kill leaves it behind.
+UNFINISHED = "unfinished.safetensors"
 
 # ------------------------------------------------------------------------------- before the work
 
@@ -30,7 +32,7 @@ def prepare_folder(folder: Path) -> None:
             f"--out is {folder}, but there is no folder and none can be made "
             f"({error.strerror}): give another one"
         ) from None
-    for name in (MODEL, HISTORY, WEIGHTS):
+    for name in (MODEL, HISTORY, WEIGHTS, UNFINISHED):
         check_file(folder / name)
 
 
@@ -44,30 +46,33 @@ def check_file(path: Path, *sources: str | Path) -> None:
     *sources : str or Path
         What the command reads: it must not be replaced.
     """
-    _files.check_target_path(path, "--out")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no regular file: give the path of one with --out")
+    writing.check_target_path(path, "--out")
     for source in sources:
         with contextlib.suppress(FileNotFoundError):
             if path.samefile(source):
                 raise OSError(
                     f"--out is {path}, which is read from, and would be lost: give another file"
                 )
-    try:
-        # One block: a full disk often still takes an empty file.
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            file.write(bytes(4096))
-    except OSError as error:
-        raise OSError(
-            f"cannot write into the folder {path.parent} ({error.strerror}): give another place "
-            "with --out"
-        ) from None
+
+
+# -------------------------------------------------------------------------------- what is there
+
+
+def load_model(path: Path) -> Network | TwoLayerNet:
+    """Read a model of either kind."""
+    from safetensors import SafetensorError, safe_open
+
+    kind = None
+    with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
+        kind = (file.metadata() or {}).get("format")
+    # A Network says of everything else what is wrong with it.
+    return (TwoLayerNet if kind == formats.TWO_LAYER_NET_FORMAT else Network).load(path)
 
 
 # -------------------------------------------------------------------------------- after the work
 
 
-def save_model(net: TwoLayerNet, folder: Path) -> Path:
+def save_model(model: Network, folder: Path) -> Path:
     """Write a model; where that fails, into a folder for temporary files, so that none is lost.
 
     Raises
@@ -76,15 +81,21 @@ def save_model(net: TwoLayerNet, folder: Path) -> Path:
         If it was not written where it should be. The message says where it is instead.
     """
     try:
-        net.save(folder / MODEL)
+        model.save(folder / MODEL)
     except OSError as error:
         message = describe(error)
         with contextlib.suppress(OSError):
             refuge = Path(tempfile.mkdtemp(prefix="fastnn-"), MODEL)
-            net.save(refuge)
+            model.save(refuge)
             message += f". The model is in {refuge}"
         raise OSError(message) from error
     return folder / MODEL
+
+
+def save_unfinished(model: Network, folder: Path) -> None:
+    """Write what a training has learnt so far, if that can be done."""
+    with contextlib.suppress(OSError):
+        model.save(folder / UNFINISHED)
 
 
 def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[Path]:
@@ -95,25 +106,40 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> Iterator[P
     """
     converged = outcome.diverged_at is None
     if converged:
-        yield save_model(outcome.net, folder)
-    yield save_figure(plot_history(outcome.history), folder / HISTORY)
+        yield save_model(outcome.model, folder)
+    (folder / UNFINISHED).unlink(missing_ok=True)
+    score = "R^2" if dataset.task == "regression" else "accuracy"
+    yield save_figure(plot_history(outcome.history, score=score), folder / HISTORY)
     if converged and dataset.image_shape is not None and is_image_shape(dataset.image_shape):
-        yield save_figure(plot_weights(outcome.net, dataset.image_shape), folder / WEIGHTS)
+        yield save_figure(plot_weights(outcome.model, dataset.image_shape), folder / WEIGHTS)
 
 
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a matplotlib figure as PNG, whole or not at all."""
     contents = io.BytesIO()
     figure.savefig(contents, format="png")
-    _files.write_whole(path, contents.getvalue())
+    writing.write_whole(path, contents.getvalue())
     return path
 
 
-def save_classes(classes: np.ndarray, path: Path) -> None:
-    """Write predictions as a .npy file, else as text, one a line."""
+def save_predictions(predicted: np.ndarray, path: Path) -> None:
+    """Write predictions as a .npy file, else as text."""
     contents = io.BytesIO()
     if path.suffix == ".npy":
-        np.save(contents, classes)
+        np.save(contents, predicted)
     else:
-        np.savetxt(contents, classes, fmt="%d")
-    _files.write_whole(path, contents.getvalue())
+        contents.write(f"{as_text(predicted)}\n".encode())
+    writing.write_whole(path, contents.getvalue())
+
+
+def as_text(predicted: np.ndarray) -> str:
+    """Return predictions as CSV, a line for each row, in as many digits as tell numbers apart.
+
+    Examples
+    --------
+    >>> print(as_text(np.array([[0.1, 2.0], [1e9, 1 / 3]], np.float32)))
+    0.1,2.0
+    1e+09,0.33333334
+    """
+    rows = predicted.reshape(len(predicted), -1)
+    return "\n".join(",".join(map(str, row)) for row in rows)

@@ -1,6 +1,7 @@
 """``fastnn sweep``."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import click
 from fastnn import get_num_threads
 from fastnn.cli import console, experiment, saving
 from fastnn.cli.errors import INTERRUPTED, Deferred
-from fastnn.cli.experiment import Outcome, Settings
+from fastnn.cli.experiment import Outcome
+from fastnn.cli.memory import check_memory
 from fastnn.cli.options import ManyValuesCommand, training_options
-from fastnn.cli.train import prepare, report
-from fastnn.data import Dataset
+from fastnn.cli.problem import Problem
+from fastnn.cli.settings import Settings, grid
+from fastnn.cli.train import prepare, prepare_problem, report_files, score_facts
 
 
 @click.command(cls=ManyValuesCommand)
@@ -29,7 +32,7 @@ def sweep(
 ) -> None:
     """Train a network for each combination of values, side by side; keep the best.
 
-    The best is that of the highest validation accuracy. For example:
+    The best is that of the highest validation accuracy, or R^2. For example:
 
         fastnn sweep DATA --learning-rate 1e-2 1e-3 --reg 0.4 0.5 0.6
 
@@ -37,24 +40,26 @@ def sweep(
     so far.
     """
     dataset, settings, folder = prepare(data, out, "fastnn-{}-sweep", threads, given)
-    combinations = experiment.grid(settings, hidden=hidden, learning_rate=learning_rate, reg=reg)
+    combinations = grid(settings, hidden=hidden, learning_rate=learning_rate, reg=reg)
     workers = min(get_num_threads(), len(combinations))
     for combination in combinations:
-        experiment.check_memory(dataset, combination, workers)
+        check_memory(dataset, combination, workers)
+    problem = prepare_problem(dataset, settings.dtype)
     outcomes: list[Outcome] = []
     with Deferred() as runs:
-        _run(dataset, combinations, workers, folder, outcomes)
-    outcomes.sort(key=experiment.rank, reverse=True)
-    best = outcomes[0] if outcomes and outcomes[0].accuracy else None
+        _run(problem, combinations, workers, folder, outcomes)
+    outcomes.sort(key=lambda outcome: outcome.rank, reverse=True)
+    best = outcomes[0] if outcomes and outcomes[0].scores else None
     written: list[Path] = []
     with Deferred() as saved:
         if best is not None:
             written.extend(saving.save_outcome(best, dataset, folder))
-    _print(data, outcomes)
+    _print(data, dataset.task, outcomes)
     if best is not None and dataset.X_test is not None:
-        test_accuracy = experiment.accuracy(best.net, dataset, "test")
-        console.say(f"Test accuracy of the best: {test_accuracy:.4f}")
-    report(written, saved)
+        experiment.measure(best, dataset, ("test",))
+        for name, text in score_facts("test", best.scores["test"]):
+            console.say(f"{name} of the best: {text}")
+    report_files(written, saved)
     if not isinstance(runs.error, KeyboardInterrupt):
         runs.raise_again()
     if len(outcomes) < len(combinations) or any(each.interrupted for each in outcomes):
@@ -67,27 +72,25 @@ def sweep(
 
 
 def _run(
-    dataset: Dataset,
+    problem: Problem,
     combinations: Sequence[Settings],
     workers: int,
     folder: Path,
     outcomes: list[Outcome],
 ) -> None:
     """Append the outcomes as they come; the best so far is in its file before it is printed."""
-    total = sum(each.steps(len(dataset.X_train)) for each in combinations)
-    best = -1.0
-    with console.counting_bar("Steps", total) as (progress, task):
-        runs = experiment.sweep(
-            dataset, combinations, workers, lambda steps: progress.advance(task, steps)
-        )
-        with contextlib.closing(runs):
-            for outcome in runs:
-                outcomes.append(outcome)
-                if experiment.rank(outcome) > best:
-                    best = experiment.rank(outcome)
-                    with contextlib.suppress(OSError):  # reported where it is written at the end
-                        outcome.net.save(folder / saving.MODEL)
-                console.say(f"{len(outcomes)}/{len(combinations)}  {_line(outcome)}")
+    total, best = sum(each.epochs_begun(len(problem.X)) for each in combinations), -math.inf
+    with (
+        console.progress_bar(total) as bar,
+        contextlib.closing(experiment.sweep(problem, combinations, workers, bar.advance)) as runs,
+    ):
+        for outcome in runs:
+            outcomes.append(outcome)
+            if outcome.rank > best:
+                best = outcome.rank
+                with contextlib.suppress(OSError):  # reported where it is written at the end
+                    outcome.model.save(folder / saving.MODEL)
+            console.say(f"{len(outcomes)}/{len(combinations)}  {_line(outcome)}")
 
 
 def _line(outcome: Outcome) -> str:
@@ -101,19 +104,20 @@ def _line(outcome: Outcome) -> str:
 def _result(outcome: Outcome) -> str:
     if outcome.diverged_at is not None:
         return "diverged"
-    state = " (interrupted)" if outcome.interrupted else ""
-    return f"validation {outcome.accuracy['val']:.4f}{state}"
+    score = outcome.scores["val"]
+    return f"validation {score.name} {score.text}{' (interrupted)' if outcome.interrupted else ''}"
 
 
-def _print(data: str, outcomes: Sequence[Outcome]) -> None:
-    columns = ("Hidden", "Learning rate", "Reg", "Final loss", "Validation accuracy")
+def _print(data: str, task: str, outcomes: Sequence[Outcome]) -> None:
+    name = "R^2" if task == "regression" else "accuracy"
+    columns = ("Hidden", "Learning rate", "Reg", "Final loss", f"Validation {name}")
     rows = [
         (
             str(each.settings.hidden),
             f"{each.settings.learning_rate:g}",
             f"{each.settings.reg:g}",
-            f"{each.history['loss_history'][-1]:.4f}" if each.steps else "",
-            _result(each).removeprefix("validation "),
+            f"{each.history['step_loss'][-1]:.4f}" if each.steps else "",
+            _result(each).removeprefix(f"validation {name} "),
         )
         for each in outcomes
     ]

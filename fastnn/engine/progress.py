@@ -53,9 +53,17 @@ class Reporter:
 
 
 class TerminalBar:
-    """A bar on stderr, drawn by rich; one line, whose text is as long as its width allows."""
+    """A bar on stderr, drawn by rich; one line, whose text is as long as its width allows.
 
-    def __init__(self, total):
+    Parameters
+    ----------
+    total : int
+        What is to be done.
+    transient : bool, default=False
+        Remove the bar at its end, and show nothing where stderr is no terminal.
+    """
+
+    def __init__(self, total, transient=False):
         try:
             from rich.console import Console
             from rich.progress import (
@@ -79,6 +87,8 @@ class TerminalBar:
             TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(),
             console=console,
+            transient=transient,
+            disable=transient and not console.is_terminal,
             # What a callback prints, rich would send to stderr, above the bar: right for a
             # terminal, wrong for a file.
             redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
@@ -90,7 +100,7 @@ class TerminalBar:
         self._progress.start()
 
     def stop(self):
-        """Leave the bar as it is."""
+        """Leave the bar as it is, or remove it."""
         self._progress.stop()
 
     def update(self, done, text):
@@ -99,6 +109,10 @@ class TerminalBar:
         while len(parts) > 1 and len("  ".join(parts)) > self._width:
             parts.pop()
         self._progress.update(self._task, completed=done, description="  ".join(parts))
+
+    def advance(self, count):
+        """Show that so much more is done; from any thread."""
+        self._progress.advance(self._task, count)
 
 
 class _Tolerant:

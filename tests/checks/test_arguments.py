@@ -53,6 +53,17 @@ def test_flags_are_booleans_of_any_library():
             check_function(value, "progress", alternatives, "a status")
 
 
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 1e38), ("float64", 1e308)])
+def test_deviation_of_weights_that_no_dtype_holds(dtype, value):
+    for name, make in (
+        ("init", lambda size: Network((40, 40), init=size, dtype=dtype)),
+        ("std", lambda size: TwoLayerNet(40, 40, 2, std=size, dtype=dtype)),
+    ):
+        with pytest.raises(ValueError, match=rf"{name} is .*, but weights of .* beyond {dtype}: "):
+            make(value)
+        make(value / 1000)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
 def test_seeds_out_of_range_say_the_range(seed):
     message = rf"random_state is {seed}, but a seed is in 0..4294967295: pass for example"

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 from click.testing import CliRunner
 
 from fastnn import TwoLayerNet, cli, get_num_threads
-from fastnn.data import CIFAR10_RECORD_BYTES, CIFAR10_TEST_FILE, CIFAR10_TRAIN_FILES
+from fastnn.data import cifar10 as format_of_cifar10
 
 
 class Result:
@@ -31,7 +31,8 @@ class Result:
 
     def fact(self, name):
         """Return a number of the table that `fastnn train` prints."""
-        return float(re.search(rf"{name}\W+([\d.,]+)", self.stdout)[1].replace(",", ""))
+        text = re.search(rf"{re.escape(name)} +([-+\d.,e]+)", self.stdout)[1]
+        return float(text.replace(",", ""))
 
 
 @pytest.fixture
@@ -98,8 +99,8 @@ def cifar10(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "cifar"
     folder.mkdir()
-    for name in (*CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE):
-        records = rng.integers(0, 30, (20, CIFAR10_RECORD_BYTES), dtype=np.uint8)
+    for name in (*format_of_cifar10.TRAIN_FILES, format_of_cifar10.TEST_FILE):
+        records = rng.integers(0, 30, (20, format_of_cifar10.RECORD_BYTES), dtype=np.uint8)
         records[:, 0] = np.arange(20) % 10
         records[:, 1:] += 20 * records[:, :1]
         records.tofile(folder / name)

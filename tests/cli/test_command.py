@@ -15,9 +15,9 @@ from fastnn.cli import console, train
 def test_version_and_help(invoke):
     assert re.match(r"fastnn, version \d+\.\d+", invoke("--version").stdout)
     text = " ".join(invoke("train", "--help").stdout.split())
-    assert "200 for digits, 100 for CIFAR-10 and .npz" in text
-    assert "0.2 for digits, 0.001 for CIFAR-10, 0.1 for .npz" in text
-    assert "1/sqrt(inputs) for digits and .npz" in text
+    assert "200 for digits, 100 for CIFAR-10, .npz and regression" in text
+    assert "0.2 for digits, 0.001 for CIFAR-10, 0.1 for .npz and regression" in text
+    assert "1/sqrt(inputs) for digits and .npz, 0.0001 for CIFAR-10, glorot for regress" in text
 
 
 def test_python_m(tmp_path):
@@ -76,12 +76,13 @@ ERRORS = {
     "epochs": (["train", "digits", "--epochs", "1" + 9 * "0"], 1, "most of it for --epochs, which"),
     "memory": (["train", "digits", "--hidden", "2147483647"], 1, "for --hidden 2147483647, but"),
     "sweep": (["sweep", "digits", "--hidden", "5", "2147483647"], 1, "for --hidden 2147483647, b"),
-    "batch": (["train", "digits", "--batch-size", "2147483647"], 1, "for --batch-size 2147483647"),
     "seconds": (["bench", "--seconds", "nan"], 2, "'--seconds': nan is not a finite number"),
     "for ever": (["bench", "--seconds", "inf"], 2, "'--seconds': inf is not in the range"),
     "no time": (["bench", "--seconds", "5e-324"], 2, "'--seconds': 5e-324 is not in the range"),
     "rate": (["train", "digits", "--learning-rate", "inf"], 2, "inf is not a finite number"),
-    "std": (["train", "digits", "--std", "1e300"], 1, "from step 0 on, and no model was written. "),
+    "std": (["train", "digits", "--std", "1e30"], 1, "from step 0 on, and no model was written. "),
+    "beyond": (["train", "digits", "--std", "1e31"], 2, "'--std': 1e+31 is not in the range"),
+    "task": (["train", "digits", "--task", "rank"], 2, "'rank' is not one of 'classification', 'r"),
     "word": (["sweep", "digits", "--reg", "0.1", "x"], 2, "unexpected extra argument (x)"),
     "no value": (["sweep", "digits", "--reg", "--hidden", "5"], 2, "'--hidden' is not a valid"),
 }

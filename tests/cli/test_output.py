@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastnn import TwoLayerNet
+from fastnn import Network
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX's files and signals")
 
@@ -91,7 +91,7 @@ def test_bench_measures_nothing_that_nobody_would_see(execute, full_disk):
 def test_no_streams_at_all(execute, blobs, tmp_path):
     execute(*TRAIN, preexec_fn=lambda: (os.close(1), os.close(2)), stdout=None, stderr=None)
     assert files_in(tmp_path / "out") == FILES
-    TwoLayerNet.load(tmp_path / "out" / "model.safetensors")
+    Network.load(tmp_path / "out" / "model.safetensors")
 
 
 @pytest.mark.parametrize(

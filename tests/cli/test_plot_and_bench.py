@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn import TwoLayerNet, benchmark
+from fastnn import Network, TwoLayerNet, benchmark
 from fastnn.kernels.peak import flops_per_repetition
 
 PNG = b"\x89PNG"
@@ -24,6 +24,15 @@ def test_plot_guesses_the_shape_of_images(invoke, tmp_path):
     assert "24 inputs, which make no square image: give --image-shape" in message
     message = invoke("plot", "colour.safetensors", "--image-shape", 8, 8, code=1).error
     assert "image_shape (8, 8) has 64 numbers, but the network has 24 inputs" in message
+
+
+def test_plot_reads_networks(invoke, tmp_path):
+    Network((64, 5, 4, 2), random_state=0).save(tmp_path / "net.safetensors")
+    invoke("plot", "net.safetensors")
+    assert (tmp_path / "weights.png").read_bytes().startswith(PNG)
+    Network((7, 2), random_state=0).save(tmp_path / "net.safetensors")
+    message = invoke("plot", "net.safetensors", code=2).error
+    assert "7 inputs, which make no square image: give --image-shape" in message
 
 
 def test_bench(invoke, monkeypatch):

@@ -5,8 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from fastnn import TwoLayerNet
+from fastnn import Network
 from fastnn.cli import experiment, options
+from fastnn.cli.problem import problem_of
+from fastnn.cli.scores import Score
+from fastnn.cli.settings import PRESETS, grid, settings_for
 from fastnn.data import load_dataset
 
 
@@ -20,7 +23,9 @@ def test_sweep_trains_all_combinations_and_keeps_the_best(invoke, tmp_path):
     pairs = {re.search(r"learning rate (\S+)  reg (\S+)", line).groups() for line in lines}
     assert pairs == {(rate, reg) for rate in ("1e+06", "0.2") for reg in ("0", "0.001", "0.01")}
     assert sum("diverged" in line for line in lines) == 3
-    accuracies = [float(re.search(r"validation (\S+)", x)[1]) for x in lines if "diverged" not in x]
+    accuracies = [
+        float(re.search(r"validation accuracy (\S+)", x)[1]) for x in lines if "diverged" not in x
+    ]
 
     table = result.stdout[result.stdout.index("Final loss") :]
     in_table = [float(value) for value in re.findall(r"(0\.\d{4}|1\.0000) *$", table, re.M)]
@@ -29,22 +34,39 @@ def test_sweep_trains_all_combinations_and_keeps_the_best(invoke, tmp_path):
     assert test_accuracy > 0.85
     assert len(list((tmp_path / "out").iterdir())) == 3
     dataset = load_dataset("digits")
-    best = TwoLayerNet.load("out/model.safetensors")
-    assert experiment.accuracy(best, dataset, "val") == pytest.approx(max(accuracies), abs=1e-4)
-    assert experiment.accuracy(best, dataset, "test") == pytest.approx(test_accuracy, abs=1e-4)
+    best = Network.load("out/model.safetensors")
+    for X, y, told in (
+        (dataset.X_val, dataset.y_val, max(accuracies)),
+        (dataset.X_test, dataset.y_test, test_accuracy),
+    ):
+        assert np.mean(best.predict(X) == y) == pytest.approx(told, abs=1e-4)
 
 
 def test_sweep_gives_what_training_alone_gives(blobs):
     """Side by side, on one kernel thread each, and in any order: the same bits."""
-    dataset = load_dataset(blobs)
-    settings = experiment.settings_for("npz", epochs=2, hidden=6)
-    combinations = experiment.grid(settings, learning_rate=[0.1, 0.3], reg=[0.0, 0.1])
-    alone = {each: experiment.run(dataset, each) for each in combinations}
-    for outcome in experiment.sweep(dataset, combinations, workers=4):
-        for name, parameter in outcome.net.params.items():
-            np.testing.assert_array_equal(
-                parameter, alone[outcome.settings].net.params[name], strict=True
-            )
+    problem = problem_of(load_dataset(blobs), "float32")
+    settings = settings_for("npz", "classification", num_iters=20, hidden=6)
+    combinations = grid(settings, learning_rate=[0.1, 0.3], reg=[0.0, 0.1])
+    alone = {each: experiment.run(problem, each) for each in combinations}
+    for outcome in experiment.sweep(problem, combinations, workers=4):
+        expected = alone[outcome.settings].model
+        np.testing.assert_array_equal(outcome.model.params, expected.params, strict=True)
+
+
+def test_sweep_of_a_regression(invoke, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    np.savez(tmp_path / "a.npz", X=X, y=5e5 + 1e5 * X[:, 0] * X[:, 1])
+    words = ("--task", "regression", "--hidden", 1, 50, "--out", "out")
+    result = invoke("sweep", "a.npz", *words)
+    found = re.findall(r"hidden (\d+) .* validation R\^2 (\S+)  \(", result.stdout)
+    assert len(found) == 2
+    values = {int(hidden): float(value) for hidden, value in found}
+    assert values[50] > 0.8 > values[1]
+    assert "Validation R^2" in result.stdout
+    assert float(re.search(r"Test R\^2 of the best: (\S+)", result.stdout)[1]) > 0.8
+    assert 0 < float(re.search(r"Test RMSE of the best: (\S+)", result.stdout)[1]) < 5e4
+    assert Network.load("out/model.safetensors").layer_sizes == (4, 50, 1)
 
 
 def test_sweep_in_which_all_diverge(invoke, tmp_path):
@@ -54,12 +76,13 @@ def test_sweep_in_which_all_diverge(invoke, tmp_path):
 
 
 def test_diverged_is_never_best():
-    nets = [TwoLayerNet(2, 2, 2, random_state=0) for _ in range(2)]
-    settings = experiment.PRESETS["npz"]
-    history = {"loss_history": [1.0], "train_acc_history": [], "val_acc_history": []}
-    bad = experiment.Outcome(nets[0], settings, history | {"loss_history": [np.nan]}, 1.0, False)
-    good = experiment.Outcome(nets[1], settings, history, 1.0, False, {"val": 0.0})
-    assert max([bad, good], key=experiment.rank) is good
+    def outcome(loss, **scores):
+        net = Network((2, 2, 2), random_state=0)
+        history = {"step_loss": np.array([loss])}
+        return experiment.Outcome(net, PRESETS["npz"], history, 1.0, False, scores)
+
+    bad, good = outcome(np.nan), outcome(1.0, val=Score("R^2", -1e300))
+    assert max([bad, good], key=lambda each: each.rank) is good
     assert bad.diverged_at == 0
     assert good.diverged_at is None
 

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from fastnn import TwoLayerNet, get_num_threads
+from fastnn import Network, Trainer, get_num_threads, optimizers, schedules
 from fastnn.cli import experiment
+from fastnn.cli.problem import problem_of
+from fastnn.cli.settings import settings_for
 from fastnn.data import load_dataset
 
 PNG = b"\x89PNG"
@@ -33,56 +35,79 @@ def test_train_digits_without_options(invoke, tmp_path, seed):
     assert f"Wrote {folder.name}/model.safetensors" in output.stdout.replace(os.sep, "/")
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_preset_of_the_digits_keeps_its_quality(seed):
+    dataset = load_dataset("digits", random_state=seed)
+    problem = problem_of(dataset, "float32")
+    outcome = experiment.run(problem, settings_for("digits", "classification", seed=seed))
+    experiment.measure(outcome, dataset, ("test",))
+    assert outcome.scores["test"].value >= 0.97
+
+
 def test_model_takes_the_data_as_they_are_in_the_file(invoke, blobs):
     with np.load(blobs) as arrays:
         X, y = arrays["X"], arrays["y"]
     output = invoke("train", blobs, "--out", "out", "--hidden", 20)
-    net = TwoLayerNet.load("out/model.safetensors")
-    assert net.params["W1"].dtype == np.float32
-    assert net.params["W1"].shape == (3, 20)
-    assert np.mean(net.predict(X.astype(np.float32)) == y) >= 0.97
+    net = Network.load("out/model.safetensors")
+    assert (net.dtype, net.layer_sizes) == (np.float32, (3, 20, 3))
+    assert np.mean(net.predict(X) == y) >= 0.97
     result = invoke("predict", "out/model.safetensors", blobs)
     shares = {"Training": 105, "Validation": 15, "Test": 30}
     right = sum(output.fact(f"{name} accuracy") * count for name, count in shares.items())
     assert re.search(r"\((\d+) of 150 rows\)", result.stderr)[1] == str(round(right))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_folding_changes_no_score(dtype):
-    rng = np.random.default_rng(0)
-    X, mean, scale = rng.normal(size=(9, 4)), rng.normal(size=4), rng.uniform(0.1, 10, 4)
-    net = TwoLayerNet(4, 6, 3, std=1, dtype=dtype, random_state=0)
-    expected = net.loss(X.astype(dtype))
-    W1 = net.params["W1"]
-    experiment.fold_preprocessing(net, mean, scale)
-    assert net.params["W1"] is W1
-    actual = net.loss((X * scale + mean).astype(dtype))
-    assert actual.dtype == dtype
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
-
-
-def test_train_repeats_the_class(invoke, blobs):
-    """The options reach the class: the same weights, but for the folding."""
+def test_options_reach_the_training(invoke, blobs):
+    """SGD of CS231n's class, by a Trainer of the same numbers: the same bits."""
     invoke(
-        *("train", blobs, "--out", "out", "--hidden", 5, "--num-iters", 37, "--batch-size", 10),
+        *("train", blobs, "--out", "out", "--hidden", 5, "--epochs", 4, "--batch-size", 10),
         *("--learning-rate", 0.3, "--reg", 0.01, "--decay", 0.8, "--std", 0.5),
         *("--dtype", "float64", "--seed", 4),
     )
-
-    dataset = load_dataset(blobs, random_state=4, dtype=np.float64)
-    net = TwoLayerNet(3, 5, 3, std=0.5, random_state=4)
-    net.train(
-        *(dataset.X_train, dataset.y_train, dataset.X_val, dataset.y_val),
-        learning_rate=0.3,
-        learning_rate_decay=0.8,
-        reg=0.01,
-        num_iters=37,
-        batch_size=10,
+    dataset = load_dataset(blobs, random_state=4)
+    net = Network(
+        (3, 5, 3),
+        dtype=np.float64,
+        init=0.5,
+        random_state=4,
+        input_mean=dataset.inputs.mean,
+        input_scale=dataset.inputs.scale,
     )
-    experiment.fold_preprocessing(net, dataset.mean, dataset.scale)
-    written = TwoLayerNet.load("out/model.safetensors")
-    for name, parameter in net.params.items():
-        np.testing.assert_array_equal(written.params[name], parameter)
+    trainer = Trainer(
+        net,
+        optimizers.SGD(0.3),
+        batch_size=10,
+        max_iter=4,
+        schedule=schedules.StepDecay(every=1, factor=0.8),
+        alpha=0.01,
+        replacement=True,
+        random_state=4,
+    )
+    trainer.fit(dataset.X_train, dataset.y_train)
+    written = Network.load("out/model.safetensors")
+    np.testing.assert_array_equal(written.params, net.params, strict=True)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 11, 37, 44])
+def test_number_of_steps_is_exact(blobs, steps):
+    """Of 11 steps an epoch; the last of them may be cut short."""
+    problem = problem_of(load_dataset(blobs), "float64")
+    common = {"hidden": 4, "batch_size": 10, "dtype": "float64", "decay": 0.5}
+    settings = settings_for("npz", "classification", num_iters=steps, **common)
+    outcome = experiment.run(problem, settings)
+    assert outcome.steps == steps
+    whole, rest = divmod(steps, 11)
+    rates = 0.1 * 0.5 ** np.arange(whole + (rest > 0))
+    np.testing.assert_allclose(outcome.history["learning_rate"], rates)
+    # As far as whole epochs go, they are those of a training without a rest.
+    if whole:
+        settings = settings_for("npz", "classification", epochs=whole, **common)
+        expected = experiment.run(problem, settings).history["step_loss"]
+        np.testing.assert_array_equal(outcome.history["step_loss"][: 11 * whole], expected)
+
+
+def test_batch_larger_than_the_data(invoke, blobs):
+    assert invoke("train", blobs, "--batch-size", 10**6, "--epochs", 3).fact("Steps") == 3
 
 
 def test_train_cifar10(invoke, cifar10, tmp_path):

@@ -7,13 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastnn.data import (
-    CIFAR10_RECORD_BYTES,
-    CIFAR10_TEST_FILE,
-    CIFAR10_TRAIN_FILES,
-    load_dataset,
-    load_xy,
-)
+from fastnn.data import cifar10 as format_of_cifar10
+from fastnn.data import load_dataset, load_xy
 
 
 @pytest.fixture
@@ -26,9 +21,9 @@ def cifar10(tmp_path, rng):
     """A CIFAR-10 folder of 20 records a file, and its records (120, 3073) in the files' order."""
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
-    records = rng.integers(0, 256, (120, CIFAR10_RECORD_BYTES), dtype=np.uint8)
+    records = rng.integers(0, 256, (120, format_of_cifar10.RECORD_BYTES), dtype=np.uint8)
     records[:, 0] %= 10
-    names = (*CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILE)
+    names = (*format_of_cifar10.TRAIN_FILES, format_of_cifar10.TEST_FILE)
     for i, name in enumerate(names):
         records[20 * i : 20 * i + 20].tofile(folder / name)
     return folder, records
@@ -51,7 +46,7 @@ def test_digits_are_split_in_proportion():
     expected = counts.sum(axis=0) * np.array([[0.7], [0.1], [0.2]])
     assert np.abs(counts - expected).max() < 2
     assert dataset.image_shape == (8, 8)
-    assert dataset.n_classes == 10
+    assert dataset.n_outputs == 10
 
 
 def test_digits_split_is_seeded():
@@ -61,19 +56,12 @@ def test_digits_split_is_seeded():
 
 
 def test_digits_have_one_scale_for_all_pixels():
-    dataset = load_dataset("digits", dtype=np.float64)
-    assert len(np.unique(dataset.scale)) == 1
-    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
-    assert np.mean(dataset.X_train**2) == pytest.approx(1)
-
-
-def test_raw_chunks_undo_the_preprocessing():
-    dataset = load_dataset("digits", dtype=np.float64)
-    raw = np.concatenate([chunk for _, chunk in dataset.raw_chunks(dataset.X_train)])
-    assert len(raw) == 1258  # more than one chunk
-    np.testing.assert_allclose(raw, np.round(raw), atol=1e-12)
-    assert raw.min() == pytest.approx(0, abs=1e-12)
-    assert raw.max() == pytest.approx(16)
+    dataset = load_dataset("digits")
+    assert len(np.unique(dataset.inputs.scale)) == 1
+    np.testing.assert_allclose(dataset.X_train.mean(axis=0), dataset.inputs.mean, atol=1e-12)
+    assert np.mean((dataset.X_train - dataset.inputs.mean) ** 2) == pytest.approx(
+        dataset.inputs.scale[0] ** 2
+    )
 
 
 # ---------------------------------------------------------------------------------------- CIFAR-10
@@ -82,26 +70,21 @@ def test_raw_chunks_undo_the_preprocessing():
 @pytest.mark.parametrize("where", ["folder", "above"])
 def test_cifar10(cifar10, where):
     folder, records = cifar10
-    dataset = load_dataset(folder if where == "folder" else folder.parent, dtype=np.float64)
+    dataset = load_dataset(folder if where == "folder" else folder.parent)
     assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [98, 2, 20]
     labels = np.concatenate([dataset.y_train, dataset.y_val, dataset.y_test])
     np.testing.assert_array_equal(labels, records[:, 0])
 
     # Row 5, pixel (2, 30) of each plane: the columns of X are (row, column, channel).
     pixels = [records[5, 1 + 1024 * channel + 32 * 2 + 30] for channel in range(3)]
-    raw = dataset.X_train + dataset.mean
-    np.testing.assert_allclose(raw.reshape(-1, 32, 32, 3)[5, 2, 30], pixels)
-    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-10)
-    assert (dataset.scale == 1).all()
+    np.testing.assert_array_equal(dataset.X_train.reshape(-1, 32, 32, 3)[5, 2, 30], pixels)
+    np.testing.assert_allclose(dataset.inputs.mean, dataset.X_train.mean(axis=0))
+    assert (dataset.inputs.scale == 1).all()
     assert dataset.image_shape == (32, 32, 3)
     assert dataset.class_names[:2] == ("airplane", "automobile")
-    assert dataset.n_classes == 10
-
-
-def test_cifar10_is_float32_by_default(cifar10):
-    dataset = load_dataset(cifar10[0])
+    assert dataset.n_outputs == 10
     assert {X.dtype for X in (dataset.X_train, dataset.X_val, dataset.X_test)} == {
-        np.dtype(np.float32)
+        np.dtype(np.uint8)
     }
 
 
@@ -147,38 +130,89 @@ def test_label_that_cifar10_does_not_have(cifar10):
 # --------------------------------------------------------------------------------------- .npz, .npy
 
 
-def test_npz_is_split_and_standardised(tmp_path, rng):
+def test_npz_is_split_and_measured(tmp_path, rng):
     X = rng.normal([5, -3, 0], [1, 100, 1e-3], (200, 3))
     y = rng.integers(0, 4, 200)
-    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y), dtype=np.float64)
+    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y))
     assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [140, 20, 40]
-    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(dataset.X_train.std(axis=0), 1)
+    np.testing.assert_allclose(dataset.inputs.mean, dataset.X_train.mean(axis=0))
+    np.testing.assert_allclose(dataset.inputs.scale, dataset.X_train.std(axis=0))
     # Every row is in exactly one part, beside its own label.
-    rows = np.concatenate([dataset.X_train, dataset.X_val, dataset.X_test])
-    raw = rows * dataset.scale + dataset.mean
+    raw = np.concatenate([dataset.X_train, dataset.X_val, dataset.X_test])
     labels = np.concatenate([dataset.y_train, dataset.y_val, dataset.y_test])
     order, original = np.argsort(raw[:, 0]), np.argsort(X[:, 0])
-    np.testing.assert_allclose(raw[order], X[original])
+    np.testing.assert_array_equal(raw[order], X[original])
     np.testing.assert_array_equal(labels[order], y[original])
     assert dataset.name == "a"
     assert dataset.image_shape is None
 
 
-def test_constant_column_is_only_centred(tmp_path, rng):
-    # 0.1 is no binary fraction: the mean of many is not exactly 0.1.
-    X = np.column_stack([np.full(50, 0.1), rng.normal(size=50)])
-    path = write_npz(tmp_path / "a.npz", X=X, y=rng.integers(0, 2, 50))
-    dataset = load_dataset(path)
-    assert dataset.scale[0] == 1
-    np.testing.assert_allclose(dataset.X_train[:, 0], 0, atol=1e-15)
+def test_bytes_stay_bytes_unless_other_parts_are_none(tmp_path, rng):
+    X, y = rng.integers(0, 256, (20, 4, 5), dtype=np.uint8), np.arange(20) % 2
+    images = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y))
+    flags = load_dataset(write_npz(tmp_path / "b.npz", X=X[:, 0], y=y))
+    for dataset in (images, flags):
+        parts = (dataset.X_train, dataset.X_val, dataset.X_test)
+        assert {part.dtype for part in parts} == {np.dtype(np.uint8)}
+    given = {"X_val": X[:7] + 0.5, "y_val": y[:7]}
+    mixed = load_dataset(write_npz(tmp_path / "c.npz", X=X, y=y, **given))
+    assert (mixed.X_train.dtype, mixed.X_val.dtype) == (np.float64, np.float64)
+    np.testing.assert_array_equal(mixed.X_train.sum(), X.sum(dtype=float))
 
 
-def test_large_offset_survives_float32(tmp_path):
-    X = 1.6e9 + np.arange(40.0)[:, np.newaxis] @ np.ones((1, 2))
-    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=np.arange(40) % 2))
-    assert len(np.unique(dataset.X_train[:, 0])) == 28
-    assert dataset.X_train.std() == pytest.approx(1, rel=1e-6)
+def test_regression_keeps_numbers(tmp_path, rng):
+    X, y = rng.normal(size=(30, 3)), 5e5 + rng.normal(size=(30, 2))
+    dataset = load_dataset(write_npz(tmp_path / "a.npz", X=X, y=y), task="regression")
+    assert (dataset.task, dataset.n_outputs, dataset.class_names) == ("regression", 2, None)
+    rows = np.concatenate([dataset.y_train, dataset.y_val, dataset.y_test])
+    np.testing.assert_array_equal(np.sort(rows[:, 0]), np.sort(y[:, 0]))
+    np.testing.assert_allclose(dataset.targets.mean, dataset.y_train.mean(axis=0))
+    np.testing.assert_allclose(dataset.targets.scale, dataset.y_train.std(axis=0))
+
+    path = write_npz(tmp_path / "b.npz", X=X, y=y[:, 0].astype("f4"))
+    dataset = load_dataset(path, task="regression")
+    assert (dataset.y_val.shape, dataset.y_val.dtype) == ((3, 1), np.float32)
+    _, numbers = load_xy(path, task="regression")
+    np.testing.assert_array_equal(numbers, y[:, :1].astype("f4"))
+
+
+def test_digits_are_numbers_and_images_of_things_are_not(cifar10):
+    dataset = load_dataset("digits", task="regression")
+    assert (dataset.y_train.shape, dataset.n_outputs) == ((1258, 1), 1)
+    with pytest.raises(ValueError, match="ten classes, which are no numbers to predict: leave out"):
+        load_dataset(cifar10[0], task="regression")
+    assert load_xy(cifar10[0], task="regression")[1].shape == (20, 1)
+
+
+BAD_NUMBERS = {
+    "constant": ({"y": np.full(4, 0.1)}, r"y in .* is 0.1 in every row that is trained on, to the"),
+    "one of two": ({"y": np.eye(4)[:, [0, 0]] * [0, 1]}, r"target 0 of y in .* is 0.0 in every r"),
+    "float32": (
+        {"y": (1e9 + np.arange(4)).astype("f4")},
+        "to the precision of float32, so that there is nothing to predict: take it out, or save",
+    ),
+    "text": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: needed numbers"),
+    "NaN": ({"y": np.array([1, np.nan, 2, np.inf])}, "holds 2 values that are NaN or infinite"),
+    "largest": ({"y": np.array([1, -1.7e308, 2, 3])}, r"holds -1.7e\+308: needed numbers of at"),
+    "cube": ({"y": np.zeros((4, 1, 1))}, r"shape \(4, 1, 1\): needed \(n_samples,\), or"),
+    "none": ({"y": np.zeros((4, 0))}, r"shape \(4, 0\): needed"),
+    "y_val": (
+        {"y": np.eye(4), "X_val": np.zeros((2, 2)), "y_val": np.zeros(2)},
+        "y_val in .* has 1 targets a row, but y has 4: needed the same targets",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_NUMBERS.values(), ids=BAD_NUMBERS)
+def test_bad_npz_of_a_regression(tmp_path, changes, message):
+    path = write_npz(tmp_path / "bad.npz", **(GOOD | changes))
+    with pytest.raises(ValueError, match=message):
+        load_dataset(path, task="regression")
+
+
+def test_task_that_is_none():
+    with pytest.raises(ValueError, match="task is 'ranking', but it is one of classification, reg"):
+        load_dataset("digits", task="ranking")
 
 
 def test_npz_parts_that_are_given_stay(tmp_path, rng):
@@ -236,7 +270,7 @@ BAD_FILES = {
     "no y": ({"y": None}, "no array y; it has X"),
     "nothing": ({"X": None, "y": None}, "no array X and no array y; it has none at all"),
     "no y_val": ({"X_val": np.zeros((2, 2))}, "no array y_val"),
-    "lengths": ({"y": np.zeros(5, int)}, "X has 4 rows, but y has 5 labels"),
+    "lengths": ({"y": np.zeros(5, int)}, "X has 4 rows, but y has 5 in"),
     "features": (
         {"X_val": np.zeros((2, 3)), "y_val": np.zeros(2, int)},
         "X_val in .* has 3 features a row, but X has 2",
@@ -245,8 +279,11 @@ BAD_FILES = {
     "flat": ({"X": np.zeros(4)}, r"X in .* has shape \(4,\): needed \(n_samples, n_features\)"),
     "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
     "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
-    "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* from 0 on. Encode"),
-    "fractions": ({"y": np.array([0, 1, 0.5, 1])}, "holds 0.5 in row 2: needed class indices"),
+    "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* number the classes with"),
+    "fractions": (
+        {"y": np.array([0, 1, 0.5, 1])},
+        "holds 0.5 in row 2, .* train with --task",
+    ),
     "negative": ({"y": np.array([0, -1, 0, 1])}, "holds -1 in row 1: needed class indices"),
     "NaN": ({"y": np.array([0, 1, 1, np.nan])}, "holds nan in row 3: needed class indices"),
     "infinite": ({"y": np.array([np.inf, 1, 1, 0])}, "holds inf in row 0: needed class indices"),

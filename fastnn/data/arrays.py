@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-LARGEST_LABEL = 2**31 - 2
-ENCODE = "Encode the classes with np.unique(y, return_inverse=True)[1]"
+from fastnn.data.targets import check_targets
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -41,36 +40,41 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"cannot read {path}: {problem}") from error
 
 
-def labelled_pair(
-    arrays: dict[str, np.ndarray], X_name: str, y_name: str, path: Path
+def checked_pair(
+    arrays: dict[str, np.ndarray], X_name: str, y_name: str, path: Path, task: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    X, y = rows_and_labels(arrays, X_name, y_name, path)
-    assert y is not None
+    """Return checked rows and targets of a .npz file."""
+    X, y = rows_and_targets(arrays, X_name, y_name, path, task)
+    if y is None:
+        raise ValueError(_missing(arrays, (X_name, y_name), path))
     return X, y
 
 
-def rows_and_labels(
-    arrays: dict[str, np.ndarray], X_name: str, y_name: str, path: Path, needs_labels: bool = True
+def rows_and_targets(
+    arrays: dict[str, np.ndarray], X_name: str, y_name: str, path: Path, task: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return checked rows and labels of a .npz file; None for labels that may be missing."""
-    needed = [X_name, y_name] if needs_labels else [X_name]
-    missing = [name for name in needed if name not in arrays]
-    if missing:
-        raise ValueError(
-            f"{path} has no array {' and no array '.join(missing)}; it has "
-            f"{', '.join(sorted(arrays)) or 'none at all'}. Write it with "
-            f"np.savez(file, {', '.join(f'{name}={name}' for name in needed)})"
-        )
+    """Return checked rows of a .npz file, and targets where there are any."""
+    if X_name not in arrays:
+        raise ValueError(_missing(arrays, (X_name, y_name), path))
     X = check_rows(arrays[X_name], f"{X_name} in {path}")
     if y_name not in arrays:
         return X, None
-    y = check_labels(arrays[y_name], f"{y_name} in {path}")
+    y = check_targets(arrays[y_name], f"{y_name} in {path}", task)
     if len(X) != len(y):
         raise ValueError(
-            f"{X_name} has {len(X)} rows, but {y_name} has {len(y)} labels in {path}: needed one "
-            "label for each row"
+            f"{X_name} has {len(X)} rows, but {y_name} has {len(y)} in {path}: needed one target "
+            "for each row"
         )
     return X, y
+
+
+def _missing(arrays: dict[str, np.ndarray], needed: tuple[str, ...], path: Path) -> str:
+    missing = [name for name in needed if name not in arrays]
+    return (
+        f"{path} has no array {' and no array '.join(missing)}; it has "
+        f"{', '.join(sorted(arrays)) or 'none at all'}. Write it with "
+        f"np.savez(file, {', '.join(f'{name}={name}' for name in needed)})"
+    )
 
 
 def check_rows(X: np.ndarray, name: str) -> np.ndarray:
@@ -88,29 +92,3 @@ def check_rows(X: np.ndarray, name: str) -> np.ndarray:
             "Remove those rows or fill them in"
         )
     return X.reshape(len(X), -1)
-
-
-def check_labels(y: np.ndarray, name: str) -> np.ndarray:
-    """Return `y` as int64 class indices, after its checks."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise ValueError(
-            f"{name} has shape {y.shape}: needed (n_samples,), one class index a row. Where it is "
-            "one-hot, take y.argmax(axis=1)"
-        )
-    if y.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} has dtype {y.dtype}: needed class indices, integers from 0 on. {ENCODE}"
-        )
-    if y.dtype.kind == "f":
-        wrong = ~np.isfinite(y) | (y != np.floor(y)) | (y < 0)
-    else:
-        wrong = y < 0
-    wrong |= y > LARGEST_LABEL
-    if wrong.any():
-        raise ValueError(
-            f"{name} holds {y[wrong][0]} in row {np.argmax(wrong)}: needed class indices, integers "
-            f"from 0 to {LARGEST_LABEL}. {ENCODE}"
-        )
-    return y.astype(np.int64)

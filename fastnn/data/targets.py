@@ -1,0 +1,109 @@
+"""What is to be predicted: class indices or numbers, each checked for what it probably is."""
+
+import numpy as np
+
+TASKS = ("classification", "regression")
+
+LARGEST_LABEL = 2**31 - 2
+#: A network that predicts it has larger numbers in it, which float64 must hold.
+LARGEST_NUMBER = 1e304
+#: So many classes may have one row each: toy data do.
+FEW_CLASSES = 20
+#: So many classes may be mostly absent: they cost little.
+MANY_CLASSES = 100
+#: Classes that a note names.
+LISTED = 5
+
+ENCODE = "number the classes with np.unique(y, return_inverse=True)[1]"
+REGRESSION = "train with --task regression"
+
+
+def check_targets(y: np.ndarray, name: str, task: str) -> np.ndarray:
+    """Return class indices (n_samples,), int64, or numbers (n_samples, n_targets)."""
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} has dtype {y.dtype}: needed numbers. Where they are names of classes, {ENCODE}"
+        )
+    return _check_labels(y, name) if task == "classification" else _check_numbers(y, name)
+
+
+def _check_labels(y: np.ndarray, name: str) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {y.shape}: needed (n_samples,), one class index a row. Where it is "
+            f"one-hot, take y.argmax(axis=1); where it holds numbers to predict, {REGRESSION}"
+        )
+    if y.dtype.kind == "f":
+        fractions = np.isfinite(y) & (y != np.floor(y))
+        if fractions.any():
+            raise ValueError(
+                f"{name} holds {y[fractions][0]} in row {np.argmax(fractions)}, which is no class "
+                f"index, and looks like a number to predict: {REGRESSION}. Where it stands for a "
+                f"class, {ENCODE}"
+            )
+    wrong = ~((y >= 0) & (y <= LARGEST_LABEL))
+    if wrong.any():
+        raise ValueError(
+            f"{name} holds {y[wrong][0]} in row {np.argmax(wrong)}: needed class indices, integers "
+            f"from 0 to {LARGEST_LABEL}. Where they are classes, {ENCODE}; where they are numbers "
+            f"to predict, {REGRESSION}"
+        )
+    return y.astype(np.int64)
+
+
+def _check_numbers(y: np.ndarray, name: str) -> np.ndarray:
+    numbers = y[:, np.newaxis] if y.ndim == 1 else y
+    if numbers.ndim != 2 or numbers.shape[1] == 0:
+        raise ValueError(
+            f"{name} has shape {y.shape}: needed (n_samples,), or (n_samples, n_targets) for "
+            "several numbers a row"
+        )
+    if bad := numbers.size - np.count_nonzero(np.isfinite(numbers)):
+        raise ValueError(
+            f"{name} holds {bad} values that are NaN or infinite: needed finite numbers only. Drop "
+            "those rows"
+        )
+    if (beyond := np.abs(numbers, dtype=np.float64) > LARGEST_NUMBER).any():
+        raise ValueError(
+            f"{name} holds {numbers[beyond][0]}: needed numbers of at most {LARGEST_NUMBER:g}. "
+            "Divide them by something"
+        )
+    return numbers
+
+
+def check_classes(y: np.ndarray, name: str, *, sure: bool = False) -> list[str]:
+    """Refuse labels that are probably none; return notes on what is odd about others.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,), int64
+        At least 0.
+    name : str
+    sure : bool, default=False
+        Whether somebody has said that they are classes. Otherwise labels of which most stand in
+        one row only pass for numbers to predict: nobody could learn such classes.
+    """
+    classes = np.unique(y)
+    largest, known = int(classes[-1]), len(classes)
+    count = largest + 1
+    if not sure and count > FEW_CLASSES and 2 * known > len(y):
+        raise ValueError(
+            f"{name} holds {known:,} different labels of up to {largest:,} in {len(y):,} rows, "
+            f"which looks like numbers to predict: {REGRESSION}, or --task classification where "
+            "they are classes all the same"
+        )
+    if count > max(10 * known, MANY_CLASSES):
+        raise ValueError(
+            f"{name} holds {known:,} different labels, but the largest is {largest}, which would "
+            f"make {count:,} classes: {ENCODE}; where it holds numbers to predict, {REGRESSION}"
+        )
+    if known == 1:
+        return [f"{name} holds one class only, {largest}: there is nothing to tell apart"]
+    missing = np.setdiff1d(np.arange(count), classes)
+    if len(missing) == 0:
+        return []
+    listed = ", ".join(map(str, missing[:LISTED])) + (", ..." if len(missing) > LISTED else "")
+    verb = "occurs" if len(missing) == 1 else "occur"
+    return [f"of the classes 0 to {largest}, {len(missing):,} never {verb} in {name}: {listed}"]
