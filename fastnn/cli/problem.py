@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import Network
-from fastnn.checks.data import Standardization, check_input
+from fastnn.checks.data import check_input
+from fastnn.checks.standardization import Standardization
 from fastnn.data import Dataset
 
 

@@ -16,7 +16,7 @@ from fastnn.cli.problem import Problem, problem_of
 from fastnn.cli.scores import Score
 from fastnn.cli.settings import Settings, settings_for
 from fastnn.data import Dataset, load_dataset
-from fastnn.engine.fit import describe
+from fastnn.engine.position import describe
 
 TITLES = {"train": "Training", "val": "Validation", "test": "Test"}
 

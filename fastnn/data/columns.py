@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.checks.data import CHUNK
+from fastnn.checks.standardization import CHUNK
 
 
 class Columns(NamedTuple):
