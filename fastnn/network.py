@@ -45,7 +45,8 @@ class Network(Parameters, Saved):
     layer_sizes : sequence of int
         Inputs, units of each hidden layer (there may be none), outputs.
     activation : str, default="relu"
-        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "logistic", "silu" or "gelu" (exact).
+        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "logistic", "silu", "gelu" (exact),
+        "selu" or "mish".
     head : str, default="softmax"
         "softmax", "logistic", "identity" or "exponential".
     dtype : dtype, default=float32

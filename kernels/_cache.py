@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.runtime import rtsys
 
 from . import _interrupts
 
@@ -45,7 +46,10 @@ class _KernelCache(FunctionCache):
         # A kernel that is loaded by half would be run.
         with _interrupts.deferred():
             try:
-                return super().load_overload(sig, target_context)
+                # By itself, numba first learns all that it can compile, and imports SciPy for its
+                # BLAS: half of a start. Of that, machine code needs the runtime alone.
+                rtsys.initialize(target_context)
+                return self._load_overload(sig, target_context)
             except Exception:
                 # Whole files may still name what another version of some module had.
                 return None

@@ -57,6 +57,13 @@ def test_training_takes_no_extra(tmp_path):
     )
 
 
+def test_a_warm_start_loads_nothing_but_its_kernels():
+    for _ in range(2):  # the first may have to compile
+        modules = python(TRAINING + "    import sys; print(*sys.modules)").split()
+    assert "numba" in modules
+    assert "scipy.linalg" not in modules  # whose BLAS numba imports before it compiles
+
+
 def test_one_compilation_a_dtype_serves_all_shapes():
     out = python(
         """
