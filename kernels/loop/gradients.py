@@ -84,11 +84,14 @@ def update_panel(f, like, constants, factor, tile, numbers, squares):
         count = height * f.vectors * lanes_of(like)
         place = f.weights + k * f.vectors * VECTOR_BYTES
         if f.gradient == op.COMPUTED:
+            skip = (k - f.k0) * size
             outer = OuterPanel(
                 height=height,
                 vectors=f.vectors,
                 table=f.table,
-                offset=k * size,
+                offset=f.offset + skip,
+                later=f.later,
+                ahead=f.ahead + skip,
                 dZ=f.dZ,
                 stride=f.stride,
                 rows=f.rows,
@@ -107,8 +110,7 @@ def update_panel(f, like, constants, factor, tile, numbers, squares):
 def update_group(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of a stretch of a group, a column at a time."""
     if f.gradient == op.COMPUTED:
-        size = VECTOR_BYTES // lanes_of(like)
-        outer = OuterGroup(f.table, f.k * size, f.elements, f.dZ, f.stride, f.rows, tile)
+        outer = OuterGroup(f.table, f.offset, f.elements, f.dZ, f.stride, f.rows, tile)
         outer_group(like, outer)
     count = round_up(f.elements, lanes_of(like))
     for c in range(GROUP):

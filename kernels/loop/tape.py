@@ -14,6 +14,7 @@ import numpy as np
 from ..layout import empty_aligned, row_stride
 from ..softmax import ROWS_PER_LOG
 from . import operations as op
+from .blocking import gathered_stride
 from .buffers import Buffers
 from .propagation import Propagation
 from .state import EVALUATED, NOTHING, STEPPED, VALIDATED, Arrays
@@ -50,8 +51,14 @@ class Tape:
         self.task = task
         self.buffers = buffers = Buffers(task)
         count, size, capacity = len(buffers.layers), buffers.size, task.capacity
-        #: Addresses of the rows of each layer's input, and of its output's gradient.
-        self.tables = np.zeros((2 * count, capacity), np.int64)
+        #: Addresses of the rows of each layer's input, of its output's gradient, and of the columns
+        #: that each thread gathers.
+        self.tables = np.zeros((2 * count + task.threads, capacity), np.int64)
+        #: Some columns of the rows of a layer's input, for each thread; their addresses follow.
+        line = gathered_stride()
+        self.gathered = empty_aligned(task.threads * capacity * line // size, task.dtype)
+        threads = np.arange(task.threads * capacity).reshape(task.threads, capacity)
+        self.tables[2 * count :] = self.gathered.ctypes.data + threads * line
         width = row_stride(task.layer_sizes[0], size) if task.input_kind == BYTES else 0
         #: Rows of bytes, scaled.
         self.inputs = empty_aligned(capacity * width, task.dtype).reshape(capacity, width)

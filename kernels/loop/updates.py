@@ -3,23 +3,16 @@
 from typing import NamedTuple
 
 from ..csr import NEAR
+from ..gather import GatherColumns
 from ..layout import round_up
-from ..llvm.processor import VECTOR_BYTES
+from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR, TILE_VECTORS
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
+from .blocking import column_block, gathered_columns, gathered_stride, gathers
 from .buffers import BIAS_VECTORS
-from .propagation import BLOCK_BYTES
 from .task import share
-
-
-def block_columns(count, K, size):
-    """Return how many of K columns of `count` rows to sum over for all panels in turn."""
-    if count * K * size <= 2 * BLOCK_BYTES:
-        return max(K, 1)
-    across = GROUP_VECTORS * VECTOR_BYTES // size
-    return max(BLOCK_BYTES // (count * size) // across, 1) * across
 
 
 class Fate(NamedTuple):
@@ -30,6 +23,14 @@ class Fate(NamedTuple):
     rule: int
     memory_1: int
     memory_2: int
+
+
+class Inputs(NamedTuple):
+    """Where an update finds the inputs of its layer."""
+
+    table: int  #: of addresses
+    first: int  #: column to which they lead
+    ahead: int  #: bytes from the address of a whole row to what is prefetched meanwhile
 
 
 class Sweep(NamedTuple):
@@ -189,23 +190,53 @@ class Updates:
 
     def _packed(self, depth, sweep):
         """Return the updates of packed weights, and of their transposes where these are used."""
-        layer = self.layers[depth]
-        K, across, behind = layer.fan_in, GROUP_VECTORS * self.lanes, layer.panel_units
+        layer, across = self.layers[depth], gathered_columns(self.size)
+        K, behind = layer.fan_in, layer.panel_units
         # Panels and groups are divided alike, so that a thread reads the same columns of X.
         lo, hi = share(layer.panel_units, 1, sweep.thread, sweep.threads)
         group_lo, group_hi = share(layer.group_units, 1, sweep.thread, sweep.threads)
         operations = self._cleared(layer, sweep, lo, hi, behind + group_lo, behind + group_hi)
-        block = block_columns(sweep.rows, K, self.size)
-        for begin in range(0, K, block):
-            k0, k1 = max(lo * MR, begin), min(hi * MR, begin + block, K)
-            if k0 < k1:
-                operations += self._panels(depth, k0, k1, sweep)
-            k0, k1 = max(group_lo * across, begin), min(group_hi * across, begin + block, K)
-            for k in range(k0, k1, across):
-                operations += self._groups(depth, k, min(across, K - k), sweep)
+        stretches = set(range(group_lo * across, min(group_hi * across, K), across))
+        in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
+        gathers = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
+        block = across if gathers else column_block(sweep.rows, K, self.size)
+        for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
+            inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
+            if gathers:
+                columns, inputs = self._gathered(inputs.table, k0, k1, sweep)
+                operations.append(columns)
+            operations += self._panels(depth, k0, k1, inputs, sweep)
+            for k in range(round_up(k0, across), k1, across):
+                if k in stretches and min(k + across, K) <= k1:
+                    operations += self._groups(depth, k, inputs, sweep)
+                    stretches.remove(k)
+        for k in sorted(stretches):  # those of which the panels belong to two threads
+            operations += self._groups(depth, k, in_place, sweep)
         return operations
 
-    def _panels(self, depth, k0, k1, sweep):
+    def _gathers(self, depth, rows):
+        """Tell whether columns of a layer's input are gathered before they are multiplied."""
+        layer, stride = self.layers[depth], self.task.input_stride
+        if depth > 0:
+            stride = self.layers[depth - 1].stride * self.size
+        panels = -(-layer.columns // (NR * self.lanes))
+        return gathers(rows, layer.fan_in, stride, panels, self.size)
+
+    def _gathered(self, table, k0, k1, sweep):
+        """Return the operation that gathers columns k0..k1, and where they are to be found then."""
+        mine = self.tables[2 * len(self.layers) + sweep.thread]
+        columns = GatherColumns(
+            table=table,
+            rows=sweep.rows,
+            offset=k0 * self.size,
+            elements=k1 - k0,
+            out=int(mine[0]),
+            stride=gathered_stride(),
+        )
+        # While a block is at hand, the next one is prefetched.
+        return columns, Inputs(mine.ctypes.data, k0, k1 * self.size)
+
+    def _panels(self, depth, k0, k1, inputs, sweep):
         """Return the updates of rows k0..k1 of all panels of a layer."""
         layer, operations = self.layers[depth], []
         for j in range(0, layer.columns, NR * self.lanes):
@@ -213,7 +244,10 @@ class Updates:
             update = op.UpdatePanel(
                 *sweep.fate,
                 vectors=vectors,
-                table=self.tables[depth, sweep.first :].ctypes.data,
+                table=inputs.table,
+                offset=(k0 - inputs.first) * self.size,
+                later=self.tables[depth, sweep.first :].ctypes.data,
+                ahead=inputs.ahead,
                 k0=k0,
                 k1=k1,
                 dZ=self._gradient(layer, sweep.first, j),
@@ -227,16 +261,18 @@ class Updates:
                 operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
         return operations
 
-    def _groups(self, depth, k, count, sweep):
-        """Return the updates of elements k..k + count of all groups of a layer."""
+    def _groups(self, depth, k, inputs, sweep):
+        """Return the updates of the stretch of all groups of a layer that begins with element k."""
         layer, operations = self.layers[depth], []
+        count = min(gathered_columns(self.size), layer.fan_in - k)
         unit = layer.panel_units + k // (GROUP_VECTORS * self.lanes)
         for j in range(layer.columns, layer.fan_out, GROUP):
             start = layer.weights + layer.columns * layer.fan_in
             start += (j - layer.columns) * layer.group_length
             update = op.UpdateGroup(
                 *sweep.fate,
-                table=self.tables[depth, sweep.first :].ctypes.data,
+                table=inputs.table,
+                offset=(k - inputs.first) * self.size,
                 k=k,
                 elements=count,
                 dZ=self._gradient(layer, sweep.first, j),
@@ -291,3 +327,11 @@ class Updates:
             )
             for k, stop, place, out_stride in self._targets(layer, k0, k1)
         ]
+
+
+def _blocks(first, stop, size):
+    """Yield (start, stop) of the parts of a range between multiples of `size`."""
+    while first < stop:
+        end = min((first // size + 1) * size, stop)
+        yield first, end
+        first = end
