@@ -190,6 +190,7 @@ def _descend(like, f, numbers):
                 dZ=side,
                 stride=f.stride,
                 rows=f.n,
+                more=0,
                 out=tile,
             )
             outer_panel(like, outer)

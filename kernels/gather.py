@@ -3,8 +3,12 @@
 from typing import NamedTuple
 
 from .llvm.functions import outlined
-from .llvm.processor import VECTOR_BYTES
-from .llvm.tiles import GROUP_VECTORS
+from .llvm.processor import CACHE_LINE, VECTOR_BYTES
+
+#: Bytes of a row that are gathered at a time, but for the last, and from one such row to the next:
+#: an odd number of lines, so that rows of a column don't meet in few sets of a cache.
+GATHERED = 4 * CACHE_LINE
+GATHERED_STRIDE = GATHERED + CACHE_LINE
 
 
 class GatherColumns(NamedTuple):
@@ -21,29 +25,30 @@ class GatherColumns(NamedTuple):
 @outlined(GatherColumns)
 def gather_columns(emit, f):
     """Copy `elements` elements of each row of a table, and nothing else."""
-    whole = GROUP_VECTORS * VECTOR_BYTES
 
-    def row(i):
+    def places(i):
         return emit.load_integer(f.table + i * 8) + f.offset, f.out + i * f.stride
 
-    def complete(i):
-        source, target = row(i)
-        vectors = [emit.load(source + place) for place in range(0, whole, VECTOR_BYTES)]
-        for vector, place in zip(vectors, range(0, whole, VECTOR_BYTES), strict=True):
-            emit.store(vector, target + place)
+    def whole(i):
+        source, target = places(i)
+        offsets = range(0, GATHERED, VECTOR_BYTES)
+        # All loads before the stores, which might be of the same memory for all that LLVM knows.
+        vectors = [emit.load(source + offset) for offset in offsets]
+        for vector, offset in zip(vectors, offsets, strict=True):
+            emit.store(vector, target + offset)
 
-    def partial(i):
-        source, target = row(i)
+    def some(i):
+        source, target = places(i)
 
-        def elements(load, store, carried):
+        def body(load, store, carried):
             store(load(source), target)
             return carried
 
-        emit.vectors(f.elements, [], elements)
+        emit.vectors(f.elements, [], body)
 
-    with emit.either(f.elements == GROUP_VECTORS * emit.lanes) as (full, rest):
-        with full:
-            emit.steps(0, f.rows, 1, complete)
-        with rest:
-            emit.steps(0, f.rows, 1, partial)
+    with emit.either(f.elements == GATHERED // emit.size) as (complete, partial):
+        with complete:
+            emit.steps(0, f.rows, 1, whole)
+        with partial:
+            emit.steps(0, f.rows, 1, some)
     emit.returns()

@@ -11,6 +11,7 @@ from fastnn.checks.sparse import Sparse
 from fastnn.engine.inference import BlockOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
+from fastnn.kernels.gather import GATHERED
 from fastnn.kernels.heads import SOFTMAX
 from fastnn.kernels.llvm.processor import VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import NR
@@ -335,12 +336,13 @@ def test_batches_in_shards_follow_the_twin(optimizer, option):
 
 
 #: Constants that divide the products of these tests: their sums; rows, columns and sums; columns,
-#: gathered or not; each into the smallest blocks.
+#: gathered or not; rows of an update; each into the smallest blocks.
 BLOCKINGS = {
     "sums": {"ROWS": 1 << 20},
     "all": {"NEAR": 8 << 10, "ROWS": 16, "FEW_PANELS": 1000},
     "gathered": {"NEAR": 64 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
-    "smallest": {"NEAR": 0, "MANY_PANELS": 0, "FEW_PANELS": 0},
+    "parts": {"FIRST_LEVEL": 24 << 10},
+    "smallest": {"NEAR": 0, "FIRST_LEVEL": 0, "MANY_PANELS": 0, "FEW_PANELS": 0},
 }
 
 
@@ -367,7 +369,7 @@ def test_products_in_blocks_are_those_in_one_piece_to_the_bit(
         one, count = bits(1, **constants)
         assert one == whole
         assert bits(3, **constants)[0] == whole
-        assert kind == "csr" or count > fewest
+        assert kind == "csr" or count > fewest or "FIRST_LEVEL" in constants
 
 
 @pytest.mark.parametrize(("rows", "K", "size"), [(200, 3072, 8), (512, 2048, 4), (1, 100_000, 4)])
@@ -377,6 +379,18 @@ def test_blocks_fit_the_second_level_cache(rows, K, size):
         assert panels + blocking.ROWS * (stop - start) * size <= blocking.NEAR
         for first, last in blocking.row_blocks(0, rows, stop - start, size):
             assert panels + (last - first) * (stop - start) * size <= blocking.NEAR
+
+
+def test_parts_of_rows_fit_the_first_level_cache():
+    for rows, vectors in ((1, 1), (128, 3), (1000, 3), (1001, 2)):
+        part = blocking.row_part(rows, vectors)
+        assert 4 * part * (GATHERED + vectors * VECTOR_BYTES) <= 3 * blocking.FIRST_LEVEL
+        # As few parts as can be, and even ones.
+        count = -(-rows // part)
+        assert 4 * rows * (GATHERED + vectors * VECTOR_BYTES) > 3 * blocking.FIRST_LEVEL * (
+            count - 1
+        )
+        assert part * count - rows < count
 
 
 def test_columns_are_gathered_where_they_collide_or_are_read_often():

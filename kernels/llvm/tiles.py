@@ -91,6 +91,7 @@ class OuterPanel(NamedTuple):
     dZ: int  #: address of row 0 of the output's gradient, in the columns of the panel
     stride: int  #: bytes from one row of it to the next
     rows: int  #: rows that are summed over
+    more: int  #: 1 to add to what is in the tile, 0 to write it anew
     out: int  #: address of the tile, `height` rows of `vectors` vectors
 
 
@@ -306,10 +307,11 @@ def outer_panel(emit, f):
             line = f.dZ + (p + u) * f.stride
             return elements, [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
 
-        sums = [emit.constant(0.0)] * (height * vectors)
+        places = [f.out + number * VECTOR_BYTES for number in range(height * vectors)]
+        sums = [emit.where(f.more != 0, emit.load(place), 0.0) for place in places]
         sums = _sum_of_products(emit, height, vectors, sums, f.rows, operands)
-        for number, total in enumerate(sums):
-            emit.store(total, f.out + number * VECTOR_BYTES)
+        for total, place in zip(sums, places, strict=True):
+            emit.store(total, place)
         emit.returns()
 
 

@@ -4,6 +4,7 @@ Sizes of caches decide, and nothing else: which block comes first changes no bit
 goes on from its stored value, in the same order.
 """
 
+from ..gather import GATHERED
 from ..layout import round_up
 from ..llvm.processor import CACHE_LINE, FIRST_LEVEL, SECOND_LEVEL, VECTOR_BYTES
 from ..llvm.tiles import GROUP_VECTORS, MR, NR
@@ -47,22 +48,29 @@ def row_blocks(first, stop, K, size):
     return _even_blocks(first, stop, (NEAR - 2 * NR * VECTOR_BYTES * K) // max(K * size, 1), MR)
 
 
-def gathered_columns(size):
-    """Return how many columns are gathered at a time: a whole stretch of a group."""
+def stretch(size):
+    """Return how many elements of a group of columns are updated together."""
     return GROUP_VECTORS * VECTOR_BYTES // size
-
-
-def gathered_stride():
-    """Return the bytes from one row of gathered columns to the next: an odd number of lines."""
-    return GROUP_VECTORS * VECTOR_BYTES // CACHE_LINE // 2 * 2 * CACHE_LINE + CACHE_LINE
 
 
 def column_block(rows, K, size):
     """Return how many of K columns of so many rows to sum over for all panels in turn."""
-    across = gathered_columns(size)
+    across = stretch(size)
     if rows * K * size <= NEAR // 2:
         return max(round_up(K, across), 1)
     return max(NEAR // 2 // (rows * size) // across, 1) * across
+
+
+def row_part(rows, vectors):
+    """Return how many rows of the batch to sum over for all tiles of some columns in turn.
+
+    So much of those columns, and of the gradient of a panel of `vectors` vectors, lies in the
+    first-level cache. Where vectors have 32 bytes, steps of three to five layers take 0.86 of the
+    time that they take without parts, and as long where they have 64 (Zen 5).
+    """
+    most = FIRST_LEVEL * 3 // 4 // (GATHERED + vectors * VECTOR_BYTES)
+    blocks = _even_blocks(0, rows, most, 1)
+    return max((stop - first for first, stop in blocks), default=1)
 
 
 def gathers(rows, K, stride, panels, size):

@@ -138,6 +138,8 @@ class UpdatePanel(NamedTuple):
     ahead: int  #: from such an address to what is prefetched while element k0 is at hand
     k0: int
     k1: int
+    chunk: int  #: of them, to finish before the next
+    part: int  #: rows of the batch to sum over for all tiles of a chunk in turn
     dZ: int
     stride: int
     weights: int  #: row k = 0 of the panel

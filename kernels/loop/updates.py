@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 from ..csr import NEAR
-from ..gather import GatherColumns
+from ..gather import GATHERED, GATHERED_STRIDE, GatherColumns
 from ..layout import round_up
 from ..llvm.processor import CACHE_LINE
-from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR, TILE_VECTORS
+from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
-from .blocking import column_block, gathered_columns, gathered_stride, gathers
+from .blocking import column_block, gathers, row_part, stretch
 from .buffers import BIAS_VECTORS
 from .task import share
 
@@ -37,8 +37,9 @@ class Sweep(NamedTuple):
     """One thread's way over the parameters, with the gradient by some rows of the batch."""
 
     fate: Fate
-    thread: int
+    thread: int  #: whose share of the parameters it is
     threads: int
+    room: int  #: the thread that gathers columns, into its room for them
     first: int  #: first row
     stop: int  #: first row that is left out
     squares: int = -1  #: number of the first sum of squares of the weights, -1 where none is summed
@@ -77,8 +78,10 @@ class Updates:
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
         # Without penalty and memory, SGD leaves untouched rows of a sparse layer as they are.
         self.csr_direct = not task.penalty and task.rule == SGD and not task.clip
-        #: Elements of a thread's tile of gradients, and rows of a sparse layer's that it holds.
-        self.tile, self.csr_rows = TILE_VECTORS * self.lanes, csr_block
+        #: Rows of a panel that are updated together; elements of their gradient, of which each
+        #: thread holds one; rows of a sparse layer's that it holds.
+        self.chunk, self.csr_rows = GATHERED // self.size, csr_block
+        self.tile = max(self.chunk * NR, GROUP * GROUP_VECTORS) * self.lanes
         if self.layers[0].by_rows and not self.csr_direct:
             row = self.layers[0].panel_vectors * self.lanes
             # A tile of the gradient stays in L1: whole units, or a part of one.
@@ -91,14 +94,16 @@ class Updates:
     def step(self, thread, n):
         """Return a thread's share of the step of a batch of n rows."""
         fate = self._of_batch(self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=0, moves=True))
+        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
 
     def keep(self, thread, n):
         """Return a thread's share of the gradient of a batch of n rows, to be kept as a whole."""
         rule = ACCUMULATE if self.task.rule == ACCUMULATE else GRADIENT
         fate = self._of_batch(rule, self.buffers.behind(self.buffers.kept), 0)
         units = self.buffers.units
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=units, norms=2 * units))
+        return self._sweep(
+            Sweep(fate, thread, self.threads, thread, 0, n, squares=units, norms=2 * units)
+        )
 
     def step_along_kept(self, thread, n):
         """Return a thread's share of the step along the gradient that was kept."""
@@ -110,12 +115,12 @@ class Updates:
             memory_1=buffers.behind(1),
             memory_2=buffers.behind(2),
         )
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=0, moves=True))
+        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
 
-    def store_shard(self, shard, first, stop):
-        """Return the operations that store the gradient of a shard, rows first..stop."""
+    def store_shard(self, thread, shard, first, stop):
+        """Return the operations by which a thread stores the gradient of a shard, first..stop."""
         behind = self.buffers.behind(self.buffers.first_shard + shard)
-        return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, first, stop))
+        return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, thread, first, stop))
 
     def _of_batch(self, rule, memory_1, memory_2):
         """Return the fate of a batch's gradient: computed, or summed over the shards."""
@@ -190,7 +195,7 @@ class Updates:
 
     def _packed(self, depth, sweep):
         """Return the updates of packed weights, and of their transposes where these are used."""
-        layer, across = self.layers[depth], gathered_columns(self.size)
+        layer, across = self.layers[depth], stretch(self.size)
         K, behind = layer.fan_in, layer.panel_units
         # Panels and groups are divided alike, so that a thread reads the same columns of X.
         lo, hi = share(layer.panel_units, 1, sweep.thread, sweep.threads)
@@ -199,7 +204,7 @@ class Updates:
         stretches = set(range(group_lo * across, min(group_hi * across, K), across))
         in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
         gathers = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
-        block = across if gathers else column_block(sweep.rows, K, self.size)
+        block = self.chunk if gathers else column_block(sweep.rows, K, self.size)
         for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
             inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
             if gathers:
@@ -224,14 +229,14 @@ class Updates:
 
     def _gathered(self, table, k0, k1, sweep):
         """Return the operation that gathers columns k0..k1, and where they are to be found then."""
-        mine = self.tables[2 * len(self.layers) + sweep.thread]
+        mine = self.tables[2 * len(self.layers) + sweep.room]
         columns = GatherColumns(
             table=table,
             rows=sweep.rows,
             offset=k0 * self.size,
             elements=k1 - k0,
             out=int(mine[0]),
-            stride=gathered_stride(),
+            stride=GATHERED_STRIDE,
         )
         # While a block is at hand, the next one is prefetched.
         return columns, Inputs(mine.ctypes.data, k0, k1 * self.size)
@@ -250,6 +255,8 @@ class Updates:
                 ahead=inputs.ahead,
                 k0=k0,
                 k1=k1,
+                chunk=self.chunk,
+                part=row_part(sweep.rows, vectors),
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
                 weights=self.buffers.parameter(layer.weights + j * layer.fan_in),
@@ -264,7 +271,7 @@ class Updates:
     def _groups(self, depth, k, inputs, sweep):
         """Return the updates of the stretch of all groups of a layer that begins with element k."""
         layer, operations = self.layers[depth], []
-        count = min(gathered_columns(self.size), layer.fan_in - k)
+        count = min(stretch(self.size), layer.fan_in - k)
         unit = layer.panel_units + k // (GROUP_VECTORS * self.lanes)
         for j in range(layer.columns, layer.fan_out, GROUP):
             start = layer.weights + layer.columns * layer.fan_in
