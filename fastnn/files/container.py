@@ -102,7 +102,7 @@ def _check_kind(metadata, formats, path, remedy):
         )
     if metadata.get("version") != VERSION:
         raise ValueError(
-            f"{path} is of version {metadata.get('version')!r} of its format, but this fastnn "
+            f"{path} is of version {metadata.get('version')!r:.40} of its format, but this fastnn "
             f"reads version {VERSION!r}: read it with the fastnn that wrote it"
         )
 
