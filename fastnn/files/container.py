@@ -97,7 +97,7 @@ def _damaged(path, made_by):
 def _check_kind(metadata, formats, path, remedy):
     if metadata.get("format") not in formats:
         raise ValueError(
-            f"{path} has the format {metadata.get('format')!r}, but needed is "
+            f"{path} has the format {metadata.get('format')!r:.40}, but needed is "
             f"{' or '.join(formats)}: {remedy}"
         )
     if metadata.get("version") != VERSION:
