@@ -197,7 +197,7 @@ class Fastnn(Peer):
         job = jobs.Job(
             jobs.Architecture(*problem[:3]),
             layers_of(problem, seed),
-            jobs.Settings(self.optimizer.name, 0.0, *self.optimizer.numbers()),
+            jobs.Settings(self.optimizer.name, False, *self.optimizer.numbers()),
             jobs.Source(*data_of(problem)),
             batch_sizes=(problem.n,),
         )
@@ -223,6 +223,7 @@ class Fastnn(Peer):
             keys=zeros,
             rates=rates,
             decays=decays,
+            alphas=np.zeros(order.steps),
             divisors=np.full(order.steps, float(n)),
             listed=None if whole else order.rows.ravel(),
         )

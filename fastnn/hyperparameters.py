@@ -83,7 +83,7 @@ class Hyperparameters:
         beta_1, beta_2, epsilon = self.optimizer.numbers()
         return Settings(
             rule=self.optimizer.name,
-            alpha=self.alpha,
+            penalty=self.alpha != 0,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,

@@ -18,7 +18,7 @@ class Settings(NamedTuple):
     """The numbers of a run that no step changes, checked."""
 
     rule: str = "sgd"  #: of the update; "gradient" and "accumulate" keep gradients, and no step
-    alpha: float = 0.0  #: strength of the penalty, ``alpha / 2 sum(W^2)``
+    penalty: bool = False  #: items have a penalty on the weights
     beta_1: float = 0.0  #: or the momentum
     beta_2: float = 0.0
     epsilon: float = 0.0
@@ -95,6 +95,7 @@ class Items(NamedTuple):
     keys: Any  #: of the dropout
     rates: Any  #: learning rates
     decays: Any  #: factors on the weights
+    alphas: Any  #: strengths of the penalty, ``alpha / 2 sum(W^2)``
     divisors: Any  #: of the loss
     listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
 

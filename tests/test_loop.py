@@ -104,11 +104,11 @@ def random_source(sizes, head, dtype, n, kind="dense", weighted=False, seed=0):
     return jobs.Source(X, y, weights)
 
 
-def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
+def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.0):
     """Make the items of shuffled epochs, each followed by the blocks of the validation set.
 
-    Where `batch_size` does not divide the rows, an epoch ends with a smaller batch. Without a last
-    batch the first step of each epoch is evaluated.
+    Where `batch_size` does not divide the rows, an epoch ends with a smaller batch, whose penalty
+    is the stronger. Without a last batch the first step of each epoch is evaluated.
     """
     _, beta_1, beta_2, _, decay = OPTIMIZERS[optimizer]
     random, n, n_val = np.random.RandomState(5), len(train), 0 if val is None else len(val)
@@ -149,6 +149,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
         keys=steps * 7919 + 12345,
         rates=rates,
         decays=np.full(len(steps), decay),
+        alphas=l2 * batch_size / np.array(counts),
         divisors=np.array(divisors, float),
         listed=np.concatenate(listed),
     )
@@ -193,7 +194,7 @@ class Run:
             Job(
                 jobs.Architecture(tuple(sizes), activation, head),
                 self.layers,
-                jobs.Settings(name, l2, *betas, **settings),
+                jobs.Settings(name, l2 != 0, *betas, **settings),
                 train,
                 val,
                 batch_sizes=(batch_size, last) if last else (batch_size,),
@@ -203,7 +204,7 @@ class Run:
                 threads=threads,
             )
         )
-        items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate)
+        items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2)
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
@@ -359,18 +360,20 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
     for optimizer in ("sgd", "adamw"):
         name, *betas, decay = OPTIMIZERS[optimizer]
         layers = [(W.copy(), b.copy())]
+        l2 = 0.5 if name == "sgd" else 0.0
         loop = CompiledLoop(
             Job(
                 jobs.Architecture((3, 2), "relu", "identity"),
                 layers,
-                jobs.Settings(name, 0.5 if name == "sgd" else 0.0, *betas),
+                jobs.Settings(name, l2 != 0, *betas),
                 source,
                 batch_sizes=(4,),
                 evaluate_batch=True,
                 threads=1,
             )
         )
-        loop.run(epochs_of(source, None, 4, 0, 1, optimizer, 0.1), jobs.Records.empty(1, 1))
+        items = epochs_of(source, None, 4, 0, 1, optimizer, 0.1, l2)
+        loop.run(items, jobs.Records.empty(1, 1))
         loop.store()
         expected = 1 - 0.1 * 0.5 if name == "sgd" else decay
         np.testing.assert_allclose(layers[0][0], expected, rtol=1e-15)
@@ -490,7 +493,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
                 *(jobs.Architecture((17, 50, 4)), layers),
                 jobs.Settings(
                     OPTIMIZERS[optimizer][0],
-                    *(0.01, *OPTIMIZERS[optimizer][1:4]),
+                    *(True, *OPTIMIZERS[optimizer][1:4]),
                     max_norm=0.3,
                     dropout=0.2,
                 ),
@@ -503,7 +506,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
             )
         )
         again.restore(half.loop.state())
-        items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01)
+        items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01, 0.01)
         middle = len(items.kinds) // 2
         records = jobs.Records.empty(20, 4)
         again.run(jobs.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
@@ -525,14 +528,14 @@ def results_of(data, y, N, optimizer, l2, threads=2, **settings):
         Job(
             jobs.Architecture(sizes, "tanh"),
             layers,
-            jobs.Settings(name, l2, *betas, **settings),
+            jobs.Settings(name, l2 != 0, *betas, **settings),
             *(source, source),
             batch_sizes=(16, n % 16),
             block_size=20,
             threads=threads,
         )
     )
-    items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
+    items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05, l2)
     records = jobs.Records.empty(items.steps.max() + 1, 5)
     loop.run(items, records)
     loop.store()
@@ -804,14 +807,14 @@ def test_full_gradient_is_that_of_the_twin(n, kind, head):
     twin = reference.TrainingLoop(
         Job(
             *(net.architecture, layers),
-            jobs.Settings("gradient", 0.1, label_smoothing=smoothing),
+            jobs.Settings("gradient", True, label_smoothing=smoothing),
             source,
             batch_sizes=(n,),
             scaling=net.scaling,
         )
     )
     X, y, weights = twin.rows(source, np.arange(n))
-    expected = twin.step(X, y, weights, 0, 0.0, 1.0, divisor)
+    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, divisor)
     assert loss == pytest.approx(expected, rel=1e-12)
     parts = [part.ravel() for layer in twin.gradients() for part in layer]
     assert abs(gradient).max() > 1e-3

@@ -96,7 +96,7 @@ def loop_of(impl, problem, threads, source):
         for K, N in pairwise(sizes)
     ]
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    settings = Settings(optimizer.name, 0.0, *optimizer.numbers())
+    settings = Settings(optimizer.name, False, *optimizer.numbers())
     # As many threads as a training takes: a small step is not worth several.
     threads = max(1, min(threads, problem.flops // FLOPS_PER_THREAD))
     make = {"numpy": reference.TrainingLoop, "fastnn": CompiledLoop}[impl]
@@ -126,6 +126,7 @@ def items_of(problem, steps, first=0):
         keys=zeros,
         rates=rates,
         decays=decays,
+        alphas=np.zeros(steps),
         divisors=np.full(steps, float(problem.n)),
         listed=None if whole else rng.integers(0, n_samples, steps * problem.n),
     )

@@ -111,6 +111,7 @@ class EpochOrder:
             keys=_keys(self.seed, steps),
             rates=rates,
             decays=decays,
+            alphas=self.hyperparameters.alpha,
             divisors=self._divisors(listed, begins, counts, blocks),
             listed=listed,
         )

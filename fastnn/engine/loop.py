@@ -48,7 +48,7 @@ class CompiledLoop:
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
             general_loss=weighted[0] or settings.label_smoothing > 0,
-            penalty=settings.alpha != 0,
+            penalty=settings.penalty,
             input_kind=kind,
             non_zeros=non_zeros or 0.0,
             evaluate_batch=job.evaluate_batch,
@@ -88,8 +88,6 @@ class CompiledLoop:
             shard=self.buffers.behind(1),
             dropout_threshold=int(settings.dropout * 2**32),
             dropout_factor=1.0 / (1.0 - settings.dropout),
-            l2=float(settings.alpha),
-            penalty=float(settings.alpha) / 2,
             beta_1=float(settings.beta_1),
             beta_2=float(settings.beta_2),
             epsilon=float(settings.epsilon),
@@ -149,7 +147,7 @@ class CompiledLoop:
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
             integers = np.zeros((9, count), np.int64)
-            self._shape, self._items = shape, Items(*integers, *np.zeros((3, count)))
+            self._shape, self._items = shape, Items(*integers, *np.zeros((4, count)))
             work, blocks = self._items, items.kinds == BLOCK
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
             work.source[:] = np.where(blocks, EVALUATE, TRAIN)
@@ -157,7 +155,8 @@ class CompiledLoop:
             work.listed[:] = ~blocks if items.listed is not None else 0
         work = self._items
         work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
-        work.rate[:], work.decay[:], work.divisor[:] = items.rates, items.decays, items.divisors
+        work.rate[:], work.decay[:], work.l2[:] = items.rates, items.decays, items.alphas
+        work.divisor[:] = items.divisors
         return work, listed
 
     def _run(self, work, listed, records):

@@ -56,15 +56,15 @@ class TrainingLoop:
         """Do some items of work."""
         self.begin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
-            for kind, *item in zip(*np.broadcast_arrays(*items[:9])):
-                begin, count, step, epoch, key, rate, decay, divisor = item
+            for kind, *item in zip(*np.broadcast_arrays(*items[:10])):
+                begin, count, step, epoch, key, rate, decay, alpha, divisor = item
                 place = slice(begin, begin + count)
                 if kind == BLOCK:
                     self.evaluate(place, epoch, records)
                     continue
                 chosen = place if items.listed is None else items.listed[place]
                 X, y, weights = self.rows(self.data[0], chosen)
-                records.losses[step] = self.step(X, y, weights, key, rate, decay, divisor)
+                records.losses[step] = self.step(X, y, weights, key, rate, decay, alpha, divisor)
                 if kind == EVALUATED_STEP:
                     records.train_correct[epoch] = np.sum(self.correct(X, y) * weights, dtype=float)
         self.done = True
@@ -105,11 +105,11 @@ class TrainingLoop:
             loss = losses(self.architecture.head, S, y)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
-    def step(self, X, y, weights, key, rate, decay, divisor):
+    def step(self, X, y, weights, key, rate, decay, alpha, divisor):
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
         squares = 0.0
-        if s.alpha:
+        if alpha:
             squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
 
         def mask(depth, shape):
@@ -121,7 +121,7 @@ class TrainingLoop:
         loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)
         grads = gradients(self.layers, inputs, derivatives, dZ)
-        grads = [[penalised(W, dW, s.alpha), db] for (W, _), (dW, db) in zip(self.layers, grads)]
+        grads = [[penalised(W, dW, alpha), db] for (W, _), (dW, db) in zip(self.layers, grads)]
         if s.max_norm:
             norm = math.sqrt(sum(float(np.sum(g * g)) for grad in grads for g in grad))
             if not norm <= s.max_norm:
@@ -129,7 +129,7 @@ class TrainingLoop:
         for depth, position in np.ndindex(len(grads), 2):
             numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, s.epsilon)
             self._follow(depth, position, grads[depth][position], numbers)
-        return float(np.sum(loss * weights)) / divisor + s.alpha / 2 * squares
+        return float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
 
     def _follow(self, depth, position, g, numbers):
         """Do with the gradient of the weights (position 0) or biases (1) of a layer what is due."""

@@ -37,8 +37,6 @@ class Constants(NamedTuple):
     shard: int  #: bytes from the gradient of one to that of the next
     dropout_threshold: int  #: chance of a zero, times 2^32
     dropout_factor: float
-    l2: float  #: the gradient of the penalty is l2 W
-    penalty: float  #: the penalty is this times sum(W^2)
     beta_1: float
     beta_2: float
     epsilon: float
@@ -72,6 +70,7 @@ class Items(NamedTuple):
     key: np.ndarray  #: of the step's dropout
     rate: np.ndarray  #: float64: learning rate
     decay: np.ndarray  #: float64: factor on the weights
+    l2: np.ndarray  #: float64: the penalty is l2 / 2 sum(W^2)
     divisor: np.ndarray  #: float64: of the losses: rows, or sum of their weights
 
 
@@ -89,6 +88,7 @@ class Item(NamedTuple):
     key: int
     rate: float
     decay: float
+    l2: float
     divisor: float
 
 

@@ -79,9 +79,9 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     for number in range(len(items.step)):
         item = _item(items, number)
         source = sources[1] if item.source == EVALUATE else sources[0]
-        weights = numbers_of_weights(like, constants, item, constants.l2)
+        weights = numbers_of_weights(like, constants, item, item.l2)
         biases, factor = numbers_of_biases(like, constants, item), 1.0
-        penalty = _penalty(constants, squares) if thread == 0 else 0.0
+        penalty = _penalty(constants, item, squares) if thread == 0 else 0.0
         for phase in range(item.first_phase, item.stop_phase):
             # Who is ahead writes to one half while thread 0 still reads the other.
             losses, correct = a.losses[meetings % 2], a.correct[meetings % 2]
@@ -159,18 +159,19 @@ def _item(items, number):
         key=items.key[number],
         rate=items.rate[number],
         decay=items.decay[number],
+        l2=items.l2[number],
         divisor=items.divisor[number],
     )
 
 
 @part
-def _penalty(constants, squares):
+def _penalty(constants, item, squares):
     """Return the penalty of the weights as they are."""
     total = 0.0
-    if constants.penalty != 0.0:
+    if item.l2 != 0.0:
         for unit in range(constants.units):
             total += squares[unit]
-    return constants.penalty * total
+    return item.l2 / 2 * total
 
 
 @part
