@@ -21,7 +21,6 @@ class Settings(NamedTuple):
     penalty: bool = False  #: items have a penalty on the weights
     beta_1: float = 0.0  #: or the momentum
     beta_2: float = 0.0
-    epsilon: float = 0.0
     label_smoothing: float = 0.0
     max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
     dropout: float = 0.0
@@ -96,6 +95,7 @@ class Items(NamedTuple):
     rates: Any  #: learning rates
     decays: Any  #: factors on the weights
     alphas: Any  #: strengths of the penalty, ``alpha / 2 sum(W^2)``
+    epsilons: Any  #: what is added to the root in Adam and its kind
     divisors: Any  #: of the loss
     listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
 

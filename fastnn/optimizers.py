@@ -29,12 +29,12 @@ class SGD:
         check_fields(self)
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return 0.0, 0.0, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return 0.0, 0.0
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        return learning_rates, np.ones_like(learning_rates)
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        return learning_rates, np.ones_like(learning_rates), 0.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Momentum(SGD):
         return "nesterov" if self.nesterovs_momentum else "momentum"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.momentum, 0.0, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.momentum, 0.0
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class Adam(SGD):
     name = "adam"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.beta_1, self.beta_2, self.epsilon
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.beta_1, self.beta_2
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
         t = steps + 1.0
         corrections = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return learning_rates * corrections, np.ones_like(learning_rates)
+        return learning_rates * corrections, np.ones_like(learning_rates), self.epsilon
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        rates, _ = super().rates(learning_rates, steps)
-        return rates, 1 - learning_rates * self.weight_decay
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        rates, _, epsilons = super().rates(learning_rates, steps)
+        return rates, 1 - learning_rates * self.weight_decay, epsilons
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class Lion(SGD):
     name = "lion"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.beta_1, self.beta_2, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.beta_1, self.beta_2
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        return learning_rates, 1 - learning_rates * self.weight_decay
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        return learning_rates, 1 - learning_rates * self.weight_decay, 0.0
 
 
 #: The names that stand for an optimiser with its defaults.

@@ -26,7 +26,7 @@ OPTIMIZERS = {
     "momentum": ("momentum", 0.9, 0.0, 0.0, 1.0),
     "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
-    "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+    "adamw": ("adam", 0.9, 0.999, 1e-2, 0.999),
     "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
 }
 OPTIONS = {
@@ -110,7 +110,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.
     Where `batch_size` does not divide the rows, an epoch ends with a smaller batch, whose penalty
     is the stronger. Without a last batch the first step of each epoch is evaluated.
     """
-    _, beta_1, beta_2, _, decay = OPTIMIZERS[optimizer]
+    _, beta_1, beta_2, epsilon, decay = OPTIMIZERS[optimizer]
     random, n, n_val = np.random.RandomState(5), len(train), 0 if val is None else len(val)
     kinds, begins, counts, steps, numbers, divisors, listed = [], [], [], [], [], [], []
     step, evaluates = 0, n % batch_size == 0
@@ -150,6 +150,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.
         rates=rates,
         decays=np.full(len(steps), decay),
         alphas=l2 * batch_size / np.array(counts),
+        epsilons=epsilon * (1 + steps % 3),
         divisors=np.array(divisors, float),
         listed=np.concatenate(listed),
     )
@@ -188,7 +189,7 @@ class Run:
         val = random_source(sizes, head, dtype, n_val, kind, weighted_val, 1) if n_val else None
         if place is not None:
             train, val = place(train), place(val)
-        name, *betas, _ = OPTIMIZERS[optimizer]
+        name, *betas, _, _ = OPTIMIZERS[optimizer]
         last = n % batch_size
         self.loop = cls(
             Job(
@@ -358,7 +359,7 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
     W, b = np.ones((3, 2)), np.ones(2)
     source = jobs.Source(np.zeros((4, 3)), np.ones((4, 2)))
     for optimizer in ("sgd", "adamw"):
-        name, *betas, decay = OPTIMIZERS[optimizer]
+        name, *betas, _, decay = OPTIMIZERS[optimizer]
         layers = [(W.copy(), b.copy())]
         l2 = 0.5 if name == "sgd" else 0.0
         loop = CompiledLoop(
@@ -493,7 +494,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
                 *(jobs.Architecture((17, 50, 4)), layers),
                 jobs.Settings(
                     OPTIMIZERS[optimizer][0],
-                    *(True, *OPTIMIZERS[optimizer][1:4]),
+                    *(True, *OPTIMIZERS[optimizer][1:3]),
                     max_norm=0.3,
                     dropout=0.2,
                 ),
@@ -521,7 +522,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
 
 def results_of(data, y, N, optimizer, l2, threads=2, **settings):
     """Train on some data; return the losses and the parameters."""
-    name, *betas, _ = OPTIMIZERS[optimizer]
+    name, *betas, _, _ = OPTIMIZERS[optimizer]
     sizes, n = (data.shape[1], N, 4), data.shape[0]
     layers, source = random_layers(sizes, np.float64), jobs.Source(data, y)
     loop = CompiledLoop(
@@ -814,7 +815,7 @@ def test_full_gradient_is_that_of_the_twin(n, kind, head):
         )
     )
     X, y, weights = twin.rows(source, np.arange(n))
-    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, divisor)
+    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, 0.0, divisor)
     assert loss == pytest.approx(expected, rel=1e-12)
     parts = [part.ravel() for layer in twin.gradients() for part in layer]
     assert abs(gradient).max() > 1e-3

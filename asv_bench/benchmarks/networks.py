@@ -116,7 +116,7 @@ def items_of(problem, steps, first=0):
     zeros = np.zeros_like(numbers)
     whole = problem.n == n_samples
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    rates, decays = optimizer.rates(np.full(steps, 1e-4), numbers)
+    rates, decays, epsilons = optimizer.rates(np.full(steps, 1e-4), numbers)
     return Items(
         kinds=zeros,
         begins=zeros if whole else np.arange(steps) * problem.n,
@@ -127,6 +127,7 @@ def items_of(problem, steps, first=0):
         rates=rates,
         decays=decays,
         alphas=np.zeros(steps),
+        epsilons=np.full(steps, epsilons),
         divisors=np.full(steps, float(problem.n)),
         listed=None if whole else rng.integers(0, n_samples, steps * problem.n),
     )

@@ -90,7 +90,6 @@ class CompiledLoop:
             dropout_factor=1.0 / (1.0 - settings.dropout),
             beta_1=float(settings.beta_1),
             beta_2=float(settings.beta_2),
-            epsilon=float(settings.epsilon),
             smoothing=float(settings.label_smoothing),
             max_norm=float(settings.max_norm),
         )
@@ -147,7 +146,7 @@ class CompiledLoop:
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
             integers = np.zeros((9, count), np.int64)
-            self._shape, self._items = shape, Items(*integers, *np.zeros((4, count)))
+            self._shape, self._items = shape, Items(*integers, *np.zeros((5, count)))
             work, blocks = self._items, items.kinds == BLOCK
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
             work.source[:] = np.where(blocks, EVALUATE, TRAIN)
@@ -156,7 +155,7 @@ class CompiledLoop:
         work = self._items
         work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
         work.rate[:], work.decay[:], work.l2[:] = items.rates, items.decays, items.alphas
-        work.divisor[:] = items.divisors
+        work.epsilon[:], work.divisor[:] = items.epsilons, items.divisors
         return work, listed
 
     def _run(self, work, listed, records):

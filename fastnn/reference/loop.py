@@ -56,15 +56,15 @@ class TrainingLoop:
         """Do some items of work."""
         self.begin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
-            for kind, *item in zip(*np.broadcast_arrays(*items[:10])):
-                begin, count, step, epoch, key, rate, decay, alpha, divisor = item
+            for kind, *item in zip(*np.broadcast_arrays(*items[:11])):
+                begin, count, step, epoch, key, *numbers = item
                 place = slice(begin, begin + count)
                 if kind == BLOCK:
                     self.evaluate(place, epoch, records)
                     continue
                 chosen = place if items.listed is None else items.listed[place]
                 X, y, weights = self.rows(self.data[0], chosen)
-                records.losses[step] = self.step(X, y, weights, key, rate, decay, alpha, divisor)
+                records.losses[step] = self.step(X, y, weights, key, *numbers)
                 if kind == EVALUATED_STEP:
                     records.train_correct[epoch] = np.sum(self.correct(X, y) * weights, dtype=float)
         self.done = True
@@ -105,7 +105,7 @@ class TrainingLoop:
             loss = losses(self.architecture.head, S, y)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
-    def step(self, X, y, weights, key, rate, decay, alpha, divisor):
+    def step(self, X, y, weights, key, rate, decay, alpha, epsilon, divisor):
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
         squares = 0.0
@@ -127,7 +127,7 @@ class TrainingLoop:
             if not norm <= s.max_norm:
                 grads = [[g * dtype(s.max_norm / norm) for g in grad] for grad in grads]
         for depth, position in np.ndindex(len(grads), 2):
-            numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, s.epsilon)
+            numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, epsilon)
             self._follow(depth, position, grads[depth][position], numbers)
         return float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
 

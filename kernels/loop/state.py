@@ -39,7 +39,6 @@ class Constants(NamedTuple):
     dropout_factor: float
     beta_1: float
     beta_2: float
-    epsilon: float
     smoothing: float
     max_norm: float  #: of the whole gradient
 
@@ -71,6 +70,7 @@ class Items(NamedTuple):
     rate: np.ndarray  #: float64: learning rate
     decay: np.ndarray  #: float64: factor on the weights
     l2: np.ndarray  #: float64: the penalty is l2 / 2 sum(W^2)
+    epsilon: np.ndarray  #: float64: what is added to the root in Adam and its kind
     divisor: np.ndarray  #: float64: of the losses: rows, or sum of their weights
 
 
@@ -89,6 +89,7 @@ class Item(NamedTuple):
     rate: float
     decay: float
     l2: float
+    epsilon: float
     divisor: float
 
 

@@ -160,6 +160,7 @@ def _item(items, number):
         rate=items.rate[number],
         decay=items.decay[number],
         l2=items.l2[number],
+        epsilon=items.epsilon[number],
         divisor=items.divisor[number],
     )
 
