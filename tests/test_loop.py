@@ -28,6 +28,7 @@ OPTIMIZERS = {
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
     "adamw": ("adam", 0.9, 0.999, 1e-2, 0.999),
     "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
+    "rmsprop": ("rmsprop", 0.0, 0.99, 1e-3, 1.0),
 }
 OPTIONS = {
     "plain": {},
