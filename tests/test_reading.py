@@ -120,6 +120,13 @@ def test_the_half_trained_is_in_the_midst(files):
     assert {"best_params", "state.memory_1", "state.memory_2"} <= set(arrays)
 
 
+def test_a_file_that_does_not_say_which_root_adam_adds_to_is_read(files, tmp_path):
+    description, arrays = parts_of(files / "half")
+    del description["trainer"]["optimizer"][1]["corrected_root"]
+    write(tmp_path / "older", "half", description, arrays)
+    assert Trainer.resume(tmp_path / "older").optimizer == optimizers.Adam()
+
+
 # ------------------------------------------------------------------------------- damaged bytes
 
 
@@ -260,7 +267,7 @@ def test_keys_that_are_missing_or_unknown(files, tmp_path, name):
             )
             write(tmp_path / "changed", name, unknown[""], arrays)
             assert "does not belong" in refusal(tmp_path / "changed", name)
-        if place and place[-2:-1] != ("class_weight",):
+        if place and place[-2:-1] != ("class_weight",) and place[-1] != "corrected_root":
             missing = changed_at(description, place, lambda d, k: d.pop(k))
             write(tmp_path / "changed", name, missing, arrays)
             refusal(tmp_path / "changed", name)

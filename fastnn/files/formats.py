@@ -60,7 +60,7 @@ NETWORK = {
 TWO_LAYER_NET = {"reg_factor": number}
 #: The arguments of Trainer, without the network and the seed.
 ARGUMENTS = {
-    "optimizer": described(optimizers.OPTIMIZERS),
+    "optimizer": described(optimizers.OPTIMIZERS, optional=("corrected_root",)),
     "schedule": described(schedules.SCHEDULES),
     "batch_size": integer(at_least=1),
     "max_iter": integer(),
