@@ -51,11 +51,12 @@ class Records(NamedTuple):
     train_correct: np.ndarray
     val_losses: np.ndarray
     val_correct: np.ndarray
+    best: np.ndarray
 
     @classmethod
     def empty(cls, steps, epochs):
         """Make room for so many steps and epochs."""
-        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)))
+        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)), np.full(1, np.inf))
 
 
 class Job(NamedTuple):
@@ -71,6 +72,7 @@ class Job(NamedTuple):
     evaluate_batch: bool = False  #: steps may be of the kind EVALUATED_STEP
     evaluate_loss: bool = True  #: the loss of the blocks is wanted, besides their right answers
     output_head: Any = None  #: predict blocks by this head, instead of evaluating them
+    keep_best: bool = False  #: items may ask to keep the best parameters
     scaling: Any = None  #: Scaling of an X of bytes
     threads: Any = None  #: as many, or None for as many as pay
 
@@ -98,6 +100,14 @@ class Items(NamedTuple):
     epsilons: Any  #: what is added to the root in Adam and its kind
     divisors: Any  #: of the loss
     listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
+    #: 1 for the last block of an epoch's validation, of `divisors` rows, to keep the parameters if
+    #: they have more right answers than any before
+    keeps: Any = 0
+
+    def part(self, first, stop):
+        """Return the items first..stop of these, with the same list of rows."""
+        columns = (column if np.ndim(column) == 0 else column[first:stop] for column in self)
+        return Items(*columns)._replace(listed=self.listed)
 
 
 def flops_per_row(layer_sizes):

@@ -210,8 +210,7 @@ class Run:
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
-            piece = jobs.Items(*(part[first:stop] for part in items[:-1]), items.listed)
-            self.loop.run(piece, self.records)
+            self.loop.run(items.part(first, stop), self.records)
         self.loop.store()
         self.params = np.concatenate([part.ravel() for layer in self.layers for part in layer])
 
@@ -511,7 +510,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
         items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01, 0.01)
         middle = len(items.kinds) // 2
         records = jobs.Records.empty(20, 4)
-        again.run(jobs.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
+        again.run(items.part(middle, None), records)
         again.store()
         params = np.concatenate([part.ravel() for layer in layers for part in layer])
         np.testing.assert_array_equal(params, whole.params)

@@ -183,10 +183,10 @@ def densifying(problem, steps):
     matrix, n = csr_matrix(X), problem.n
     batch, labels = np.empty((n, X.shape[1]), X.dtype), np.empty(n, y.dtype)
     loop, records = loop_of("fastnn", problem, 1, Source(batch, labels)), Records.empty(steps, 1)
-    *fields, listed = items_of(problem, steps)
+    items = items_of(problem, steps)
     batches = [
-        (rows, Items(*(field[i : i + 1] for field in fields), None)._replace(begins=0))
-        for i, rows in enumerate(listed.reshape(steps, n))
+        (rows, items.part(i, i + 1)._replace(begins=0, listed=None))
+        for i, rows in enumerate(items.listed.reshape(steps, n))
     ]
 
     def train():

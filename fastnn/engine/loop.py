@@ -52,6 +52,7 @@ class CompiledLoop:
             input_kind=kind,
             non_zeros=non_zeros or 0.0,
             evaluate_batch=job.evaluate_batch,
+            keep_best=job.keep_best,
             weighted_block=weighted[1],
             evaluate_loss=job.evaluate_loss,
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
@@ -145,7 +146,7 @@ class CompiledLoop:
         # Where an epoch is a single step, its items must cost next to nothing.
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
-            integers = np.zeros((9, count), np.int64)
+            integers = np.zeros((10, count), np.int64)
             self._shape, self._items = shape, Items(*integers, *np.zeros((5, count)))
             work, blocks = self._items, items.kinds == BLOCK
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
@@ -154,6 +155,7 @@ class CompiledLoop:
             work.listed[:] = ~blocks if items.listed is not None else 0
         work = self._items
         work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
+        work.keep[:] = items.keeps
         work.rate[:], work.decay[:], work.l2[:] = items.rates, items.decays, items.alphas
         work.epsilon[:], work.divisor[:] = items.epsilons, items.divisors
         return work, listed
@@ -192,6 +194,10 @@ class CompiledLoop:
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
         return self._copy(self.buffers.kept)
+
+    def best(self):
+        """Return the parameters that were kept as the best, a list of (W, b)."""
+        return self._copy(self.buffers.best)
 
     def _copy(self, copy):
         parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]

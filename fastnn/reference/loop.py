@@ -34,6 +34,8 @@ class TrainingLoop:
         self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
         n_val = 0 if job.val is None else len(job.val)
         self.predicted = np.zeros(n_val, np.int64)
+        #: The parameters that were kept as the best.
+        self.kept_best: list = []
         self.done = False
         self.outputs = np.empty((n_val, self.architecture.layer_sizes[-1]), self.dtype)
 
@@ -56,11 +58,13 @@ class TrainingLoop:
         """Do some items of work."""
         self.begin()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
-            for kind, *item in zip(*np.broadcast_arrays(*items[:11])):
+            for kind, keep, *item in zip(*np.broadcast_arrays(items[0], items.keeps, *items[1:11])):
                 begin, count, step, epoch, key, *numbers = item
                 place = slice(begin, begin + count)
                 if kind == BLOCK:
                     self.evaluate(place, epoch, records)
+                    if keep:
+                        self.keep_best(records.val_correct[epoch] / numbers[-1], records)
                     continue
                 chosen = place if items.listed is None else items.listed[place]
                 X, y, weights = self.rows(self.data[0], chosen)
@@ -104,6 +108,16 @@ class TrainingLoop:
             records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
             loss = losses(self.architecture.head, S, y)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
+
+    def keep_best(self, right, records):
+        """Copy the parameters if they have more right answers than any before."""
+        if right > records.best[0]:
+            records.best[0] = right
+            self.kept_best = [(W.copy(), b.copy()) for W, b in self.layers]
+
+    def best(self):
+        """Return the parameters that were kept as the best, a list of (W, b)."""
+        return self.kept_best
 
     def step(self, X, y, weights, key, rate, decay, alpha, epsilon, divisor):
         """Update all layers by one batch; return the loss before the update."""

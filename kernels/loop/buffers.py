@@ -118,14 +118,16 @@ class Buffers:
         self.memories, self.shards = task.memories, task.shards
         self.kept = 1 + task.memories  # number of the copy that holds the kept gradient
         self.first_shard = self.kept + int(task.keeps)
+        self.best = self.first_shard + task.shards  # number of the copy that holds the best
         params, transposed, activations = self._divide(task)
         # One allocation: what the optimiser remembers lies at the same distance from all weights,
         # and that distance is no multiple of a page, so that a store to the one is not taken for a
         # dependency of the load from the other.
         self.elements = params + (COPY_RESIDUE - params * self.size) % PAGE // self.size
-        copies = self.first_shard + task.shards
+        copies = self.best + int(task.keep_best)
         everything = empty_aligned(copies * self.elements, self.dtype)
-        #: The parameters; what the optimiser remembers; gradients that are kept, and of shards.
+        #: The parameters; what the optimiser remembers; gradients that are kept, and of shards;
+        #: the best parameters.
         self.copies = everything.reshape(copies, self.elements)
         self.params = self.copies[0]
         #: Zeros for the widest row, then the transposes of layers 1, 2, ...

@@ -37,6 +37,7 @@ class Task(NamedTuple):
     input_kind: int = DENSE
     non_zeros: float = 0.0  #: a row of a CSR matrix, on average
     evaluate_batch: bool = False  #: right answers on a batch after its step
+    keep_best: bool = False  #: items may keep the parameters, see train
     weighted_block: bool = False  #: rows that are evaluated have weights
     evaluate_loss: bool = True  #: of the validation set, besides its right answers
     output_head: int = -1  #: write the predictions of this head, instead of counting right answers

@@ -49,6 +49,7 @@ def tasks(draw):
         input_kind=draw(st.sampled_from([DENSE, CSR, BYTES])),
         non_zeros=draw(st.sampled_from([0.0, 3.0, sizes[0] / 2])),
         evaluate_batch=draw(st.booleans()),
+        keep_best=draw(st.booleans()),
         weighted_block=draw(st.booleans()),
         evaluate_loss=draw(st.booleans()),
         output_head=draw(st.sampled_from(list(HEADS.values()))) if predicts else -1,

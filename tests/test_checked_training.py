@@ -1,0 +1,142 @@
+"""What a Solver asks of the loop: checks on the way, the best parameters, a dropout of its own."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn import jobs, reference
+from fastnn.engine.loop import CompiledLoop
+
+SIZES = (7, 20, 9, 4)
+N, N_VAL, BATCH, BLOCK_ROWS = 60, 37, 12, 16
+BLOCKS = -(-N_VAL // BLOCK_ROWS)
+LOOPS = [CompiledLoop, reference.TrainingLoop]
+
+
+def problem(dtype, seed=0):
+    """Return layers, and rows that can be learnt, to train on and to validate by."""
+    random = np.random.RandomState(seed)
+    layers = [
+        ((random.randn(K, M) / np.sqrt(K)).astype(dtype), np.zeros(M, dtype))
+        for K, M in itertools.pairwise(SIZES)
+    ]
+    centres = random.randn(SIZES[-1], SIZES[0])
+    sources = []
+    for n in (N, N_VAL):
+        y = random.randint(0, SIZES[-1], n)
+        X = (centres[y] + random.randn(n, SIZES[0])).astype(dtype)
+        sources.append(jobs.Source(X, y))
+    return layers, *sources
+
+
+def loop_of(cls, dtype, threads=1, **options):
+    layers, train, val = problem(dtype)
+    job = jobs.Job(
+        *(jobs.Architecture(SIZES), layers, jobs.Settings(**options), train, val),
+        batch_sizes=(BATCH,),
+        block_size=BLOCK_ROWS,
+        evaluate_loss=False,
+        keep_best=True,
+        threads=threads,
+    )
+    return cls(job)
+
+
+def items_of(kinds, begins, counts, **columns):
+    """Return items, the steps of which are numbered from 0 on."""
+    kinds = np.array(kinds)
+    given = {
+        "steps": np.cumsum(kinds < jobs.BLOCK) - 1,
+        "epochs": 0,
+        "keys": 0,
+        "rates": 0.5,
+        "decays": 1.0,
+        "alphas": 0.0,
+        "epsilons": 0.0,
+        "divisors": float(BATCH),
+        "listed": None,
+    }
+    return jobs.Items(kinds, np.array(begins), np.array(counts), **(given | columns))
+
+
+def epochs_of(epochs):
+    """Return epochs of three steps, each followed by the validation set, whose best are kept."""
+    random = np.random.RandomState(1)
+    kinds = ([jobs.STEP] * 3 + [jobs.BLOCK] * BLOCKS) * epochs
+    begins = np.array([[0, 0, 0, *range(0, N_VAL, BLOCK_ROWS)]] * epochs)
+    begins[:, :3] = np.arange(3 * epochs).reshape(epochs, 3) * BATCH
+    counts = np.where(np.array(kinds) == jobs.STEP, BATCH, 0).reshape(epochs, -1)
+    counts[:, 3:] = np.minimum(BLOCK_ROWS, N_VAL - begins[:, 3:])
+    keeps = np.zeros_like(counts)
+    keeps[:, -1] = 1
+    return items_of(
+        *(kinds, begins.ravel(), counts.ravel()),
+        epochs=np.repeat(np.arange(epochs), 3 + BLOCKS),
+        divisors=np.where(np.array(kinds) == jobs.STEP, float(BATCH), float(N_VAL)),
+        listed=random.randint(0, N, 3 * epochs * BATCH),
+        keeps=keeps.ravel(),
+    )
+
+
+def flat(layers):
+    return np.concatenate([part.ravel() for layer in layers for part in layer])
+
+
+# -------------------------------------------------------------------------- the best parameters
+
+EPOCHS = 12
+
+
+def best_of(cls, dtype, threads=1, best=0.0, pieces=1):
+    """Return the best parameters, the records, and the parameters at the end."""
+    loop, records = loop_of(cls, dtype, threads), jobs.Records.empty(3 * EPOCHS, EPOCHS)
+    records.best[:] = best
+    items = epochs_of(EPOCHS)
+    for first, stop in itertools.pairwise(np.linspace(0, len(items.kinds), pieces + 1).astype(int)):
+        loop.run(items.part(first, stop), records)
+    loop.store()
+    return loop.best(), records, flat(loop.layers)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cls", LOOPS)
+def test_the_best_parameters_are_those_of_the_first_highest_score(cls, dtype):
+    best, records, end = best_of(cls, dtype)
+    epoch = records.val_correct.argmax()
+    assert 0 < epoch < EPOCHS - 1, "the test needs a training that gets worse again"
+    assert np.count_nonzero(records.val_correct == records.val_correct[epoch]) > 1
+    assert records.best[0] == records.val_correct[epoch] / N_VAL
+    loop = loop_of(cls, dtype)
+    items = epochs_of(EPOCHS).part(0, (epoch + 1) * (3 + BLOCKS))
+    loop.run(items, jobs.Records.empty(3 * EPOCHS, EPOCHS))
+    loop.store()
+    np.testing.assert_array_equal(flat(best), flat(loop.layers))
+    assert not np.array_equal(flat(best), end)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_best_parameters_are_the_twin_s(dtype):
+    best, records, _ = best_of(CompiledLoop, dtype)
+    expected, wanted, _ = best_of(reference.TrainingLoop, dtype)
+    np.testing.assert_array_equal(records.val_correct, wanted.val_correct)
+    tolerance = 1e-3 if dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(flat(best), flat(expected), tolerance, tolerance)
+
+
+def test_the_best_parameters_are_the_same_bits_for_any_number_of_threads_and_calls():
+    best, records, _ = best_of(CompiledLoop, np.float32)
+    for threads, pieces in itertools.product((1, 2, 3, 5), (1, 4, 60)):
+        other, again, _ = best_of(CompiledLoop, np.float32, threads, pieces=pieces)
+        np.testing.assert_array_equal(flat(other), flat(best))
+        assert again.best == records.best
+
+
+@pytest.mark.parametrize("cls", LOOPS)
+def test_nothing_is_kept_that_is_no_better_than_before(cls):
+    _, records, _ = best_of(cls, np.float64)
+    highest = records.best[0]
+    _, records, _ = best_of(cls, np.float64, best=highest)
+    assert records.best[0] == highest
+    _, records, _ = best_of(cls, np.float64, best=np.nextafter(highest, 0))
+    assert records.best[0] == highest
