@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     label_smoothing: float = 0.0
     max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
     dropout: float = 0.0
+    masked: bool = False  #: steps come with the factors of a dropout, see Items.masks
 
 
 class Source(NamedTuple):
@@ -103,11 +104,13 @@ class Items(NamedTuple):
     #: 1 for the last block of an epoch's validation, of `divisors` rows, to keep the parameters if
     #: they have more right answers than any before
     keeps: Any = 0
+    #: of a single step, the factors on the outputs of each hidden layer, a list of (rows, units)
+    masks: Any = None
 
     def part(self, first, stop):
         """Return the items first..stop of these, with the same list of rows."""
-        columns = (column if np.ndim(column) == 0 else column[first:stop] for column in self)
-        return Items(*columns)._replace(listed=self.listed)
+        columns = (each if np.ndim(each) == 0 else each[first:stop] for each in self[:-1])
+        return Items(*columns)._replace(listed=self.listed, masks=self.masks)
 
 
 def flops_per_row(layer_sizes):

@@ -140,3 +140,69 @@ def test_nothing_is_kept_that_is_no_better_than_before(cls):
     assert records.best[0] == highest
     _, records, _ = best_of(cls, np.float64, best=np.nextafter(highest, 0))
     assert records.best[0] == highest
+
+
+# ---------------------------------------------------------------------- a dropout that is given
+
+
+def masks_of(random, dtype, keep=0.7):
+    """Return the factors on the hidden layers' outputs of a batch."""
+    return [((random.rand(BATCH, units) < keep) / keep).astype(dtype) for units in SIZES[1:-1]]
+
+
+def masked_of(cls, dtype, threads=1, steps=20):
+    """Return the losses of some steps, each with masks of its own, and the parameters."""
+    loop, records = loop_of(cls, dtype, threads, masked=True), jobs.Records.empty(steps, 1)
+    random = np.random.RandomState(2)
+    for step in range(steps):
+        items = items_of([jobs.STEP], [0], [BATCH], steps=step)
+        items = items._replace(listed=random.randint(0, N, BATCH), masks=masks_of(random, dtype))
+        loop.run(items, records)
+    # Other rows are predicted without any.
+    loop.run(items_of([jobs.BLOCK], [0], [BLOCK_ROWS], divisors=1.0), records)
+    loop.store()
+    return records, flat(loop.layers)
+
+
+def test_masks_multiply_activations_and_gradients():
+    dtype = np.float64
+    records, params = masked_of(CompiledLoop, dtype)
+    layers, train, val = problem(dtype)
+    random, losses = np.random.RandomState(2), []
+    for _ in range(len(records.losses)):
+        rows = random.randint(0, N, BATCH)
+        A, inputs, masks = train.X[rows], [], masks_of(random, dtype)
+        for (W, b), mask in zip(layers, masks):
+            inputs.append(A)
+            A = np.maximum(A @ W + b, 0) * mask
+        inputs.append(A)
+        P = np.exp(A @ layers[-1][0] + layers[-1][1])
+        P /= P.sum(axis=1, keepdims=True)
+        losses.append(-np.log(P[np.arange(BATCH), train.y[rows]]).mean())
+        P[np.arange(BATCH), train.y[rows]] -= 1
+        P /= BATCH
+        for depth in range(len(layers) - 1, -1, -1):
+            W, b = layers[depth]
+            gradient = inputs[depth].T @ P, P.sum(axis=0)
+            if depth:
+                P = P @ W.T * masks[depth - 1] * (inputs[depth] > 0)
+            W -= 0.5 * gradient[0]
+            b -= 0.5 * gradient[1]
+    np.testing.assert_allclose(records.losses, losses, rtol=1e-10)
+    np.testing.assert_allclose(params, flat(layers), 1e-9, 1e-11)
+    X, y = val.X[:BLOCK_ROWS], val.y[:BLOCK_ROWS]
+    scores = reference.network.scores("relu", layers, X)
+    assert records.val_correct[0] == np.count_nonzero(scores.argmax(axis=1) == y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_masked_steps_are_the_twin_s(dtype):
+    tolerance = 1e-4 if dtype == np.float32 else 1e-11
+    expected, params = masked_of(reference.TrainingLoop, dtype)
+    for threads in (1, 2, 3):
+        records, other = masked_of(CompiledLoop, dtype, threads)
+        np.testing.assert_allclose(records.losses, expected.losses, tolerance)
+        np.testing.assert_allclose(other, params, tolerance, tolerance)
+        if threads == 1:
+            first = other
+        np.testing.assert_array_equal(other, first)

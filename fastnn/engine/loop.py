@@ -47,6 +47,7 @@ class CompiledLoop:
             rule=FATES[settings.rule],
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
+            masked=settings.masked,
             general_loss=weighted[0] or settings.label_smoothing > 0,
             penalty=settings.penalty,
             input_kind=kind,
@@ -135,6 +136,8 @@ class CompiledLoop:
         from ..kernels.loop.state import EVALUATE, TRAIN, Items
 
         count = len(items.kinds)
+        for place, mask in zip(self.buffers.masks, items.masks or ()):
+            place[: mask.shape[0], : mask.shape[1]] = mask
         listed = np.zeros(0, np.int64) if items.listed is None else items.listed
         # The kernels reach rows by address, and a generator of the user's may draw anything; a
         # negative number is a large one without its sign.

@@ -34,6 +34,7 @@ class TrainingLoop:
         self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
         n_val = 0 if job.val is None else len(job.val)
         self.predicted = np.zeros(n_val, np.int64)
+        self.masks: list = []  # of the steps at hand, see Items
         #: The parameters that were kept as the best.
         self.kept_best: list = []
         self.done = False
@@ -57,6 +58,7 @@ class TrainingLoop:
     def run(self, items, records):
         """Do some items of work."""
         self.begin()
+        self.masks = items.masks
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
             for kind, keep, *item in zip(*np.broadcast_arrays(items[0], items.keeps, *items[1:11])):
                 begin, count, step, epoch, key, *numbers = item
@@ -122,15 +124,17 @@ class TrainingLoop:
     def step(self, X, y, weights, key, rate, decay, alpha, epsilon, divisor):
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
-        squares = 0.0
+        squares, masks = 0.0, self.masks
         if alpha:
             squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
 
         def mask(depth, shape):
+            if s.masked:
+                return masks[depth]
             return dropout_mask(int(key) + depth * LAYER_KEY, shape, s.dropout)
 
         S, inputs, derivatives = forward(
-            self.architecture, self.layers, X, mask if s.dropout else None
+            self.architecture, self.layers, X, mask if s.dropout or s.masked else None
         )
         loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)

@@ -133,6 +133,9 @@ class Buffers:
         #: Zeros for the widest row, then the transposes of layers 1, 2, ...
         self.transposed = empty_aligned(transposed, self.dtype)
         self.activations = empty_aligned(activations, self.dtype)
+        hidden = self.layers[:-1] if task.masked else []
+        #: Of each hidden layer, factors on the activations of a batch, whose padding is finite.
+        self.masks = [np.zeros((self.capacity, layer.stride), self.dtype) for layer in hidden]
         self.units = sum(layer.units for layer in self.layers)
         self.bias_units = sum(layer.bias_groups for layer in self.layers)
         #: Sums of W^2; then sums of squared gradients, of the weights and of the biases.

@@ -32,6 +32,7 @@ class Task(NamedTuple):
     rule: int = SGD  #: of the update, see kernels.rules; GRADIENT and ACCUMULATE take no step
     clip: bool = False  #: gradients are kept until their norm is known
     dropout: bool = False
+    masked: bool = False  #: the factors of a dropout are given, in the buffers' masks
     general_loss: bool = False  #: weights of the rows, or smoothing of the labels
     penalty: bool = True  #: the gradient has that of a penalty, in rows without input too
     input_kind: int = DENSE
@@ -66,7 +67,9 @@ class Task(NamedTuple):
     @property
     def derivatives(self):
         """Whether derivatives are kept for the way back."""
-        return bool(self.batch_sizes) and (self.dropout or self.activation not in FROM_OUTPUT)
+        return bool(self.batch_sizes) and (
+            self.dropout or self.masked or self.activation not in FROM_OUTPUT
+        )
 
     @property
     def shards(self):

@@ -55,6 +55,7 @@ class _Phase:
         parts = {f"copy {i} of the parameters": copy for i, copy in enumerate(buffers.copies)}
         parts["the transposes"] = buffers.transposed
         parts["the activations"] = buffers.activations
+        parts |= {f"the mask of layer {i}": mask.ravel() for i, mask in enumerate(buffers.masks)}
         parts["the scaled inputs"] = tape.inputs.ravel()
         self.regions = [
             (name, part.ctypes.data, part.nbytes, np.full(part.size, -1))

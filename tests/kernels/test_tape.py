@@ -44,6 +44,7 @@ def tasks(draw):
         rule=rule,
         clip=draw(st.booleans()) and rule < len(RULES),
         dropout=draw(st.booleans()),
+        masked=draw(st.booleans()),
         general_loss=draw(st.booleans()),
         penalty=draw(st.booleans()),
         input_kind=draw(st.sampled_from([DENSE, CSR, BYTES])),
