@@ -79,8 +79,9 @@ class Job(NamedTuple):
 
 
 #: Kinds of items: a step; an epoch's last and smaller one; a step whose batch is evaluated after
-#: it; a block of rows to evaluate or predict.
-STEP, LAST_STEP, EVALUATED_STEP, BLOCK = range(4)
+#: it; and blocks of rows to evaluate or predict: of those to evaluate in order, of those in the
+#: list, and of the rows of steps in the list.
+STEP, LAST_STEP, EVALUATED_STEP, BLOCK, LISTED_BLOCK, TRAIN_BLOCK = range(6)
 
 
 class Items(NamedTuple):
@@ -89,7 +90,7 @@ class Items(NamedTuple):
     All but the kinds and the list may be one number, which then holds for all items.
     """
 
-    kinds: np.ndarray  #: (n,): STEP, LAST_STEP, EVALUATED_STEP or BLOCK
+    kinds: np.ndarray  #: (n,): a kind each; from BLOCK on they are blocks
     begins: Any  #: first row
     counts: Any  #: rows
     steps: Any  #: number of the step
@@ -100,7 +101,9 @@ class Items(NamedTuple):
     alphas: Any  #: strengths of the penalty, ``alpha / 2 sum(W^2)``
     epsilons: Any  #: what is added to the root in Adam and its kind
     divisors: Any  #: of the loss
-    listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
+    listed: (
+        Any  #: int64: rows to which the `begins` of all kinds but BLOCK refer; None for X in order
+    )
     #: 1 for the last block of an epoch's validation, of `divisors` rows, to keep the parameters if
     #: they have more right answers than any before
     keeps: Any = 0

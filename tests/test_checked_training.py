@@ -83,6 +83,55 @@ def flat(layers):
     return np.concatenate([part.ravel() for layer in layers for part in layer])
 
 
+# ------------------------------------------------------------------------------- rows of a list
+
+
+def checked_items():
+    """Return a step, and checks on listed rows of either source and on rows in order."""
+    listed = np.random.RandomState(3).randint(0, N_VAL, 70)
+    listed[40:56] += N - N_VAL  # beyond the validation set
+    return items_of(
+        [jobs.STEP, jobs.TRAIN_BLOCK, jobs.LISTED_BLOCK, jobs.LISTED_BLOCK, jobs.BLOCK, jobs.STEP],
+        [0, 40, 12, 24, 4, 58],
+        [BATCH, 16, 12, 16, 10, BATCH],
+        epochs=np.array([0, 0, 1, 1, 2, 0]),
+        listed=listed,
+    )
+
+
+@pytest.mark.parametrize("cls", LOOPS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks_of_listed_rows(cls, dtype):
+    items, (_, train, val) = checked_items(), problem(dtype)
+    results = []
+    for threads in (1, 2, 3) if cls is CompiledLoop else (1,):
+        loop, records = loop_of(cls, dtype, threads), jobs.Records.empty(2, 3)
+        loop.run(items.part(0, 1), records)
+        loop.store()
+        chosen = [(train, items.listed[40:56]), (val, items.listed[12:40]), (val, range(4, 14))]
+        scores = [reference.network.scores("relu", loop.layers, s.X[rows]) for s, rows in chosen]
+        right = [
+            np.count_nonzero(S.argmax(axis=1) == s.y[rows]) for S, (s, rows) in zip(scores, chosen)
+        ]
+        loop.run(items.part(1, None), records)
+        loop.store()
+        np.testing.assert_array_equal(records.val_correct, right)
+        results.append([*(part.tobytes() for part in records), flat(loop.layers).tobytes()])
+    assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize(("place", "row"), [(30, N_VAL), (30, -1), (5, N), (45, N), (60, -5)])
+def test_rows_beyond_their_source_are_refused(place, row):
+    items = checked_items()
+    items.listed[place] = row
+    loop, records = loop_of(CompiledLoop, np.float32), jobs.Records.empty(2, 3)
+    with pytest.raises(IndexError, match=rf"drew rows of 0..{(N_VAL if place == 30 else N) - 1} "):
+        loop.run(items, records)
+    assert not records.losses.any()
+    loop.store()
+    np.testing.assert_array_equal(flat(loop.layers), flat(problem(np.float32)[0]))
+
+
 # -------------------------------------------------------------------------- the best parameters
 
 EPOCHS = 12

@@ -43,7 +43,7 @@ def drive(loop, order, records):
         items = order.items(done, stop)
         begun = time.perf_counter()
         try:
-            if pace < 1 and items.kinds[0] != BLOCK:
+            if pace < 1 and items.kinds[0] < BLOCK:
                 loop.run_in_halves(items, records)
             else:
                 loop.run(items, records)

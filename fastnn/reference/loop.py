@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..checks.sparse import Sparse
-from ..jobs import BLOCK, EVALUATED_STEP
+from ..jobs import BLOCK, EVALUATED_STEP, TRAIN_BLOCK
 from .heads import losses, predictions
 from .kernels import dropout_mask
 from .network import forward, gradients, scores
@@ -63,12 +63,12 @@ class TrainingLoop:
             for kind, keep, *item in zip(*np.broadcast_arrays(items[0], items.keeps, *items[1:11])):
                 begin, count, step, epoch, key, *numbers = item
                 place = slice(begin, begin + count)
-                if kind == BLOCK:
-                    self.evaluate(place, epoch, records)
+                chosen = place if items.listed is None or kind == BLOCK else items.listed[place]
+                if kind >= BLOCK:
+                    self.evaluate(self.data[int(kind != TRAIN_BLOCK)], chosen, epoch, records)
                     if keep:
                         self.keep_best(records.val_correct[epoch] / numbers[-1], records)
                     continue
-                chosen = place if items.listed is None else items.listed[place]
                 X, y, weights = self.rows(self.data[0], chosen)
                 records.losses[step] = self.step(X, y, weights, key, *numbers)
                 if kind == EVALUATED_STEP:
@@ -98,14 +98,15 @@ class TrainingLoop:
             return ((S > 0) == (y > 0.5)).all(axis=1)
         return np.zeros(len(S), bool)
 
-    def evaluate(self, place, epoch, records):
-        """Predict, or evaluate, some rows of the validation set."""
-        X, y, weights = self.rows(self.data[1], place)
+    def evaluate(self, source, place, epoch, records):
+        """Predict, or evaluate, some rows of a source."""
+        X, y, weights = self.rows(source, place)
         S = self.scores(X)
         if self.output_head is not None:
             self.outputs[place] = predictions(self.output_head, S)
             return
-        self.predicted[place] = S.argmax(axis=1)
+        if isinstance(place, slice):
+            self.predicted[place] = S.argmax(axis=1)
         if y is not None:
             records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
             loss = losses(self.architecture.head, S, y)[0]
