@@ -101,9 +101,7 @@ class Items(NamedTuple):
     alphas: Any  #: strengths of the penalty, ``alpha / 2 sum(W^2)``
     epsilons: Any  #: what is added to the root in Adam and its kind
     divisors: Any  #: of the loss
-    listed: (
-        Any  #: int64: rows to which the `begins` of all kinds but BLOCK refer; None for X in order
-    )
+    listed: Any  #: int64: rows, to which `begins` refers but of a BLOCK; None for X in order
     #: 1 for the last block of an epoch's validation, of `divisors` rows, to keep the parameters if
     #: they have more right answers than any before
     keeps: Any = 0

@@ -34,7 +34,7 @@ def drive(loop, order, records):
     records : Records
     """
     pace = INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1)
-    chunk = max(1, min(int(pace), 8))
+    chunk = max(1, min(int(pace), 8, order.longest))
     while order.done < order.total:
         done = order.done
         stop = min(done + chunk, order.boundary(done), order.total)
