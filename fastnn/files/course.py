@@ -37,7 +37,7 @@ _FULLY_CONNECTED_NET = {
 }
 _SOLVER = {
     "update_rule": one_of(*UPDATE_RULES),
-    "epoch": integer(),
+    **dict.fromkeys(("epoch", "steps", "checks"), integer()),
     "best_val_acc": number,
     "best": flag,
     "optim_configs": _configs,
@@ -69,10 +69,10 @@ def _fully_connected_net_layout(description, declared):
 def _solver_layout(description, declared):
     fields(description, _SOLVER)
     configs, rule = description["optim_configs"], UPDATE_RULES[description["update_rule"]]
-    checks = declared.get("val_acc_history", (FLOAT64, ()))[1]
+    checks = FLOAT64, (description["checks"],)
     needed = {
-        "loss_history": (FLOAT64, declared.get("loss_history", (FLOAT64, ()))[1][:1]),
-        **dict.fromkeys(("train_acc_history", "val_acc_history"), (FLOAT64, checks[:1])),
+        "loss_history": (FLOAT64, (description["steps"],)),
+        **dict.fromkeys(("train_acc_history", "val_acc_history"), checks),
     }
     for name, config in configs.items():
         fields(config, dict.fromkeys(rule.numbers, number), f"optim_configs.{name}.")
