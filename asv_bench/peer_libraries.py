@@ -220,7 +220,7 @@ class Fastnn(Peer):
         job = jobs.Job(
             jobs.Architecture(*problem[:3]),
             layers_of(problem, seed),
-            jobs.Settings(self.optimizer.name, 0.0, *self.optimizer.numbers()),
+            jobs.Settings(self.optimizer.name, False, *self.optimizer.numbers()),
             jobs.Source(*data_of(problem)),
             batch_sizes=(problem.n,),
         )
@@ -236,7 +236,7 @@ class Fastnn(Peer):
 
         steps, n = np.arange(order.steps), self.problem.n
         zeros, whole = np.zeros_like(steps), order.rows is None
-        rates, decays = self.optimizer.rates(np.full(order.steps, self.rate), steps)
+        rates, decays, epsilons = self.optimizer.rates(np.full(order.steps, self.rate), steps)
         items = Items(
             kinds=zeros,
             begins=zeros if whole else steps * n,
@@ -246,6 +246,8 @@ class Fastnn(Peer):
             keys=zeros,
             rates=rates,
             decays=decays,
+            alphas=np.zeros(order.steps),
+            epsilons=np.full(order.steps, epsilons),
             divisors=np.full(order.steps, float(n)),
             listed=None if whole else order.rows.ravel(),
         )

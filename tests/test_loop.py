@@ -27,8 +27,9 @@ OPTIMIZERS = {
     "momentum": ("momentum", 0.9, 0.0, 0.0, 1.0),
     "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
-    "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+    "adamw": ("adam", 0.9, 0.999, 1e-2, 0.999),
     "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
+    "rmsprop": ("rmsprop", 0.0, 0.99, 1e-3, 1.0),
 }
 OPTIONS = {
     "plain": {},
@@ -105,13 +106,13 @@ def random_source(sizes, head, dtype, n, kind="dense", weighted=False, seed=0):
     return jobs.Source(X, y, weights)
 
 
-def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
+def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.0):
     """Make the items of shuffled epochs, each followed by the blocks of the validation set.
 
-    Where `batch_size` does not divide the rows, an epoch ends with a smaller batch. Without a last
-    batch the first step of each epoch is evaluated.
+    Where `batch_size` does not divide the rows, an epoch ends with a smaller batch, whose penalty
+    is the stronger. Without a last batch the first step of each epoch is evaluated.
     """
-    _, beta_1, beta_2, _, decay = OPTIMIZERS[optimizer]
+    _, beta_1, beta_2, epsilon, decay = OPTIMIZERS[optimizer]
     random, n, n_val = np.random.RandomState(5), len(train), 0 if val is None else len(val)
     kinds, begins, counts, steps, numbers, divisors, listed = [], [], [], [], [], [], []
     step, evaluates = 0, n % batch_size == 0
@@ -150,6 +151,8 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate):
         keys=steps * 7919 + 12345,
         rates=rates,
         decays=np.full(len(steps), decay),
+        alphas=l2 * batch_size / np.array(counts),
+        epsilons=epsilon * (1 + steps % 3),
         divisors=np.array(divisors, float),
         listed=np.concatenate(listed),
     )
@@ -188,13 +191,13 @@ class Run:
         val = random_source(sizes, head, dtype, n_val, kind, weighted_val, 1) if n_val else None
         if place is not None:
             train, val = place(train), place(val)
-        name, *betas, _ = OPTIMIZERS[optimizer]
+        name, *betas, _, _ = OPTIMIZERS[optimizer]
         last = n % batch_size
         self.loop = cls(
             Job(
                 jobs.Architecture(tuple(sizes), activation, head),
                 self.layers,
-                jobs.Settings(name, l2, *betas, **settings),
+                jobs.Settings(name, l2 != 0, *betas, **settings),
                 train,
                 val,
                 batch_sizes=(batch_size, last) if last else (batch_size,),
@@ -204,12 +207,11 @@ class Run:
                 threads=threads,
             )
         )
-        items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate)
+        items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2)
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
-            piece = jobs.Items(*(part[first:stop] for part in items[:-1]), items.listed)
-            self.loop.run(piece, self.records)
+            self.loop.run(items.part(first, stop), self.records)
         self.loop.store()
         self.params = np.concatenate([part.ravel() for layer in self.layers for part in layer])
 
@@ -410,20 +412,22 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
     W, b = np.ones((3, 2)), np.ones(2)
     source = jobs.Source(np.zeros((4, 3)), np.ones((4, 2)))
     for optimizer in ("sgd", "adamw"):
-        name, *betas, decay = OPTIMIZERS[optimizer]
+        name, *betas, _, decay = OPTIMIZERS[optimizer]
         layers = [(W.copy(), b.copy())]
+        l2 = 0.5 if name == "sgd" else 0.0
         loop = CompiledLoop(
             Job(
                 jobs.Architecture((3, 2), "relu", "identity"),
                 layers,
-                jobs.Settings(name, 0.5 if name == "sgd" else 0.0, *betas),
+                jobs.Settings(name, l2 != 0, *betas),
                 source,
                 batch_sizes=(4,),
                 evaluate_batch=True,
                 threads=1,
             )
         )
-        loop.run(epochs_of(source, None, 4, 0, 1, optimizer, 0.1), jobs.Records.empty(1, 1))
+        items = epochs_of(source, None, 4, 0, 1, optimizer, 0.1, l2)
+        loop.run(items, jobs.Records.empty(1, 1))
         loop.store()
         expected = 1 - 0.1 * 0.5 if name == "sgd" else decay
         np.testing.assert_allclose(layers[0][0], expected, rtol=1e-15)
@@ -543,7 +547,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
                 *(jobs.Architecture((17, 50, 4)), layers),
                 jobs.Settings(
                     OPTIMIZERS[optimizer][0],
-                    *(0.01, *OPTIMIZERS[optimizer][1:4]),
+                    *(True, *OPTIMIZERS[optimizer][1:3]),
                     max_norm=0.3,
                     dropout=0.2,
                 ),
@@ -556,10 +560,10 @@ def test_what_a_run_goes_on_with_changes_no_bit():
             )
         )
         again.restore(half.loop.state())
-        items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01)
+        items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01, 0.01)
         middle = len(items.kinds) // 2
         records = jobs.Records.empty(20, 4)
-        again.run(jobs.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
+        again.run(items.part(middle, None), records)
         again.store()
         params = np.concatenate([part.ravel() for layer in layers for part in layer])
         np.testing.assert_array_equal(params, whole.params)
@@ -571,21 +575,21 @@ def test_what_a_run_goes_on_with_changes_no_bit():
 
 def results_of(data, y, N, optimizer, l2, threads=2, **settings):
     """Train on some data; return the losses and the parameters."""
-    name, *betas, _ = OPTIMIZERS[optimizer]
+    name, *betas, _, _ = OPTIMIZERS[optimizer]
     sizes, n = (data.shape[1], N, 4), data.shape[0]
     layers, source = random_layers(sizes, np.float64), jobs.Source(data, y)
     loop = CompiledLoop(
         Job(
             jobs.Architecture(sizes, "tanh"),
             layers,
-            jobs.Settings(name, l2, *betas, **settings),
+            jobs.Settings(name, l2 != 0, *betas, **settings),
             *(source, source),
             batch_sizes=(16, n % 16),
             block_size=20,
             threads=threads,
         )
     )
-    items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05)
+    items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05, l2)
     records = jobs.Records.empty(items.steps.max() + 1, 5)
     loop.run(items, records)
     loop.store()
@@ -857,14 +861,14 @@ def test_full_gradient_is_that_of_the_twin(n, kind, head):
     twin = reference.TrainingLoop(
         Job(
             *(net.architecture, layers),
-            jobs.Settings("gradient", 0.1, label_smoothing=smoothing),
+            jobs.Settings("gradient", True, label_smoothing=smoothing),
             source,
             batch_sizes=(n,),
             scaling=net.scaling,
         )
     )
     X, y, weights = twin.rows(source, np.arange(n))
-    expected = twin.step(X, y, weights, 0, 0.0, 1.0, divisor)
+    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, 0.0, divisor)
     assert loss == pytest.approx(expected, rel=1e-12)
     parts = [part.ravel() for layer in twin.gradients() for part in layer]
     assert abs(gradient).max() > 1e-3

@@ -29,7 +29,9 @@ def peak_of(columns, optimizer, l2, max_norm):
     sizes = (columns, 20, 3)
     layers = [(np.zeros((K, N), np.float32), np.zeros(N, np.float32)) for K, N in pairwise(sizes)]
     chosen = OPTIMIZERS[optimizer]
-    settings = Settings(chosen.name, l2, *chosen.numbers(), label_smoothing=0.0, max_norm=max_norm)
+    settings = Settings(
+        chosen.name, l2 != 0, *chosen.numbers(), label_smoothing=0.0, max_norm=max_norm
+    )
     steps = np.arange(5)
     zeros = np.zeros_like(steps)
     items = Items(
@@ -41,6 +43,8 @@ def peak_of(columns, optimizer, l2, max_norm):
         keys=zeros,
         rates=np.full(5, 0.1),
         decays=np.ones(5),
+        alphas=np.full(5, l2),
+        epsilons=np.full(5, 1e-8),
         divisors=np.full(5, float(BATCH_SIZE)),
         listed=random.randint(0, N_SAMPLES, 5 * BATCH_SIZE),
     )

@@ -12,11 +12,12 @@ FOLDER = Path(fastnn.__file__).parent
 FLOORS = [
     {"checks"},
     {"jobs", "threads", "optimizers", "schedules"},
-    {"reference", "kernels", "hyperparameters", "parameters"},
+    {"reference", "kernels", "hyperparameters", "parameters", "named_params"},
     {"engine"},
     {"files"},
     {"network"},
     {"trainer", "two_layer_net"},
+    {"cs231n"},
     {"__init__"},
     {"plotting", "benchmark", "data"},
     {"cli"},

@@ -55,7 +55,7 @@ def make(cls, layers, data, plan, threads, block_size=None):
         Job(
             course.architecture_of(layers),
             layers,
-            jobs.Settings(alpha=plan.alpha),
+            jobs.Settings(penalty=plan.alpha != 0),
             jobs.Source(X, y),
             jobs.Source(X_val, y_val),
             batch_sizes=(plan.batch_size,),

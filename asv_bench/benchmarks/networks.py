@@ -96,7 +96,7 @@ def loop_of(impl, problem, threads, source):
         for K, N in pairwise(sizes)
     ]
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    settings = Settings(optimizer.name, 0.0, *optimizer.numbers())
+    settings = Settings(optimizer.name, False, *optimizer.numbers())
     # As many threads as a training takes: a small step is not worth several.
     threads = max(1, min(threads, problem.flops // FLOPS_PER_THREAD))
     make = {"numpy": reference.TrainingLoop, "fastnn": CompiledLoop}[impl]
@@ -116,7 +116,7 @@ def items_of(problem, steps, first=0):
     zeros = np.zeros_like(numbers)
     whole = problem.n == n_samples
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    rates, decays = optimizer.rates(np.full(steps, 1e-4), numbers)
+    rates, decays, epsilons = optimizer.rates(np.full(steps, 1e-4), numbers)
     return Items(
         kinds=zeros,
         begins=zeros if whole else np.arange(steps) * problem.n,
@@ -126,6 +126,8 @@ def items_of(problem, steps, first=0):
         keys=zeros,
         rates=rates,
         decays=decays,
+        alphas=np.zeros(steps),
+        epsilons=np.full(steps, epsilons),
         divisors=np.full(steps, float(problem.n)),
         listed=None if whole else rng.integers(0, n_samples, steps * problem.n),
     )
@@ -181,10 +183,10 @@ def densifying(problem, steps):
     matrix, n = csr_matrix(X), problem.n
     batch, labels = np.empty((n, X.shape[1]), X.dtype), np.empty(n, y.dtype)
     loop, records = loop_of("fastnn", problem, 1, Source(batch, labels)), Records.empty(steps, 1)
-    *fields, listed = items_of(problem, steps)
+    items = items_of(problem, steps)
     batches = [
-        (rows, Items(*(field[i : i + 1] for field in fields), None)._replace(begins=0))
-        for i, rows in enumerate(listed.reshape(steps, n))
+        (rows, items.part(i, i + 1)._replace(begins=0, listed=None))
+        for i, rows in enumerate(items.listed.reshape(steps, n))
     ]
 
     def train():

@@ -124,6 +124,8 @@ class CourseOrder:
             keys=0,
             rates=self.rates.take(here),
             decays=1.0,
+            alphas=self.plan.alpha,
+            epsilons=0.0,
             divisors=float(n),
             listed=np.ascontiguousarray(listed, np.int64).ravel(),
         )
@@ -180,7 +182,7 @@ class CourseRun(Run):
         job = Job(
             architecture_of(layers),
             layers,
-            Settings(alpha=plan.alpha),
+            Settings(penalty=plan.alpha != 0),
             Source(*train),
             Source(*val),
             batch_sizes=(plan.batch_size,),

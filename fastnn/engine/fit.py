@@ -130,7 +130,7 @@ class Fit(Run):
             # On one thread, so that the choice does not depend on how many there are.
             loops.append(loop_of(self._job(layers, source, None, (size,), 0, threads=1)))
         fastest = [math.inf, math.inf]
-        items = measured_items(len(sample), size)
+        items = measured_items(len(sample), size, self.hyperparameters.alpha)
         records = Records.empty(len(items.kinds), 1)
         for _ in range(MEASUREMENTS):
             for i, loop in enumerate(loops):
@@ -277,7 +277,7 @@ def warn_of_monitor(name, epoch):
     )
 
 
-def measured_items(n, size):
+def measured_items(n, size, alpha):
     """Return a few steps, in order, for a measurement."""
     begins = np.arange(0, n - size + 1, size)
     zeros = np.zeros_like(begins)
@@ -290,6 +290,8 @@ def measured_items(n, size):
         keys=zeros,
         rates=np.full(len(begins), 1e-6),
         decays=np.ones(len(begins)),
+        alphas=alpha,
+        epsilons=1e-8,
         divisors=np.full(len(begins), float(size)),
         listed=None,
     )

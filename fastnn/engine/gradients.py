@@ -78,6 +78,8 @@ class GradientOrder:
             keys=0,
             rates=0.0,
             decays=1.0,
+            alphas=0.0,
+            epsilons=0.0,
             divisors=self.divisor,
             listed=None,
         )

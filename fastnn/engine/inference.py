@@ -111,6 +111,8 @@ class BlockOrder:
             keys=0,
             rates=0.0,
             decays=1.0,
+            alphas=0.0,
+            epsilons=0.0,
             divisors=1.0,
             listed=None,
         )

@@ -80,9 +80,9 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     for number in range(len(items.step)):
         item = _item(items, number)
         source = sources[1] if item.source == EVALUATE else sources[0]
-        weights = numbers_of_weights(like, constants, item, constants.l2)
+        weights = numbers_of_weights(like, constants, item, item.l2)
         biases, factor = numbers_of_biases(like, constants, item), 1.0
-        penalty = _penalty(constants, squares) if thread == 0 else 0.0
+        penalty = _penalty(constants, item, squares) if thread == 0 else 0.0
         for phase in range(item.first_phase, item.stop_phase):
             # Who is ahead writes to one half while thread 0 still reads the other.
             losses, correct = a.losses[meetings % 2], a.correct[meetings % 2]
@@ -142,6 +142,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
             meetings = wait(a.barrier, threads, meetings)
             if thread == 0 and a.reports[phase] != NOTHING:
                 _write_down(a.reports[phase], item, losses, correct, penalty, record)
+        if thread == 0 and item.keep:
+            _keep_best(a, item, record)
     if thread == 0:
         a.barrier[FINISHED] = 1
     return True
@@ -160,20 +162,36 @@ def _item(items, number):
         step=items.step[number],
         epoch=items.epoch[number],
         key=items.key[number],
+        keep=items.keep[number],
         rate=items.rate[number],
         decay=items.decay[number],
+        l2=items.l2[number],
+        epsilon=items.epsilon[number],
         divisor=items.divisor[number],
     )
 
 
 @part
-def _penalty(constants, squares):
+def _penalty(constants, item, squares):
     """Return the penalty of the weights as they are."""
     total = 0.0
-    if constants.penalty != 0.0:
+    if item.l2 != 0.0:
         for unit in range(constants.units):
             total += squares[unit]
-    return constants.penalty * total
+    return item.l2 / 2 * total
+
+
+@part
+def _keep_best(a, item, record):
+    """Copy the parameters if they have more right answers than any before.
+
+    The others may be at work on the next item; no parameter changes before thread 0 has met them.
+    """
+    right = record.val_correct[item.epoch] / item.divisor
+    if right > record.best[0]:
+        record.best[0] = right
+        for i in range(len(a.best)):
+            a.best[i] = a.params[i]
 
 
 @part
