@@ -25,6 +25,10 @@ class Settings(NamedTuple):
     label_smoothing: float = 0.0
     max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
     dropout: float = 0.0
+    #: Losses of classes count no probability as less than the epsilon of the dtype, or as more than
+    #: 1 less epsilon; the gradient never does.
+    clipped: bool = False
+    loss_factor: float = 1.0  #: on the losses of steps, but not on their penalties or gradients
 
 
 class Source(NamedTuple):

@@ -35,6 +35,8 @@ OPTIONS = {
     "dropout": {"dropout": 0.3},
     "smoothing": {"label_smoothing": 0.1},
     "weights": {"weighted": True},
+    "clipped losses": {"clipped": True, "loss_factor": 0.5},
+    "weights, clipped losses": {"clipped": True, "weighted": True, "loss_factor": 2.0},
     "all": {"max_norm": 0.1, "dropout": 0.5, "label_smoothing": 0.2, "weighted": True},
 }
 KINDS = ("dense", "bytes", "csr")

@@ -102,7 +102,7 @@ class TrainingLoop:
         self.predicted[place] = S.argmax(axis=1)
         if y is not None:
             records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
-            loss = losses(self.architecture.head, S, y)[0]
+            loss = losses(self.architecture.head, S, y, clipped=self.settings.clipped)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
     def step(self, X, y, weights, key, rate, decay, alpha, divisor):
@@ -118,7 +118,7 @@ class TrainingLoop:
         S, inputs, derivatives = forward(
             self.architecture, self.layers, X, mask if s.dropout else None
         )
-        loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing)
+        loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing, s.clipped)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)
         grads = gradients(self.layers, inputs, derivatives, dZ)
         grads = [[penalised(W, dW, alpha), db] for (W, _), (dW, db) in zip(self.layers, grads)]
@@ -129,7 +129,7 @@ class TrainingLoop:
         for depth, position in np.ndindex(len(grads), 2):
             numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, s.epsilon)
             self._follow(depth, position, grads[depth][position], numbers)
-        return float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
+        return s.loss_factor * float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
 
     def _follow(self, depth, position, g, numbers):
         """Do with the gradient of the weights (position 0) or biases (1) of a layer what is due."""
