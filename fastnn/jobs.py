@@ -10,8 +10,15 @@ class Architecture(NamedTuple):
     """What a network computes; the names are those of :class:`fastnn.Network`."""
 
     layer_sizes: tuple
-    activation: str = "relu"
+    activation: Any = "relu"  #: of all hidden layers, or a tuple with that of each
     head: str = "softmax"
+
+    @property
+    def activations(self):
+        """The name of each hidden layer's activation."""
+        if isinstance(self.activation, str):
+            return (self.activation,) * (len(self.layer_sizes) - 2)
+        return self.activation
 
 
 class Settings(NamedTuple):

@@ -257,6 +257,14 @@ def test_float32_follows_the_twin(activation, head, optimizer):
     assert_follows_the_twin((11, 17, 9, 4), np.float32, 5e-3, epochs=40, **arguments)
 
 
+@pytest.mark.parametrize("option", ["plain", "dropout"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pair", list(itertools.pairwise([*ACTIVATIONS, "identity"])))
+def test_an_activation_for_each_layer_follows_the_twin(pair, kind, option):
+    arguments = {"activation": pair, "kind": kind, "optimizer": "adam", **OPTIONS[option]}
+    assert_follows_the_twin((11, 17, 9, 4), np.float64, 1e-8, (3,), **arguments)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "gelu"])
 @pytest.mark.parametrize("option", OPTIONS)
@@ -750,7 +758,7 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
         loop.constants = loop.constants._replace(output=loop.outputs.ctypes.data)
         order = BlockOrder(n, block_size)
         loop.run(order.items(0, order.total), jobs.Records.empty(0, 1))
-        S = reference.network.scores("relu", layers, X)
+        S = reference.network.scores(("relu",) * (len(layers) - 1), layers, X)
         tolerance = 1e-12 if dtype == np.float64 else 2e-5
         expected = reference.heads.predictions(head, S)
         np.testing.assert_allclose(loop.outputs, expected, rtol=tolerance, atol=tolerance)

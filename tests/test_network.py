@@ -48,7 +48,7 @@ def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
 def scores_of(net, X):
     """Return the scores by the twin, in float64."""
     layers = [(W.astype(float), b.astype(float)) for W, b in net.layers]
-    return reference.network.scores(net.activation, layers, np.asarray(X, float))
+    return reference.network.scores(net.architecture.activations, layers, np.asarray(X, float))
 
 
 # ------------------------------------------------------------------------------------ construction

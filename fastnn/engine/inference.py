@@ -64,7 +64,7 @@ def _scores(architecture, layers, X, scaling):
     """
     if X.dtype == np.uint8:
         X = X * scaling.factor + scaling.summand
-    return scores(architecture.activation, layers, X[0] if len(X) == 1 else X)
+    return scores(architecture.activations, layers, X[0] if len(X) == 1 else X)
 
 
 def _evaluated(architecture, layers, X, output_head, scaling):

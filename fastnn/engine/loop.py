@@ -38,7 +38,7 @@ class CompiledLoop:
         ]
         task = Task(
             layer_sizes=tuple(sizes),
-            activation=ACTIVATIONS[job.architecture.activation],
+            activations=tuple(ACTIVATIONS[name] for name in job.architecture.activations),
             head=HEADS[job.architecture.head],
             dtype=job.layers[0][0].dtype,
             threads=self.threads,

@@ -81,7 +81,7 @@ class TrainingLoop:
 
     def scores(self, X):
         """Return the scores of some rows."""
-        return scores(self.architecture.activation, self.layers, X)
+        return scores(self.architecture.activations, self.layers, X)
 
     def correct(self, X, y):
         """Return which rows are predicted right; none of a regression."""
