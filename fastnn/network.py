@@ -6,6 +6,7 @@ from .checks.arguments import (
     check_choice,
     check_deviation,
     check_dtype,
+    check_names,
     check_number,
     check_random_state,
     check_share,
@@ -44,9 +45,9 @@ class Network(Parameters, Saved):
     ----------
     layer_sizes : sequence of int
         Inputs, units of each hidden layer (there may be none), outputs.
-    activation : str, default="relu"
-        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "logistic", "silu", "gelu" (exact),
-        "selu" or "mish".
+    activation : str or sequence of str, default="relu"
+        Of all hidden layers, or one for each: "identity", "relu", "leaky_relu" (slope 0.01),
+        "tanh", "logistic", "silu", "gelu" (exact), "selu" or "mish".
     head : str, default="softmax"
         "softmax", "logistic", "identity" or "exponential".
     dtype : dtype, default=float32
@@ -67,7 +68,8 @@ class Network(Parameters, Saved):
     Attributes
     ----------
     layer_sizes : tuple of int
-    activation, head : str
+    activation : str or tuple of str
+    head : str
     dtype : dtype
     init : str or float
     input_mean, input_scale : ndarray of shape (n_inputs,)
@@ -133,7 +135,9 @@ class Network(Parameters, Saved):
                 "example (784, 100, 10)"
             )
         sizes = tuple(check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes))
-        check_choice(activation, "activation", ACTIVATIONS)
+        activation = check_names(
+            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layers"
+        )
         check_choice(head, "head", HEADS)
         if head == "softmax" and sizes[-1] < 2:
             raise ValueError(
@@ -168,7 +172,7 @@ class Network(Parameters, Saved):
 
     @property
     def activation(self):
-        """Name of the hidden layers' activation."""
+        """Name of the hidden layers' activation, or a tuple with that of each."""
         return self._architecture.activation
 
     @property

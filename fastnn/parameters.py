@@ -27,7 +27,11 @@ def layers_of(params, layer_sizes):
 
 def draw(layers, init, activation, random):
     """Draw the parameters of all layers as `init` says, see :class:`fastnn.Network`."""
-    for W, b in layers:
+    names = (activation,) * len(layers)
+    if not isinstance(activation, str):
+        # The output layer is drawn as the one before it.
+        names = (*activation, *(activation[-1:] or ("identity",)))
+    for (W, b), activation in zip(layers, names):
         K, N = W.shape
         if init == "glorot":
             bound = math.sqrt((2 if activation == "logistic" else 6) / (K + N))

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -67,6 +68,18 @@ def check_choice(value, name, choices):
             f"{name} is {value!r}, but it is one of {', '.join(choices)}"
         )
     return value
+
+
+def check_names(value, name, choices, count, of_what):
+    """Return `value` if it is one of the names, or a tuple of one of them for each."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return check_choice(value, name, choices)
+    if len(value) != count:
+        raise ValueError(
+            f"{name} holds {len(value)} names, but the network has {count} {of_what}: pass one "
+            "name for each, or a single name for all"
+        )
+    return tuple(check_choice(each, f"{name}[{i}]", choices) for i, each in enumerate(value))
 
 
 def check_share(value, name, remedy):

@@ -41,6 +41,7 @@ from .json_values import (
     one_of,
     sizes,
     text,
+    text_or_texts,
     weights_of_classes,
 )
 
@@ -55,7 +56,8 @@ NETWORK = {
     "layer_sizes": sizes,
     "dtype": one_of("float32", "float64"),
     "init": either(number, "glorot", "he"),
-    **dict.fromkeys(("activation", "head"), text),
+    "activation": text_or_texts,
+    "head": text,
 }
 TWO_LAYER_NET = {"reg_factor": number}
 #: The arguments of Trainer, without the network and the seed.
