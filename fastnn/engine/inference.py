@@ -85,6 +85,7 @@ def _evaluated(architecture, layers, X, output_head, scaling):
     loop = loop_of(job)
     for _ in drive(loop, BlockOrder(n, block_size), Records.empty(0, 1)):
         pass
+    loop.release()
     return loop
 
 

@@ -25,20 +25,17 @@ class TrainingLoop:
         self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings
         self.data, self.scaling = (job.train, job.val), job.scaling
         self.output_head = job.output_head
-        self.dtype = self.layers[0][0].dtype
+        self.dtype, rule = self.layers[0][0].dtype, self.settings.rule
         #: What the optimiser remembers of each parameter, and gradients that are kept.
-        self.memories = [
+        self.memory = [
             [[np.zeros_like(part) for part in layer] for layer in self.layers]
-            for _ in range(self._memories())
+            for _ in range(RULES[rule].memories if rule in RULES else 0)
         ]
         self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
         n_val = 0 if job.val is None else len(job.val)
         self.predicted = np.zeros(n_val, np.int64)
         self.done = False
         self.outputs = np.empty((n_val, self.architecture.layer_sizes[-1]), self.dtype)
-
-    def _memories(self):
-        return RULES[self.settings.rule].memories if self.settings.rule in RULES else 0
 
     def rows(self, source, chosen):
         """Return X, y and the weights of some rows."""
@@ -139,11 +136,25 @@ class TrainingLoop:
         elif rule == "accumulate":
             self.kept[depth][position] += g
         else:
-            memory = [memory[depth][position] for memory in self.memories]
+            memory = [memory[depth][position] for memory in self.memory]
             RULES[rule].step(self.layers[depth][position], g, memory, numbers)
 
     def store(self):
         """Do nothing: the layers are updated in place."""
+
+    def release(self):
+        """Do nothing: there is no tape that others could use."""
+
+    def memories(self):
+        """Return what the optimiser remembers: of each memory, a list of (W, b)."""
+        return [[tuple(layer) for layer in memory] for memory in self.memory]
+
+    def remember(self, memories):
+        """Go on with what :meth:`memories` returned."""
+        for memory, layers in zip(self.memory, memories):
+            for own, parts in zip(memory, layers):
+                for target, part in zip(own, parts):
+                    target[...] = part
 
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
@@ -153,12 +164,12 @@ class TrainingLoop:
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
         return {
             f"memory_{i + 1}": np.concatenate([part.ravel() for layer in memory for part in layer])
-            for i, memory in enumerate(self.memories)
+            for i, memory in enumerate(self.memory)
         }
 
     def restore(self, state):
         """Continue from what :meth:`state` returned."""
-        for i, memory in enumerate(self.memories):
+        for i, memory in enumerate(self.memory):
             flat, first = state[f"memory_{i + 1}"], 0
             for part in (part for layer in memory for part in layer):
                 part[...] = flat[first : first + part.size].reshape(part.shape)
