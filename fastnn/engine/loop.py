@@ -59,9 +59,7 @@ class CompiledLoop:
         )
         self.tape = SHELF.take(task)
         self.buffers = self.tape.buffers
-        self.layers = job.layers
-        for depth, (W, b) in enumerate(self.layers):
-            self.buffers.load(depth, W, b)
+        self._load(job.layers)
         if job.scaling is not None and kind == BYTES:
             self.tape.input_scale[:, : sizes[0]] = job.scaling
         # The addresses in `sources` are good as long as `data` are.
@@ -187,6 +185,16 @@ class CompiledLoop:
         from ..kernels.loop.barrier import ABORT
 
         self.tape.arrays.barrier[ABORT] = 1
+
+    def _load(self, layers):
+        self.layers = layers
+        for depth, (W, b) in enumerate(self.layers):
+            self.buffers.load(depth, W, b)
+
+    def begin_anew(self, layers):
+        """Go on with other parameters; what is remembered of gradients is forgotten."""
+        self._load(layers)
+        self.buffers.copies[1:] = 0
 
     def store(self):
         """Write the parameters back into the layers' own arrays."""

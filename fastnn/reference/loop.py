@@ -139,6 +139,14 @@ class TrainingLoop:
             memory = [memory[depth][position] for memory in self.memory]
             RULES[rule].step(self.layers[depth][position], g, memory, numbers)
 
+    def begin_anew(self, layers):
+        """Go on with other parameters; what is remembered of gradients is forgotten."""
+        self.layers = layers
+        for parts in (*self.memory, self.kept):
+            for layer in parts:
+                for part in layer:
+                    part[...] = 0
+
     def store(self):
         """Do nothing: the layers are updated in place."""
 
