@@ -22,6 +22,23 @@ def check_size(value, name, at_least=1):
     return size
 
 
+def check_layer_sizes(layer_sizes):
+    """Return the sizes of at least two layers, a tuple."""
+    try:
+        sizes = tuple(layer_sizes)
+    except TypeError:
+        raise TypeError(
+            f"layer_sizes is {layer_sizes!r}, but it is a sequence of integers: pass for example "
+            "(784, 100, 10)"
+        ) from None
+    if len(sizes) < 2:
+        raise ValueError(
+            f"layer_sizes is {sizes}, but a network has inputs and outputs at least: pass for "
+            "example (784, 100, 10)"
+        )
+    return tuple(check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes))
+
+
 def check_number(value, name, remedy):
     """Return `value` as a finite float that is not negative."""
     try:
@@ -44,6 +61,13 @@ def check_deviation(value, name, dtype):
             "positive number such as 1e-2"
         )
     return deviation
+
+
+def check_init(init, dtype):
+    """Return how parameters are drawn: a name, or a standard deviation."""
+    if isinstance(init, str):
+        return check_choice(init, "init", ("glorot", "he"))
+    return check_deviation(init, "init", dtype)
 
 
 def check_dtype(dtype):
