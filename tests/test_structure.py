@@ -17,6 +17,7 @@ FLOORS = [
     {"files"},
     {"network"},
     {"trainer", "two_layer_net"},
+    {"sklearn"},
     {"__init__"},
     {"plotting", "benchmark", "data"},
     {"cli"},
