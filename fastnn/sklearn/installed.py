@@ -4,6 +4,7 @@ What can be found out by trying is tried; no version is compared.
 """
 
 import inspect
+import warnings
 
 import numpy as np
 from sklearn.neural_network import _base as functions
@@ -61,6 +62,18 @@ def loss_factor(head, outputs):
     if head == "exponential":
         return float(functions.LOSS_FUNCTIONS["poisson"](zeros, ones)) / outputs
     return 1.0
+
+
+def warn(message, category=UserWarning):
+    """Warn as scikit-learn's perceptrons do: programs filter warnings by the module they are of."""
+    warnings.warn_explicit(
+        message,
+        category,
+        filename=perceptron.__file__,
+        lineno=ORIGINAL["_fit_stochastic"].__code__.co_firstlineno,
+        module=perceptron.__name__,
+        registry=vars(perceptron).setdefault("__warningregistry__", {}),
+    )
 
 
 def validated(estimator, X):

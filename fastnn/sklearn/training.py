@@ -1,7 +1,6 @@
 """The fit of a perceptron by Adam or SGD: scikit-learn's, epoch by epoch, on the compiled loop."""
 
 import time
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..jobs import Job, Records, Settings
 from ..threads import limited
 from . import solvers
 from .data import source_of
-from .installed import LIMITS_THE_SPLIT, TAKES_WEIGHTS, loss_factor
+from .installed import LIMITS_THE_SPLIT, TAKES_WEIGHTS, loss_factor, warn
 from .order import PerceptronOrder
 from .support import architecture_of
 
@@ -148,10 +147,9 @@ class PerceptronFit:
         if isinstance(batch_size, str):
             return min(200, n)
         if batch_size > n:
-            warnings.warn(
+            warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=2,
+                "clipped"
             )
         return int(np.clip(batch_size, 1, n))
 
@@ -202,7 +200,7 @@ class PerceptronFit:
                     # It may have come between the end of the work and the note of it.
                     self.order.done = self.order.asked
                 self._end_epochs()
-                warnings.warn("Training interrupted by user.", stacklevel=2)
+                warn("Training interrupted by user.")
         finally:
             self.loop.store()
             self.solver.keep(self.loop.memories(), self.order.steps_done())
@@ -265,11 +263,10 @@ class PerceptronFit:
         if stops or self.incremental:
             return stops
         if estimator.n_iter_ == estimator.max_iter:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return False
 

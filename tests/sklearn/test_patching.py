@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_what_was_imported_or_made_before_runs_on_the_engine(blobs, counted):
     assert len(counted) == 3
     pickle.loads(old).partial_fit(*blobs)
     assert len(counted) == 4
+
+
+def test_warnings_are_of_the_module_that_programs_filter_by(patched, blobs):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
+        theirs.MLPClassifier(random_state=0, max_iter=2).fit(*blobs)
 
 
 def test_the_patch_comes_and_goes_as_a_whole():
