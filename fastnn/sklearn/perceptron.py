@@ -174,16 +174,26 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         return self.solver in STEPPING or super()._check_solver()
 
     def _needs_engine(self):
-        """Return the names of parameters that only the engine knows."""
-        theirs = installed.BASE._parameter_constraints
-        needs = []
+        """Return the names of what is asked for that only the engine knows."""
+        theirs, asked = installed.BASE._parameter_constraints, self._asked
+        needs = ["solver"] * (asked.solver == "adamw")
         for name in ("activation", "learning_rate"):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in theirs[name][0].options:
                 needs.append(name)
-        for name, default in PARAMETERS.items():
-            if name != "n_threads" and getattr(self, name) != default:
+        for name in (*PARAMETERS, "label_smoothing"):
+            default = PARAMETERS.get(name, 0.0)
+            if (
+                name not in ("n_threads", "weight_decay")
+                and getattr(self, name, default) != default
+            ):
                 needs.append(name)
+        if asked.weights is not None and not installed.TAKES_WEIGHTS:
+            needs.append("class_weight")
+        if asked.validation_data is not None:
+            needs.append("validation_data")
+        if asked.tasks is not None:
+            needs.append("set_callbacks")
         return needs
 
     def _fit_options(self):

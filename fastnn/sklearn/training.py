@@ -148,8 +148,7 @@ class PerceptronFit:
             return min(200, n)
         if batch_size > n:
             warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped"
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return int(np.clip(batch_size, 1, n))
 
