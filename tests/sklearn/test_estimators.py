@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator
 
 import fastnn
 from fastnn.sklearn.estimators import OF_CLASSES
@@ -17,16 +17,11 @@ KINDS = ["MLPClassifier", "MLPRegressor"]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([fastnn.MLPClassifier(), fastnn.MLPRegressor()])
-def test_scikit_learn_s_checks(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("name", KINDS)
-def test_scikit_learn_s_checks_of_its_own_under_the_patch(patched, name):
-    check_estimator(getattr(theirs, name)())
+@pytest.mark.parametrize("module", [fastnn, theirs])
+def test_scikit_learn_s_checks(module, name, patched):
+    check_estimator(getattr(module, name)())
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -1,7 +1,6 @@
 """scikit-learn's own tests of its perceptrons, of the installed release, through both doors."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,10 @@ import sklearn.neural_network.tests as theirs
 
 FOLDER = Path(theirs.__file__).parent
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
+#: What two predictions, of float32 and of float64, may differ by: early releases ask for less than
+#: the rounding of a sum that is near 0, and pass by the order in which their BLAS adds; later ones
+#: ask for the bound below.
+BOUND = "assert_allclose(pred_64, pred_32, rtol={})"
 
 PROGRAM = """
 import sys, pytest
@@ -38,7 +41,8 @@ def run(folder, files, patches):
     for file in files:
         # A copy: inside of scikit-learn, its fixtures would be found twice.
         if not (folder / file).exists():
-            shutil.copy(FOLDER / file, folder)
+            text = (FOLDER / file).read_text(encoding="utf-8")
+            (folder / file).write_text(bounded(text), encoding="utf-8")
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "sklearn.conftest", "-c", "pytest.ini"]
     (folder / "pytest.ini").write_text("[pytest]\n")
     program = PROGRAM.format(patches=patches, arguments=arguments + files)
@@ -52,11 +56,15 @@ def run(folder, files, patches):
     return int(re.search(r"(\d+) passed", last)[1])
 
 
+def bounded(text):
+    return text.replace(BOUND.format("1e-04"), BOUND.format("5e-04"))
+
+
 def test_with_one_changed_import(tmp_path):
     text = (FOLDER / "test_mlp.py").read_text(encoding="utf-8")
     assert text.count(IMPORT) == 1
     replaced = text.replace(IMPORT, "from fastnn import MLPClassifier, MLPRegressor")
-    (tmp_path / "test_mlp.py").write_text(replaced, encoding="utf-8")
+    (tmp_path / "test_mlp.py").write_text(bounded(replaced), encoding="utf-8")
     assert run(tmp_path, ["test_mlp.py"], patches=False) >= 50
 
 
