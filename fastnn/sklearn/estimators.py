@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
+from .certainty import classes_of, indicators_of, is_certain, is_certain_number, is_of_classes
 from .installed import BASE
 from .perceptron import CONSTRAINTS, PARAMETERS, Perceptron, initializer, with_keywords
 
@@ -142,7 +143,7 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         -------
         self : MLPClassifier
         """
-        if type_of_target(y).startswith("multilabel"):
+        if getattr(y, "ndim", 2) != 1 and type_of_target(y).startswith("multilabel"):
             # Predictions are indicators, in which the classes have no names but their columns.
             columns = y.shape[1] if hasattr(y, "shape") else len(y[0])
             args, kwargs = self._columns_as_classes(args, kwargs, columns)
@@ -161,6 +162,18 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         if classes is not None or not hasattr(self, "classes_"):
             given["classes"] = np.arange(columns)
         return (), given
+
+    def _validate_input(self, X, y, incremental, reset):
+        if not reset and is_certain(self, X):
+            indicators = indicators_of(self, y, len(X))
+            if indicators is not None:
+                return X, indicators
+        return super()._validate_input(X, y, incremental, reset)
+
+    def _predict(self, X, check_input=True):
+        if not is_of_classes(self) or len(self.classes_) < 2:
+            return super()._predict(X, check_input=check_input)
+        return classes_of(self, self._forward_pass_fast(X, check_input=check_input))
 
     def _row_weights(self, y, sample_weight, incremental):
         if self.class_weight is None:
@@ -238,6 +251,11 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         self : MLPRegressor
         """
         return self._call(super().partial_fit, X, y, args, kwargs, validation_data)
+
+    def _validate_input(self, X, y, incremental, reset):
+        if not reset and is_certain(self, X) and is_certain_number(y, len(X)):
+            return X, y
+        return super()._validate_input(X, y, incremental, reset)
 
 
 def _is_column(y):

@@ -8,24 +8,9 @@ from ..jobs import Architecture
 from ..kernels.activation import ACTIVATIONS
 from ..threads import limited
 from . import installed
+from .certainty import is_certain
 from .data import rows_of
 from .support import architecture_of
-
-
-def is_certain(estimator, X):
-    """Tell whether scikit-learn's checks would return X as it is, and warn of nothing."""
-    return (
-        type(X) is np.ndarray
-        and X.dtype in _FLOATS
-        and X.ndim == 2
-        and len(X) > 0
-        and X.shape[1] == getattr(estimator, "n_features_in_", None)
-        and not hasattr(estimator, "feature_names_in_")
-        and bool(np.isfinite(X).all())
-    )
-
-
-_FLOATS = np.dtype("f4"), np.dtype("f8")
 
 
 def outputs(estimator, X, check_input=True):
