@@ -12,6 +12,7 @@ from asv_runner.discovery import disc_benchmarks
 
 import benchmarks
 import benchmarks.common
+import benchmarks.estimators
 import benchmarks.networks
 import benchmarks.startup
 import benchmarks.training
@@ -169,6 +170,7 @@ def test_every_benchmark_runs_once(name, index, monkeypatch):
     monkeypatch.setattr(benchmarks.common, "PAUSE", 0)  # quick: no test looks at the times
     monkeypatch.setattr(benchmarks.startup, "ROUNDS", 1)
     monkeypatch.setattr(benchmarks.training, "steps_of", lambda network, impl: 100)
+    monkeypatch.setattr(benchmarks.estimators, "GRID", {"alpha": [1e-4]})
     benchmark = FOUND[name]
     assert benchmark.check(FOLDER)
     benchmark.set_param_idx(index)
