@@ -8,7 +8,8 @@ except ImportError as error:
         f"not to be had ({error}): install it, for example by pip install 'fastnn[sklearn]'"
     ) from error
 
-from .estimators import MLPClassifier, MLPRegressor, from_sklearn
+from .adoption import from_sklearn
+from .estimators import MLPClassifier, MLPRegressor
 from .explanation import Explanation, explain
 from .patching import patch_sklearn, unpatch_sklearn
 

@@ -1,21 +1,20 @@
 """MLPClassifier and MLPRegressor: scikit-learn's, on the engine, and what users asked for."""
 
-import copy
 import inspect
 from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn import neural_network
-from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
+from . import installed
 from .certainty import classes_of, indicators_of, is_certain, is_certain_number, is_of_classes
-from .installed import BASE
+from .outputs import OutputsBinarizer, is_of_outputs, lists_of_classes
 from .perceptron import CONSTRAINTS, PARAMETERS, Perceptron, initializer, with_keywords
 
 #: The parameters of a classifier that a regressor does not have.
@@ -134,7 +133,7 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             Where the installed scikit-learn takes weights (from 1.7 on).
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever come: needed at the first call, unless `y` is an indicator of
-            several labels, whose columns say it.
+            several labels, whose columns say it. Of several outputs of classes, a list.
         validation_data : tuple of array-like or None, default=None
             As `fit` takes it. With ``early_stopping=True``, `validation_scores_` and the best score
             are kept up to date, and it is up to you to stop.
@@ -143,16 +142,23 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         -------
         self : MLPClassifier
         """
-        if getattr(y, "ndim", 2) != 1 and type_of_target(y).startswith("multilabel"):
-            # Predictions are indicators, in which the classes have no names but their columns.
-            columns = y.shape[1] if hasattr(y, "shape") else len(y[0])
-            args, kwargs = self._columns_as_classes(args, kwargs, columns)
+        if getattr(y, "ndim", 2) != 1:
+            args, kwargs = self._told_by_columns(y, args, kwargs)
         return self._call(super().partial_fit, X, y, args, kwargs, validation_data)
 
-    def _columns_as_classes(self, args, kwargs, columns):
-        """Return the arguments behind y, with the columns of an indicator as the classes."""
+    def _told_by_columns(self, y, args, kwargs):
+        """Return the arguments behind y, with what several columns of it say of the classes."""
         names = inspect.signature(neural_network.MLPClassifier.partial_fit).parameters
         given = dict(zip(list(names)[3:], args)) | kwargs
+        if self._has_outputs() or is_of_outputs(y):
+            self._note_outputs(given.pop("classes", None))
+        elif type_of_target(y).startswith("multilabel"):
+            # Predictions are indicators, in which the classes have no names but their columns.
+            self._columns_as_classes(given, y.shape[1] if hasattr(y, "shape") else len(y[0]))
+        return (), given
+
+    def _columns_as_classes(self, given, columns):
+        """Have the columns of an indicator as the classes."""
         classes = given.get("classes")
         if classes is not None and len(np.unique(np.asarray(classes))) != columns:
             raise ValueError(
@@ -161,9 +167,32 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             )
         if classes is not None or not hasattr(self, "classes_"):
             given["classes"] = np.arange(columns)
-        return (), given
+
+    def _note_outputs(self, classes):
+        """Note the classes of several outputs, at the first call."""
+        if hasattr(self, "classes_"):
+            return
+        classes = lists_of_classes(classes)
+        if classes is None:
+            raise ValueError(
+                "y has several outputs of classes, so that classes must be a list of the classes "
+                "of each at the first call of partial_fit"
+            )
+        self._validate_params()
+        self._label_binarizer, self.classes_ = OutputsBinarizer(classes), classes
+
+    def _has_outputs(self):
+        """Tell whether this was fitted to several outputs of classes."""
+        return isinstance(getattr(self, "_label_binarizer", None), OutputsBinarizer)
 
     def _validate_input(self, X, y, incremental, reset):
+        keeps = hasattr(self, "classes_") and (self.warm_start or incremental)
+        if (keeps and self._has_outputs()) or (not keeps and is_of_outputs(y)):
+            X, y = installed.validated_pair(self, X, y, reset)
+            if not keeps:
+                self._label_binarizer = OutputsBinarizer.of_targets(y)
+                self.classes_ = self._label_binarizer.classes_
+            return X, self._label_binarizer.transform(y)
         if not reset and is_certain(self, X):
             indicators = indicators_of(self, y, len(X))
             if indicators is not None:
@@ -174,6 +203,44 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         if not is_of_classes(self) or len(self.classes_) < 2:
             return super()._predict(X, check_input=check_input)
         return classes_of(self, self._forward_pass_fast(X, check_input=check_input))
+
+    def predict_proba(self, X):
+        """Compute the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or a list of them
+            In the order of ``classes_``; a list where there are several outputs of classes.
+        """
+        if not self._has_outputs():
+            return super().predict_proba(X)
+        return self._label_binarizer.probabilities(self._forward_pass_fast(X))
+
+    def predict_log_proba(self, X):
+        """Compute the logarithms of the probabilities, see :meth:`predict_proba`."""
+        if not self._has_outputs():
+            return super().predict_log_proba(X)
+        with np.errstate(divide="ignore"):
+            return [np.log(part) for part in self.predict_proba(X)]
+
+    def score(self, X, y, sample_weight=None):
+        """Compute the accuracy; of several outputs or labels, a row is right if all of it is."""
+        if not self._has_outputs():
+            return super().score(X, y, sample_weight=sample_weight)
+        return self._label_binarizer.accuracy(y, self.predict(X), sample_weight)
+
+    def _score(self, X, y, sample_weight=None):
+        if self.scoring is not None or not self._has_outputs():
+            return super()._score(X, y, sample_weight=sample_weight)
+        columns = self._forward_pass_fast(X, check_input=False)
+        if not np.isfinite(columns).all():
+            return np.nan
+        predicted = self._label_binarizer.inverse_transform(columns)
+        return self._label_binarizer.accuracy(y, predicted, sample_weight)
 
     def _row_weights(self, y, sample_weight, incremental):
         if self.class_weight is None:
@@ -261,40 +328,3 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
 def _is_column(y):
     """Tell whether targets are a matrix of a single column."""
     return getattr(y, "ndim", 1) == 2 and y.shape[1] == 1
-
-
-def from_sklearn(estimator):
-    """Return a perceptron of fastnn's that is a copy of one of scikit-learn's, fitted or not.
-
-    Parameters
-    ----------
-    estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-
-    Returns
-    -------
-    MLPClassifier or MLPRegressor
-        With copies of its parameters and of all that it has learnt, its optimiser included.
-
-    Raises
-    ------
-    TypeError
-        If it is no perceptron.
-
-    Examples
-    --------
-    >>> import sklearn.neural_network
-    >>> from fastnn.sklearn import from_sklearn
-    >>> from_sklearn(sklearn.neural_network.MLPClassifier(alpha=0.1))
-    MLPClassifier(alpha=0.1)
-    """
-    if isinstance(estimator, type) or not isinstance(estimator, BASE):
-        raise TypeError(
-            f"estimator is {estimator!r}, but only perceptrons can be converted: pass an "
-            "MLPClassifier or an MLPRegressor"
-        )
-    kind = MLPClassifier if is_classifier(estimator) else MLPRegressor
-    names = inspect.signature(kind).parameters
-    parameters = {k: v for k, v in estimator.get_params(deep=False).items() if k in names}
-    converted = kind(**copy.deepcopy(parameters))
-    vars(converted).update(copy.deepcopy(vars(estimator)))
-    return converted

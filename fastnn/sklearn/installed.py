@@ -84,6 +84,20 @@ def validated(estimator, X):
     return validate(estimator, X, accept_sparse=["csr", "csc"], reset=False)
 
 
+def validated_pair(estimator, X, y, reset):
+    """Return X and y as scikit-learn checks what is to be fitted; raise what it raises."""
+    keywords = {
+        "accept_sparse": ["csr", "csc"],
+        "multi_output": True,
+        "dtype": (np.float64, np.float32),
+        "reset": reset,
+    }
+    validate = getattr(perceptron, "validate_data", None)
+    if validate is None:
+        return estimator._validate_data(X, y, **keywords)
+    return validate(estimator, X, y, **keywords)
+
+
 def arguments_of(name, args, kwargs):
     """Return the arguments of a hook by name."""
     return dict(zip(PARAMETERS[name][1:], args)) | kwargs

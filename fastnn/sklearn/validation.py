@@ -6,6 +6,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight
 
 from . import installed
+from .outputs import OutputsBinarizer
 from .training import Validation
 
 
@@ -50,6 +51,8 @@ def _numbers(estimator, y):
 def _classes(estimator, y):
     binarizer = estimator._label_binarizer
     y = np.asarray(y)
+    if isinstance(binarizer, OutputsBinarizer):
+        return y, binarizer.transform(y)
     if binarizer.y_type_.startswith("multilabel"):
         y = check_array(y, input_name="y of validation_data")
         return y, y.astype(bool)
