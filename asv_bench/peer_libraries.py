@@ -1,8 +1,11 @@
 """What peers.py compares: the networks, and how each library trains one."""
 
 import math
+import os
+import shutil
 import time
 import warnings
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -12,6 +15,8 @@ import benchmarks  # noqa: F401  (sets the folder of the compiled kernels)
 
 #: Training rows, about: the largest multiple of the batch, as no library then has a shorter batch.
 ROWS = 10_000
+#: Arithmetic of the products in an epoch, about, of networks so large that they get fewer rows.
+EPOCH_FLOPS = 5e10
 #: Small, so that a long run on random targets does not end in a network that no longer learns.
 RATE = 1e-4
 #: Larger, so that a step that differs shows, but not so large that rounding grows (Adam at 0.01
@@ -42,8 +47,9 @@ class Problem(NamedTuple):
 
     @property
     def rows(self):
-        """Number of training rows."""
-        return ROWS // self.n * self.n
+        """Number of training rows: at least two batches, where one is not all of them."""
+        affordable = max(2, int(EPOCH_FLOPS / self.flops))
+        return min(ROWS // self.n, affordable) * self.n
 
     @property
     def steps_per_epoch(self):
@@ -60,17 +66,28 @@ class Problem(NamedTuple):
         return 2 * self.n * (3 * sum(products) - products[0])
 
 
+def _classifiers(n, *layer_sizes):
+    """Return the problems of a classifier: with SGD, and with Adam."""
+    return [Problem(layer_sizes, "relu", "softmax", name, n) for name in ("sgd", "adam")]
+
+
 #: By the names that ``--networks`` takes, besides the sizes alone.
 NETWORKS = {
-    f"{problem.sizes}-{problem.optimizer}": problem
+    f"{problem.sizes}-{problem.optimizer}-{problem.n}": problem
     for problem in (
         Problem((784, 256, 128, 10), "relu", "softmax", "adam", 128),
         Problem((50, 256, 256, 1), "relu", "identity", "adam", 256),
         Problem((128, 512, 512, 512, 10), "relu", "softmax", "sgd", 256),
         Problem((4, 32, 16, 4), "tanh", "softmax", "adam", ROWS),
-        Problem((64, 100, 10), "relu", "softmax", "sgd", 200),
-        Problem((784, 100, 10), "relu", "softmax", "sgd", 200),
-        Problem((784, 100, 10), "relu", "softmax", "adam", 200),
+        *_classifiers(200, 64, 100, 10),
+        *_classifiers(200, 784, 100, 10),
+        *_classifiers(200, 3072, 50, 10),
+        *_classifiers(128, 784, 512, 10),
+        *_classifiers(1024, 784, 512, 10),
+        *_classifiers(512, 512, 1024, 1024, 10),
+        *_classifiers(512, 256, 2048, 2048, 10),
+        *_classifiers(256, 1024, 4096, 10),
+        *_classifiers(1024, 100, 256, 256, 256, 2),
     )
 }
 
@@ -131,9 +148,15 @@ class Peer:
     module: str  #: what to import
     package: str  #: what to install
     least_epochs = 1  #: of a turn
+    tolerance = 1e-3  #: what its losses may differ by, relative
 
     def __init__(self, threads):
         self.threads = threads
+
+    @classmethod
+    def is_there(cls):
+        """Tell whether all that it needs is installed."""
+        return find_spec(cls.module) is not None
 
     def version(self):
         """Import the library; return its version."""
@@ -323,6 +346,9 @@ class PyTorch(Peer):
     """Eager, with the fused optimisers."""
 
     title, module, package = "PyTorch", "torch", "torch"
+    #: Its Adam adds epsilon to the corrected root of the second moment: in the first steps, which
+    #: divide gradients by their own size, that shows for those near zero.
+    tolerance = 5e-3
 
     def build(self, problem, seed, rate):
         import torch
@@ -339,14 +365,22 @@ class PyTorch(Peer):
         self.model = nn.Sequential(*modules[:-1])
         optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[problem.optimizer]
         self.optimizer = optimizer(self.model.parameters(), lr=rate, fused=True)
-        self.softmax = problem.head == "softmax"
+        self.loss = self.make_loss(problem.head == "softmax")
         self.data = tuple(map(torch.from_numpy, data_of(problem)))
+
+    def make_loss(self, softmax):
+        """Return the function of a batch and its targets that is differentiated."""
+        from torch.nn.functional import cross_entropy, mse_loss
+
+        model = self.model
+        if softmax:
+            return lambda batch, target: cross_entropy(model(batch), target)
+        return lambda batch, target: 0.5 * mse_loss(model(batch), target)
 
     def train(self, order):
         import torch
-        from torch.nn.functional import cross_entropy, mse_loss
 
-        (X, y), model, optimizer = self.data, self.model, self.optimizer
+        (X, y), optimizer = self.data, self.optimizer
         whole = order.rows is None
         batches = [None] * order.steps if whole else list(torch.from_numpy(order.rows))
 
@@ -357,17 +391,45 @@ class PyTorch(Peer):
                 if rows is not None:
                     batch, target = X.index_select(0, rows), y.index_select(0, rows)
                 optimizer.zero_grad()
-                scores = model(batch)
-                if self.softmax:
-                    loss = cross_entropy(scores, target)
-                else:
-                    loss = 0.5 * mse_loss(scores, target)
+                loss = self.loss(batch, target)
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.detach())
             return torch.stack(losses).numpy()
 
         return train
+
+
+class CompiledPyTorch(PyTorch):
+    """The network and its loss, forward and backward, through `torch.compile`."""
+
+    title, package = "torch.compile", "torch (and a C++ compiler)"
+
+    @classmethod
+    def is_there(cls):
+        return super().is_there() and shutil.which(os.environ.get("CXX", "g++")) is not None
+
+    def make_loss(self, softmax):
+        import torch
+
+        return torch.compile(super().make_loss(softmax), fullgraph=True, dynamic=False)
+
+
+class BFloat16PyTorch(PyTorch):
+    """Eager, with products in bfloat16 by autocast: less exact, and for information only."""
+
+    title, tolerance = "PyTorch bf16", 0.1
+
+    def make_loss(self, softmax):
+        import torch
+
+        loss = super().make_loss(softmax)
+
+        def rounded(batch, target):
+            with torch.autocast("cpu", torch.bfloat16):
+                return loss(batch, target)
+
+        return rounded
 
 
 class JAX(Peer):
@@ -444,5 +506,7 @@ PEERS = {
     "numpy": NumPy,
     "sklearn": ScikitLearn,
     "torch": PyTorch,
+    "torch.compile": CompiledPyTorch,
     "jax": JAX,
+    "torch bf16": BFloat16PyTorch,
 }

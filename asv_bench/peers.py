@@ -34,8 +34,6 @@ from peer_libraries import (
 
 #: Turns of each library.
 ROUNDS = 8
-#: What the losses may differ by, relative.
-TOLERANCE = 1e-3
 #: What the environment calls the threads of the libraries' BLAS.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 INTERRUPTED = 130  # 128 + SIGINT, as the shells report it
@@ -191,7 +189,7 @@ def disagreements(losses):
     Raises
     ------
     PeerError
-        If one is above `TOLERANCE`, or no number.
+        If one is above the library's tolerance, or no number.
     """
     expected = losses["numpy"]
     found = {
@@ -200,11 +198,11 @@ def disagreements(losses):
         if name != "numpy"
     }
     for name, difference in found.items():
-        if not difference <= TOLERANCE:
+        if not difference <= PEERS[name].tolerance:
             raise PeerError(
                 f"{PEERS[name].title} computes something else: after the same steps its loss is "
                 f"{losses[name][-1]:.6g}, but NumPy's is {expected[-1]:.6g}; the losses differ by "
-                f"{difference:.2g}, and {TOLERANCE:g} is allowed. No time was taken"
+                f"{difference:.2g}, and {PEERS[name].tolerance:g} is allowed. No time was taken"
             )
     return found
 
@@ -285,7 +283,7 @@ def print_table(rows):
         table.add_row(*cells(row))
     console = Console(highlight=False)
     # A file is as wide as the table.
-    console.width = max(console.width, 120)
+    console.width = max(console.width, 150)
     console.print(table)
 
 
@@ -348,7 +346,7 @@ def installed(names=tuple(PEERS)):
     """Return the libraries that are there; say which are not."""
     there = []
     for name in names:
-        if find_spec(PEERS[name].module) is None:
+        if not PEERS[name].is_there():
             title, package = PEERS[name].title, PEERS[name].package
             note(f"{title} is not installed, and is left out: python -m pip install {package}")
         else:

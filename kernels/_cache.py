@@ -6,6 +6,7 @@ that is possible: numba by itself raises whatever reading the file has raised, f
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import uuid
@@ -20,6 +21,8 @@ from . import _interrupts
 #: everything, since damaged machine code would be run, and a damaged pickle may call any function.
 #: To check the 0.8 MB of the training loop takes a millisecond.
 DIGEST_BYTES = 16
+#: Where all that a kernel of this package is made of lies.
+SOURCES = Path(__file__).parent
 
 
 def cache_of(function):
@@ -38,9 +41,10 @@ class _KernelCache(FunctionCache):
 
     def __init__(self, function):
         super().__init__(function)
-        self._cache_file = _CheckedFiles(
-            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
-        )
+        # Numba looks at the date of the kernel's own file alone, but a kernel holds what it was made
+        # of elsewhere: parts, emitted functions, the order of an operation's fields.
+        stamp = self._impl.locator.get_source_stamp(), _sources(SOURCES)
+        self._cache_file = _CheckedFiles(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig, target_context):
         # A kernel that is loaded by half would be run.
@@ -102,6 +106,16 @@ class _CheckedFiles(IndexDataCacheFile):
             with contextlib.suppress(OSError):
                 scratch.unlink()
             raise
+
+
+@functools.cache
+def _sources(folder):
+    """Return a digest of all Python files in a folder, with their names."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode() + content)
+    return digest.digest()
 
 
 def _digest(data):

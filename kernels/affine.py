@@ -22,7 +22,7 @@ from .layout import (
     unpack,
 )
 from .llvm.intrinsics import address_of, lanes_of, on_stack
-from .llvm.processor import VECTOR_BYTES
+from .llvm.processor import CACHE_LINE, VECTOR_BYTES
 from .llvm.tiles import (
     GROUP,
     GROUP_VECTORS,
@@ -101,9 +101,28 @@ class _Product(NamedTuple):
     K: int
     N: int
     weights: int
-    other: int  #: bias of a forward product; room for a tile of a gradient
+    bias: int  #: of a forward product
+    tile: int  #: zeros for a forward product; room for a tile of a gradient
     side: int  #: row 0 of the result, or of the output's gradient
     stride: int  #: bytes from one row of `side` to the next
+
+
+@kernel
+def _forward_product(workspace, pieces, table, n, K, N):
+    """Return a product whose operands lie in a workspace."""
+    size, base = workspace.itemsize, address_of(workspace)
+    workspace[pieces.tile : pieces.vector] = 0
+    return _Product(
+        table=table,
+        n=n,
+        K=K,
+        N=N,
+        weights=base + pieces.weights * size,
+        bias=base + pieces.vector * size,
+        tile=base + pieces.tile * size,
+        side=base + pieces.activations * size,
+        stride=row_stride(N, size) * size,
+    )
 
 
 @kernel
@@ -117,10 +136,12 @@ def _multiply(like, f, relu):
             table=f.table,
             first=0,
             stop=f.n,
+            offset=0,
             panel=f.weights + j * f.K * size,
             vectors=min(NR, (columns - j) // lanes),
             K=f.K,
-            bias=f.other + j * size,
+            start=f.bias + j * size,
+            start_stride=0,
             relu=relu,
             out=f.side + j * size,
             stride=f.stride,
@@ -133,10 +154,14 @@ def _multiply(like, f, relu):
             table=f.table,
             first=0,
             stop=f.n,
+            offset=0,
             group=f.weights + columns * f.K * size + (j - columns) * length,
             length=length,
             K=f.K,
-            bias=f.other + j * size,
+            start=f.tile,
+            start_stride=0,
+            sums=0,
+            bias=f.bias + j * size,
             relu=relu,
             out=f.side + j * size,
             stride=f.stride,
@@ -149,13 +174,25 @@ def _descend(like, f, numbers):
     """Step down the gradient ``A^T side``; `numbers` is the address of the step's Numbers."""
     lanes = lanes_of(like)
     size = VECTOR_BYTES // lanes
-    columns, tile = panel_columns(f.K, f.N, lanes), f.other
+    columns, tile = panel_columns(f.K, f.N, lanes), f.tile
     for j in range(0, columns, NR * lanes):
         vectors, k = min(NR, (columns - j) // lanes), 0
         across = vectors * lanes
         while k < f.K:
             height, side = tile_height(f.K - k), f.side + j * size
-            outer = OuterPanel(height, vectors, f.table, k * size, side, f.stride, f.n, tile)
+            outer = OuterPanel(
+                height=height,
+                vectors=vectors,
+                table=f.table,
+                offset=k * size,
+                later=f.table,
+                ahead=k * size + CACHE_LINE,
+                dZ=side,
+                stride=f.stride,
+                rows=f.n,
+                more=0,
+                out=tile,
+            )
             outer_panel(like, outer)
             place = f.weights + (j * f.K + k * across) * size
             optimizer_step(like, OptimizerStep(SGD, place, tile, height * across, 0, 0, numbers))
@@ -200,14 +237,8 @@ def affine(X, rows, W, b, relu, workspace, out):
     stride = row_stride(N, size)
     for j in range(stride):
         workspace[pieces.vector + j] = b[j] if j < N else 0
-    like, base = workspace[0], address_of(workspace)
-    weights, bias, side = (
-        base + pieces.weights * size,
-        base + pieces.vector * size,
-        base + pieces.activations * size,
-    )
-    product = _Product(table, n, K, N, weights, bias, side, stride * size)
-    _multiply(like, product, 1 if relu else 0)
+    product = _forward_product(workspace, pieces, table, n, K, N)
+    _multiply(workspace[0], product, 1 if relu else 0)
     _copy_out(workspace, pieces.activations, stride, out)
 
 
@@ -237,13 +268,7 @@ def affine_backward_input(dZ, W, workspace, out):
     stride = row_stride(K, size)
     for j in range(stride):
         workspace[pieces.vector + j] = 0
-    like, base = workspace[0], address_of(workspace)
-    weights, bias, side = (
-        base + pieces.weights * size,
-        base + pieces.vector * size,
-        base + pieces.activations * size,
-    )
-    _multiply(like, _Product(table, n, N, K, weights, bias, side, stride * size), 0)
+    _multiply(workspace[0], _forward_product(workspace, pieces, table, n, N, K), 0)
     _copy_out(workspace, pieces.activations, stride, out)
 
 
@@ -312,7 +337,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
     pack(W, workspace, pieces.weights)
     weights, tile = base + pieces.weights * size, base + pieces.tile * size
     step = numbers_like(like, l2, learning_rate, 1.0, 0.0, 0.0, 0.0)
-    product = _Product(table, n, K, N, weights, tile, base + side * size, stride * size)
+    product = _Product(table, n, K, N, weights, 0, tile, base + side * size, stride * size)
     _descend(like, product, on_stack(step))
     unpack(workspace, pieces.weights, W)
     # `b` may have any stride: its update is in a contiguous copy.

@@ -1,5 +1,7 @@
 """The rules of update: what becomes of a weight, its gradient and the optimiser's memory of it."""
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -97,6 +99,10 @@ GRADIENT, ACCUMULATE, STORE = range(len(RULES), len(RULES) + 3)
 FATES = {**CODES, "gradient": GRADIENT, "accumulate": ACCUMULATE}
 
 
+#: Vectors whose steps are in work at a time: the sums of their squares do not wait for each other.
+CHAINS = 4
+
+
 class OptimizerStep(NamedTuple):
     """What :func:`optimizer_step` takes."""
 
@@ -156,7 +162,8 @@ def optimizer_step(emit, f):
             store(w, f.weights)
             return [emit.fma(w, w, carried[0])]
 
-        (total,) = emit.vectors(f.elements, [emit.constant(0.0)], step)
+        sums = emit.vectors(f.elements, [emit.constant(0.0)] * CHAINS, step, CHAINS)
+        total = functools.reduce(operator.add, sums)
         emit.returns(emit.widened(emit.total(total)))
 
 

@@ -13,11 +13,12 @@ from fastnn.engine.inference import BlockOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
 from fastnn.kernels.activation import RELU
+from fastnn.kernels.gather import GATHERED
 from fastnn.kernels.heads import SOFTMAX
-from fastnn.kernels.loop import buffers, tape
-from fastnn.kernels.loop.propagation import block_rows
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
+from fastnn.kernels.llvm.tiles import NR
+from fastnn.kernels.loop import blocking, buffers, tape
 from fastnn.kernels.loop.task import Task
-from fastnn.kernels.loop.updates import block_columns
 
 DTYPES = [np.float32, np.float64]
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
@@ -347,22 +348,74 @@ def test_batches_in_shards_follow_the_twin(optimizer, option):
             )
 
 
-@pytest.mark.parametrize("sizes", [(500, 60, 10), (20, 430, 300, 5)], ids=str)
+#: Constants that divide the products of these tests: their sums; rows, columns and sums; columns,
+#: gathered or not; rows of an update; each into the smallest blocks.
+BLOCKINGS = {
+    "sums": {"ROWS": 1 << 20},
+    "all": {"NEAR": 8 << 10, "ROWS": 16, "FEW_PANELS": 1000},
+    "gathered": {"NEAR": 64 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
+    "parts": {"FIRST_LEVEL": 24 << 10},
+    "smallest": {"NEAR": 0, "FIRST_LEVEL": 0, "MANY_PANELS": 0, "FEW_PANELS": 0},
+}
+
+
+@pytest.mark.parametrize("sizes", [(500, 60, 10), (20, 230, 300, 5)], ids=str)
 @pytest.mark.parametrize("option", ["plain", "all"])
-def test_products_in_blocks_of_rows_and_of_columns_follow_the_twin(option, sizes):
-    n, K = 240, max(sizes)
-    assert block_rows(n // 2, K, 4) == n // 2
-    assert block_rows(n, K, 8) < n
-    assert block_columns(n, K, 8) < K
-    for kind, optimizer in zip(KINDS, ("sgd", "adamw", "adamw")):
-        arguments = {"kind": kind, "optimizer": optimizer, "activation": "silu", "epochs": 2}
-        arguments.update(OPTIONS[option], n=270, batch_size=n, n_val=250, block_size=n)
-        assert_follows_the_twin(sizes, np.float64, 1e-8, (3,), **arguments)
-        first, other = (
-            Run(CompiledLoop, sizes, np.float64, threads=threads, **arguments).bits()
-            for threads in (1, 5)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
+def test_products_in_blocks_are_those_in_one_piece_to_the_bit(
+    option, sizes, kind, dtype, monkeypatch
+):
+    arguments = {"kind": kind, "activation": "silu", "epochs": 2, **OPTIONS[option]}
+    arguments["optimizer"] = "sgd" if kind == "dense" else "adamw"
+    arguments.update(n=141, batch_size=122, n_val=101, block_size=101)
+
+    def bits(threads, **constants):
+        with monkeypatch.context() as patch:
+            for name, value in constants.items():
+                patch.setattr(blocking, name, value)
+            run = Run(CompiledLoop, sizes, dtype, threads=threads, **arguments)
+            return run.bits(), run.loop.tape.arrays.phases[0, -1]
+
+    whole, fewest = bits(1, NEAR=1 << 40)
+    for constants in BLOCKINGS.values():
+        one, count = bits(1, **constants)
+        assert one == whole
+        assert bits(3, **constants)[0] == whole
+        assert kind == "csr" or count > fewest or "FIRST_LEVEL" in constants
+
+
+@pytest.mark.parametrize(("rows", "K", "size"), [(200, 3072, 8), (512, 2048, 4), (1, 100_000, 4)])
+def test_blocks_fit_the_second_level_cache(rows, K, size):
+    for start, stop in blocking.sum_blocks(K, size):
+        panels = 2 * NR * VECTOR_BYTES * (stop - start)
+        assert panels + blocking.ROWS * (stop - start) * size <= blocking.NEAR
+        for first, last in blocking.row_blocks(0, rows, stop - start, size):
+            assert panels + (last - first) * (stop - start) * size <= blocking.NEAR
+
+
+def test_parts_of_rows_fit_the_first_level_cache():
+    for rows, vectors in ((1, 1), (128, 3), (1000, 3), (1001, 2)):
+        part = blocking.row_part(rows, vectors)
+        assert 4 * part * (GATHERED + vectors * VECTOR_BYTES) <= 3 * blocking.FIRST_LEVEL
+        # As few parts as can be, and even ones.
+        count = -(-rows // part)
+        assert 4 * rows * (GATHERED + vectors * VECTOR_BYTES) > 3 * blocking.FIRST_LEVEL * (
+            count - 1
         )
-        assert other == first
+        assert part * count - rows < count
+
+
+def test_columns_are_gathered_where_they_collide_or_are_read_often():
+    many, few = blocking.MANY_PANELS, blocking.FEW_PANELS
+    for rows, K, panels, expected in (
+        (2000, 1024, few, True),
+        (2000, 1024, few - 1, False),
+        (2000, 1000, many - 1, False),
+        (2000, 1000, many, True),
+        (20, 1024, many, False),  # all of them lie near
+    ):
+        assert blocking.gathers(rows, K, K * 4, panels, 4) == expected
 
 
 def test_the_penalty_and_the_decay_leave_biases_alone():

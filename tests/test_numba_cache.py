@@ -14,7 +14,7 @@ import numba
 import pytest
 from numba.core.registry import cpu_target
 
-from fastnn.kernels import _jit
+from fastnn.kernels import _cache, _jit
 
 SOURCE = """
 def twice(x):
@@ -121,6 +121,28 @@ def test_a_folder_in_the_place_of_a_file(folder, kernel, suffix):
     file.mkdir()
     for _ in range(2):
         assert not is_loaded(kernel())
+
+
+def test_a_change_of_any_source_is_noticed(folder, kernel, tmp_path, monkeypatch):
+    sources = tmp_path / "sources"
+    (sources / "inner").mkdir(parents=True)
+    monkeypatch.setattr(_cache, "SOURCES", sources)
+    part = sources / "inner" / "part.py"
+
+    def begin(content):
+        # Of the same date, as in wheels that are built to the same bytes.
+        part.write_text(content)
+        os.utime(part, (0, 0))
+        _cache._sources.cache_clear()
+        return is_loaded(kernel())
+
+    assert not begin("x = 1")
+    assert begin("x = 1")
+    assert not begin("x = 2")
+    assert begin("x = 2")
+    part.rename(sources / "part.py")
+    _cache._sources.cache_clear()
+    assert not is_loaded(kernel())
 
 
 def test_machine_code_for_other_arguments_is_not_run(folder, kernel):

@@ -12,13 +12,17 @@ import fastnn
 import peer_libraries
 import peers
 
+# torch.compile calls what torch has deprecated.
+pytestmark = pytest.mark.filterwarnings(r"ignore:.torch\.jit\.:DeprecationWarning")
+
 TINY = peers.Problem((4, 8, 3), "relu", "softmax", "sgd", 500)
 CORES = len(peers.cores_at_hand()) or os.cpu_count()
 
 
 def peer_of(name):
     peer = peers.PEERS[name]
-    pytest.importorskip(peer.module)
+    if not peer.is_there():
+        pytest.skip(f"{peer.title} is not installed")
     return peer(1)
 
 
@@ -79,7 +83,7 @@ def test_epochs_have_no_short_batch_and_visit_each_row_once(problem):
         assert (first != second).any()
 
 
-@pytest.mark.parametrize("name", ["fastnn", "sklearn", "torch", "jax"])
+@pytest.mark.parametrize("name", ["fastnn", "sklearn", "torch", "torch.compile", "jax"])
 @pytest.mark.parametrize(
     "problem",
     [
@@ -95,7 +99,7 @@ def test_library_computes_what_numpy_does(name, problem):
     found = peers.disagreements({"numpy": expected, name: losses_of(name, problem)})
     assert found[name] < 1e-5
     # Losses that stand still would agree whatever the step did.
-    assert expected[-1] < expected[0] * (1 - 5 * peers.TOLERANCE)
+    assert expected[-1] < expected[0] * (1 - 5 * peer_libraries.Peer.tolerance)
 
 
 @pytest.mark.parametrize("name", ["fastnn", "sklearn", "torch", "jax"])
@@ -103,6 +107,23 @@ def test_other_parameters_fail(name):
     losses = {"numpy": losses_of("numpy", TINY), name: losses_of(name, TINY, seed=1)}
     with pytest.raises(peers.PeerError, match=f"{peers.PEERS[name].title} computes something else"):
         peers.disagreements(losses)
+
+
+def test_bfloat16_is_near_and_not_equal():
+    expected = losses_of("numpy", TINY)
+    found = peers.disagreements({"numpy": expected, "torch bf16": losses_of("torch bf16", TINY)})
+    assert 1e-5 < found["torch bf16"] < peer_libraries.BFloat16PyTorch.tolerance
+
+
+def test_torch_compile_needs_a_compiler(monkeypatch):
+    monkeypatch.setattr(peer_libraries.PyTorch, "module", "numpy")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not peers.PEERS["torch.compile"].is_there()
+    assert peers.PEERS["torch"].is_there()
+
+
+def test_large_networks_get_fewer_rows():
+    assert {problem.rows for problem in peers.NETWORKS.values() if problem.flops > 1e10} == {1536}
 
 
 def test_loss_that_is_no_number_fails():
@@ -156,7 +177,7 @@ def test_table_has_all_columns_and_a_missing_library_is_left_out(
     assert row["microseconds"]["jax"] is None
     assert row["microseconds"]["fastnn"] > 0
     assert 0 < row["share_of_peak"] < 1.5
-    assert row["disagreement"]["sklearn"] < peers.TOLERANCE
+    assert row["disagreement"]["sklearn"] < peer_libraries.Peer.tolerance
 
 
 def test_numbers_are_written_before_they_are_printed(tiny, monkeypatch, tmp_path):
@@ -229,7 +250,7 @@ def test_ctrl_c_prints_what_was_measured(tiny, monkeypatch, capsys):
 
 def test_part_of_a_row_is_shown_as_far_as_it_goes(capsys):
     row = peers.Row(TINY, 1, {"numpy": 1234.5e-6})
-    assert peers.cells(row)[4:] == ("-", "1,234", "-", "-", "-", "-")
+    assert peers.cells(row)[4:] == ("-", "1,234", *["-"] * 6)
     assert row.as_dict()["share_of_peak"] is None
     peers.print_table([row])
     assert "1,234" in capsys.readouterr().out
@@ -247,15 +268,15 @@ def test_table_is_not_wrapped_in_a_file(capsys):
 
 
 def test_networks_are_chosen_by_sizes_or_by_name():
-    both = peers.parse(["--networks", "784-100-10", "784-100-10-adam"]).problems
+    both = peers.parse(["--networks", "784-100-10", "784-100-10-adam-200"]).problems
     assert [problem.optimizer for problem in both] == ["sgd", "adam"]
-    assert len(peers.parse([]).problems) == len(peers.NETWORKS) == 7
+    assert len(peers.parse([]).problems) == len(peers.NETWORKS) == 22
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--networks", "1-2-3"], "there is no 1-2-3; there are 784-256-128-10-adam, "),
+        (["--networks", "1-2-3"], "there is no 1-2-3; there are 784-256-128-10-adam-128, "),
         (["--threads", "0"], f"0 is not within 1..{CORES}, the cores at hand"),
         (["--threads", str(CORES + 1)], f"{CORES + 1} is not within 1..{CORES}"),
         (["--seconds", "0"], "0 is not above 0"),

@@ -25,7 +25,7 @@ class CompiledLoop:
     def __init__(self, job):
         from ..kernels.activation import ACTIVATIONS
         from ..kernels.heads import HEADS
-        from ..kernels.loop.task import BYTES, Task
+        from ..kernels.loop.task import BYTES, DENSE, Task
         from ..kernels.rules import FATES
 
         sizes, settings = job.architecture.layer_sizes, job.settings
@@ -51,6 +51,7 @@ class CompiledLoop:
             general_loss=weighted[0] or settings.label_smoothing > 0,
             penalty=settings.penalty,
             input_kind=kind,
+            input_stride=0 if kind != DENSE or job.train is None else job.train.X.strides[0],
             non_zeros=non_zeros or 0.0,
             evaluate_batch=job.evaluate_batch,
             weighted_block=weighted[1],

@@ -97,12 +97,12 @@ def _damaged(path, made_by):
 def _check_kind(metadata, formats, path, remedy):
     if metadata.get("format") not in formats:
         raise ValueError(
-            f"{path} has the format {metadata.get('format')!r}, but needed is "
+            f"{path} has the format {metadata.get('format')!r:.40}, but needed is "
             f"{' or '.join(formats)}: {remedy}"
         )
     if metadata.get("version") != VERSION:
         raise ValueError(
-            f"{path} is of version {metadata.get('version')!r} of its format, but this fastnn "
+            f"{path} is of version {metadata.get('version')!r:.40} of its format, but this fastnn "
             f"reads version {VERSION!r}: read it with the fastnn that wrote it"
         )
 

@@ -117,31 +117,42 @@ class Flow:
             p, carried = self.loop(p, count & -unroll, carried, body, unroll)
         return self.loop(p, count, carried, body)[1]
 
-    def vectors(self, count, carried, body):
+    def vectors(self, count, carried, body, chains=1):
         """Run `body` for each vector of `count` elements, the last one partial; return the carried.
 
         ``body(load, store, carried)`` returns the next carried vectors; ``load(base, rest=None)``
         and ``store(value, base)`` reach the current vector of the array at `base`. Lanes beyond
         the last element hold `rest` (or 0) and are not stored.
+
+        With several chains, as many vectors are in work at a time, and `carried` holds a list for
+        each, all of one length, one behind the other: what one vector adds to a sum need not wait
+        for what the last one has added.
         """
         whole = count // self.lanes
         left = count - whole * self.lanes
+        length = len(carried) // chains
 
-        def complete(v, _, carried):
-            offset = v * VECTOR_BYTES
-            return body(
+        def complete(v, u, carried):
+            offset = (v + u) * VECTOR_BYTES
+            chain = slice(u * length, (u + 1) * length)
+            changed = body(
                 lambda base, rest=None: self.load(base + offset),
                 lambda value, base: self.store(value, base + offset),
-                carried,
+                carried[chain],
             )
+            return [*carried[: chain.start], *changed, *carried[chain.stop :]]
 
-        _, carried = self.loop(0, whole, carried, complete)
+        v = self.integer(0)
+        if chains > 1:
+            v, carried = self.loop(v, whole & -chains, carried, complete, chains)
+        _, carried = self.loop(v, whole, carried, complete)
         before, offset = self.builder.block, whole * VECTOR_BYTES
         with self.only_if(left > 0):
             changed = body(
                 lambda base, rest=None: self.load_first(base + offset, left, rest),
                 lambda value, base: self.store_first(value, base + offset, left),
-                carried,
+                carried[:length],
             )
             after = self.builder.block
-        return self.joined(before, carried, after, changed)
+        changed = self.joined(before, carried[:length], after, changed)
+        return [*changed, *carried[length:]]

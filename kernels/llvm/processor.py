@@ -25,16 +25,15 @@ def vector_registers(triple, features):
     return 32 if triple.startswith(("aarch64", "arm64")) or "avx512f" in features else 16
 
 
-def _first_level_bytes():
-    """Return the size of a core's first-level data cache: 32 KiB where the system does not say."""
-    folder = Path("/sys/devices/system/cpu/cpu0/cache/index0")  # Linux
+def _cache(index):
+    """Return the level and the bytes of a cache of data, as Linux tells them: 0 for any other."""
     try:
-        level, kind, size = ((folder / name).read_text() for name in ("level", "type", "size"))
-        if (level.strip(), kind.strip()) == ("1", "Data"):
-            return int(size.strip().removesuffix("K")) << 10
+        level, kind, size = ((index / name).read_text() for name in ("level", "type", "size"))
+        if kind.strip() in ("Data", "Unified"):
+            return int(level), int(size.strip().removesuffix("K")) << 10
     except (OSError, ValueError):
         pass
-    return 32 << 10
+    return 0, 0
 
 
 FEATURES = _features()
@@ -44,5 +43,6 @@ VECTOR_REGISTERS = vector_registers(llvm.get_process_triple(), FEATURES)
 VECTOR_BYTES = 64 if "avx512f" in FEATURES else 32 if "avx" in FEATURES else 16
 #: Bytes that a processor's caches move at a time; no vector is longer.
 CACHE_LINE = 64
-#: Bytes of a core's first-level data cache.
-FIRST_LEVEL = _first_level_bytes()
+_CACHES = dict(map(_cache, Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")))
+#: Bytes of a core's caches of data; where the system does not say, as most cores have at least.
+FIRST_LEVEL, SECOND_LEVEL = _CACHES.get(1) or 32 << 10, _CACHES.get(2) or 512 << 10

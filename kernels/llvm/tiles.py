@@ -39,15 +39,17 @@ UNROLL = 2
 
 
 class MultiplyPanel(NamedTuple):
-    """Some rows of a product with one panel of weights: ``out = A W + bias``."""
+    """Some rows of a product with one panel of weights: ``out = start + A W``."""
 
-    table: int  #: address of the int64 addresses of the rows of A, of K contiguous elements each
+    table: int  #: address of the int64 addresses of the rows of A
     first: int  #: first row
     stop: int  #: first row that is left out
+    offset: int  #: bytes from the address of a row to the first of its K contiguous elements
     panel: int  #: address of K rows of `vectors` vectors, one behind the other
     vectors: int  #: 1..NR
     K: int
-    bias: int  #: address of a number for each column
+    start: int  #: address of what is added to row 0: a bias, or `out` to go on from there
+    start_stride: int  #: bytes from one row of it to the next, 0 for a bias
     relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself
     out: int  #: address of row 0 of the result, in the columns of the panel
     stride: int  #: bytes from one row of the result to the next
@@ -55,14 +57,22 @@ class MultiplyPanel(NamedTuple):
 
 
 class MultiplyGroup(NamedTuple):
-    """Some rows of a product with one group of GROUP columns: ``out = A W + bias``."""
+    """Some rows of a product with one group of GROUP columns: ``out = A W + bias``.
 
-    table: int  #: address of the int64 addresses of the rows of A, of K contiguous elements each
+    A sum over a part of K goes on from, and ends as, GROUP vectors for each row, whose lanes the
+    last part adds up.
+    """
+
+    table: int  #: address of the int64 addresses of the rows of A
     first: int  #: first row
     stop: int  #: first row that is left out
+    offset: int  #: bytes from the address of a row to the first of its K contiguous elements
     group: int  #: address of GROUP columns, each contiguous along K and padded to whole vectors
     length: int  #: bytes from one column to the next
     K: int
+    start: int  #: address of the vectors that row 0 begins with: zeros, or the sums so far
+    start_stride: int  #: bytes from one row of them to the next, 0 for zeros
+    sums: int  #: address of the vectors that row 0 ends with; 0 for the last part of K
     bias: int  #: address of a number for each column
     relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself
     out: int  #: address of row 0 of the result, in the columns of the group
@@ -76,9 +86,12 @@ class OuterPanel(NamedTuple):
     vectors: int  #: 1..NR
     table: int  #: address of the int64 addresses of the rows of A
     offset: int  #: bytes from there to column k = 0 of the tile
+    later: int  #: address of a table of as many addresses
+    ahead: int  #: bytes from there to what is prefetched
     dZ: int  #: address of row 0 of the output's gradient, in the columns of the panel
     stride: int  #: bytes from one row of it to the next
     rows: int  #: rows that are summed over
+    more: int  #: 1 to add to what is in the tile, 0 to write it anew
     out: int  #: address of the tile, `height` rows of `vectors` vectors
 
 
@@ -104,8 +117,12 @@ def _lowest(emit, relu, vector=None):
 
 def _panel_tile(emit, f, i, height, vectors, lowest):
     """Emit `height` rows from row i on, times a panel that is `vectors` vectors wide."""
-    pointers = [emit.pointer(emit.load_integer(f.table + (i + m) * 8)) for m in range(height)]
-    start = [emit.load(f.bias + v * VECTOR_BYTES) for v in range(vectors)] * height
+    rows = [emit.load_integer(f.table + (i + m) * 8) + f.offset for m in range(height)]
+    pointers = [emit.pointer(row) for row in rows]
+    start = []
+    for m in range(height):
+        line = f.start + (i + m) * f.start_stride
+        start += [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
     later = None
     if height == MR:
         following, last = i + MR, f.known - MR
@@ -113,7 +130,7 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
 
     def body(p, u, sums):
         if later is not None and u * height * emit.size % CACHE_LINE == 0:
-            _prefetch_line(emit, height, later, p + u)
+            _prefetch_line(emit, height, later, f.offset, p + u)
         line = f.panel + (p + u) * (vectors * VECTOR_BYTES)
         loaded = [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
         following = []
@@ -129,7 +146,7 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
             emit.store(value, f.out + (i + m) * f.stride + v * VECTOR_BYTES)
 
 
-def _prefetch_line(emit, height, later, p):
+def _prefetch_line(emit, height, later, offset, p):
     """Prefetch what step p of a tile can of the `height` rows at `later`: all, when it is done.
 
     A line of each row in turn. No processor foresees the rows of a shuffled batch: of 200 rows
@@ -140,12 +157,12 @@ def _prefetch_line(emit, height, later, p):
     # A step uses height elements, and a line is worth so many steps.
     line = p >> (CACHE_LINE // (height * emit.size)).bit_length() - 1
     row = emit.load_integer(later + (line & (height - 1)) * 8)
-    emit.prefetch(row + (line >> height.bit_length() - 1) * CACHE_LINE)
+    emit.prefetch(row + offset + (line >> height.bit_length() - 1) * CACHE_LINE)
 
 
 @outlined(MultiplyPanel)
 def multiply_panel(emit, f):
-    """Multiply rows by one panel: ``out[i, v] = bias[v] + sum_k A[i, k] W[k, v]``, or its ReLU.
+    """Multiply rows by one panel: ``out[i, v] = start[i, v] + sum_k A[i, k] W[k, v]``, or its ReLU.
 
     Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
     the operands, the rows that come next are prefetched, to which the table has to lead.
@@ -164,11 +181,12 @@ def multiply_panel(emit, f):
 def _group_tile(emit, f, i, height):
     """Emit `height` rows from row i on, times GROUP columns, with lanes along the sum."""
     pairs = [(m, c) for m in range(height) for c in range(GROUP)]
-    starts = [emit.load_integer(f.table + (i + m) * 8) for m in range(height)]
+    rows = [emit.load_integer(f.table + (i + m) * 8) + f.offset for m in range(height)]
+    begun = [f.start + (i + m) * f.start_stride + c * VECTOR_BYTES for m, c in pairs]
 
     def step(p, load, sums):
         offset = p * emit.size
-        a = [load(start + offset) for start in starts]
+        a = [load(row + offset) for row in rows]
         b = [emit.load(f.group + c * f.length + offset) for c in range(GROUP)]
         return [emit.fma(a[m], b[c], total) for (m, c), total in zip(pairs, sums, strict=True)]
 
@@ -176,7 +194,7 @@ def _group_tile(emit, f, i, height):
     _, sums = emit.loop(
         0,
         whole,
-        [emit.constant(0.0)] * len(pairs),
+        [emit.load(place) for place in begun],
         lambda p, u, sums: step(p * emit.lanes, emit.load, sums),
     )
     done = whole * emit.lanes
@@ -184,22 +202,28 @@ def _group_tile(emit, f, i, height):
     with emit.only_if(left > 0):
         last = step(done, lambda place: emit.load_first(place, left), sums)
         after = emit.builder.block
-    totals = _sum_lanes(emit, emit.joined(before, sums, after, last))
+    sums = emit.joined(before, sums, after, last)
 
-    four = ir.VectorType(emit.scalar, GROUP)
-    bias, lowest = emit.load(f.bias, four), _lowest(emit, f.relu, four)
-    for m in range(height):
-        lanes = [emit.lane(vector, lane) for vector, lane in totals[m * GROUP :][:GROUP]]
-        value = emit.at_least(emit.gathered(lanes) + bias, lowest)
-        emit.store(value, f.out + (i + m) * f.stride)
+    with emit.either(f.sums != 0) as (more_follows, complete):
+        with more_follows:
+            for (m, c), total in zip(pairs, sums, strict=True):
+                place = f.sums + (i + m) * (GROUP * VECTOR_BYTES) + c * VECTOR_BYTES
+                emit.store(total, place)
+        with complete:
+            totals, four = _sum_lanes(emit, sums), ir.VectorType(emit.scalar, GROUP)
+            bias, lowest = emit.load(f.bias, four), _lowest(emit, f.relu, four)
+            for m in range(height):
+                lanes = [emit.lane(vector, lane) for vector, lane in totals[m * GROUP :][:GROUP]]
+                value = emit.at_least(emit.gathered(lanes) + bias, lowest)
+                emit.store(value, f.out + (i + m) * f.stride)
 
 
 @outlined(MultiplyGroup)
 def multiply_group(emit, f):
     """Multiply rows by one group: ``out[i, c] = bias[c] + sum_k A[i, k] W[k, c]``, or its ReLU.
 
-    Only rows first..stop of `out` are written, GROUP elements of each; rows of A are not read
-    beyond K.
+    Only rows first..stop of `out` are written, GROUP elements of each, or of `sums`, GROUP vectors
+    of each; rows of A are not read beyond K.
     """
     i = f.first
     for height in (4, 1):
@@ -271,7 +295,7 @@ def outer_panel(emit, f):
     Exactly `height` rows of `vectors` vectors are written at `out`, and as many elements and
     vectors of each row are read.
     """
-    table = emit.pointer(f.table, INT64)
+    table, later = emit.pointer(f.table, INT64), emit.pointer(f.later, INT64)
     sizes = [(h, v) for h in reversed(HEIGHTS) for v in range(1, NR + 1)]
     codes = {4 * height + vectors: (height, vectors) for height, vectors in sizes}
     for code in emit.cases(f.vectors + f.height * 4, codes, "tile"):
@@ -279,15 +303,15 @@ def outer_panel(emit, f):
 
         def operands(p, u, vectors=vectors):
             elements = emit.element(table, p, u) + f.offset
-            # For the tile after the next; a third of what prefetching gains, see _prefetch_line.
-            emit.prefetch(elements + CACHE_LINE)
+            emit.prefetch(emit.element(later, p, u) + f.ahead)
             line = f.dZ + (p + u) * f.stride
             return elements, [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
 
-        sums = [emit.constant(0.0)] * (height * vectors)
+        places = [f.out + number * VECTOR_BYTES for number in range(height * vectors)]
+        sums = [emit.where(f.more != 0, emit.load(place), 0.0) for place in places]
         sums = _sum_of_products(emit, height, vectors, sums, f.rows, operands)
-        for number, total in enumerate(sums):
-            emit.store(total, f.out + number * VECTOR_BYTES)
+        for total, place in zip(sums, places, strict=True):
+            emit.store(total, place)
         emit.returns()
 
 

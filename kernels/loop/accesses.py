@@ -101,9 +101,9 @@ class Accesses:
             n = self.tape.task.batch_sizes[-1]
             return [Block(f.dZ, f.across * VECTOR_BYTES, n, f.stride)]
         if isinstance(f, op.UpdatePanel):
-            reads = self._listed(f.table, 0, f.rows, f.k0 * self.size, (f.k1 - f.k0) * self.size)
+            reads = self._listed(f.table, 0, f.rows, f.offset, (f.k1 - f.k0) * self.size)
             return [*reads, Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride)]
-        reads = self._listed(f.table, 0, f.rows, f.k * self.size, f.elements * self.size)
+        reads = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return [*reads, Block(f.dZ, GROUP * self.size, f.rows, f.stride)]
 
     def _listed(self, table, first, stop, offset, length):
@@ -120,19 +120,29 @@ class Accesses:
 
     # -------------------------------------------------------------------- rows through the network
 
-    def _product(self, f, operand, length):
-        bias, out = Block(f.bias, length), Block(f.out + f.first * f.stride, length)
-        reads = self._listed(f.table, f.first, f.stop, 0, f.K * self.size)
-        return [*reads, operand, bias], [out._replace(rows=f.stop - f.first, stride=f.stride)]
-
     def _of_MultiplyPanel(self, f):
         length = f.vectors * VECTOR_BYTES
         self._listed(f.table, f.first, f.known, 0, 0)
-        return self._product(f, Block(f.panel, f.K * length), length)
+        start, out = (
+            Block(place + f.first * stride, length, f.stop - f.first, stride)
+            for place, stride in ((f.start, f.start_stride), (f.out, f.stride))
+        )
+        return [*self._inputs(f), Block(f.panel, f.K * length), start], [out]
 
     def _of_MultiplyGroup(self, f):
-        length = round_up(f.K, self.lanes) * self.size
-        return self._product(f, Block(f.group, length, GROUP, f.length), GROUP * self.size)
+        rows, line = f.stop - f.first, GROUP * VECTOR_BYTES
+        start = Block(f.start + f.first * f.start_stride, line, rows, f.start_stride)
+        columns = Block(f.group, round_up(f.K, self.lanes) * self.size, GROUP, f.length)
+        reads = [*self._inputs(f), columns, start]
+        if f.sums:
+            return reads, [Block(f.sums + f.first * line, line, rows, line)]
+        length = GROUP * self.size
+        out = Block(f.out + f.first * f.stride, length, rows, f.stride)
+        return [*reads, Block(f.bias, length)], [out]
+
+    def _inputs(self, f):
+        """Return the rows that a product reads."""
+        return self._listed(f.table, f.first, f.stop, f.offset, f.K * self.size)
 
     def _of_MultiplyCSR(self, f):
         length = f.across * VECTOR_BYTES
@@ -176,6 +186,11 @@ class Accesses:
     def _of_BackwardStored(self, f):
         D, dA = (Block(start, f.elements * self.size) for start in (f.derivatives, f.dA))
         return [D, dA], [dA]
+
+    def _of_GatherColumns(self, f):
+        length = f.elements * self.size
+        out = Block(f.out, length, f.rows, f.stride)
+        return self._listed(f.table, 0, f.rows, f.offset, length), [out]
 
     # ------------------------------------------------------------------------------- transposes
 

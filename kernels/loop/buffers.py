@@ -17,6 +17,7 @@ from ..layout import (
 )
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
+from .blocking import sum_blocks
 
 #: Bytes in a page, and how far beyond a multiple of it the distance between two copies is.
 PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
@@ -86,6 +87,16 @@ class Layer(NamedTuple):
         return -(-self.fan_in // (self.unit_rows if self.by_rows else MR))
 
     @property
+    def groups(self):
+        """How many groups of columns there are behind the panels."""
+        return max(-(-(self.fan_out - self.columns) // GROUP), 0)
+
+    @property
+    def divided(self):
+        """Whether the sums of the forward product are divided into parts."""
+        return len(sum_blocks(self.fan_in, VECTOR_BYTES // self.lanes)) > 1
+
+    @property
     def group_units(self):
         """Those of the groups, which come behind: GROUP_VECTORS vectors of K each."""
         if self.columns >= self.fan_out:
@@ -130,8 +141,12 @@ class Buffers:
         #: The parameters; what the optimiser remembers; gradients that are kept, and of shards.
         self.copies = everything.reshape(copies, self.elements)
         self.params = self.copies[0]
-        #: Zeros for the widest row, then the transposes of layers 1, 2, ...
+        #: Zeros for the widest row and for a row of a group's sums, then the transposes of layers
+        #: 1, 2, ...
         self.transposed = empty_aligned(transposed, self.dtype)
+        #: Sums of groups between two parts of K: GROUP vectors for each row, for each group.
+        groups = max((layer.groups for layer in self.layers if layer.divided), default=0)
+        self.sums_of_groups = empty_aligned(groups * self.capacity * GROUP * self.lanes, self.dtype)
         self.activations = empty_aligned(activations, self.dtype)
         self.units = sum(layer.units for layer in self.layers)
         self.bias_units = sum(layer.bias_groups for layer in self.layers)
@@ -143,7 +158,7 @@ class Buffers:
         self.layers = []
         sizes, size = task.layer_sizes, self.size
         params, activations, squares, norms = 0, 0, 0, 0
-        transposed = max(row_stride(N, size) for N in sizes[1:])
+        transposed = max(GROUP * self.lanes, *(row_stride(N, size) for N in sizes[1:]))
         for depth, (K, N) in enumerate(itertools.pairwise(sizes)):
             stride, last = row_stride(N, size), depth == len(sizes) - 2
             block = self.capacity * stride
@@ -189,6 +204,10 @@ class Buffers:
     def transpose(self, start):
         """Return the address of an element of the transposes."""
         return self.transposed.ctypes.data + start * self.size
+
+    def group_sums(self, number):
+        """Return the address of the sums of a group of columns between two parts of K."""
+        return self.sums_of_groups.ctypes.data + number * self.capacity * GROUP * VECTOR_BYTES
 
     def behind(self, copy):
         """Return the bytes from a parameter to its place in a copy."""

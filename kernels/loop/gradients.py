@@ -75,40 +75,57 @@ def _fetch(like, f, place, count, constants, factor, tile):
 
 
 @part
-def update_panel(f, like, constants, factor, tile, numbers, squares):
-    """Follow the gradient of some rows of a panel, a tile at a time."""
+def _outer_tiles(like, f, k0, k1, tiles):
+    """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn."""
     size = VECTOR_BYTES // lanes_of(like)
-    k = f.k0
-    while k < f.k1:
-        height = tile_height(f.k1 - k)
-        count = height * f.vectors * lanes_of(like)
-        place = f.weights + k * f.vectors * VECTOR_BYTES
-        if f.gradient == op.COMPUTED:
+    # Once at least: the gradient by no rows is zero.
+    for first in range(0, max(f.rows, 1), f.part):
+        k, tile = k0, tiles
+        while k < k1:
+            height, skip = tile_height(k1 - k), (k - f.k0) * size
             outer = OuterPanel(
                 height=height,
                 vectors=f.vectors,
-                table=f.table,
-                offset=k * size,
-                dZ=f.dZ,
+                table=f.table + first * 8,
+                offset=f.offset + skip,
+                later=f.later + first * 8,
+                ahead=f.ahead + skip,
+                dZ=f.dZ + first * f.stride,
                 stride=f.stride,
-                rows=f.rows,
+                rows=min(f.part, f.rows - first),
+                more=1 if first else 0,
                 out=tile,
             )
             outer_panel(like, outer)
-        else:
-            _fetch(like, f, place, count, constants, factor, tile)
-        total = _step(like, f, place, tile, count, numbers)
-        if f.squares >= 0:
-            squares[f.squares + k // MR] += total
-        k += height
+            k += height
+            tile += height * f.vectors * VECTOR_BYTES
+
+
+@part
+def update_panel(f, like, constants, factor, tiles, numbers, squares):
+    """Follow the gradient of some rows of a panel, a few tiles at a time."""
+    for k0 in range(f.k0, f.k1, f.chunk):
+        k1, k, tile = min(k0 + f.chunk, f.k1), k0, tiles
+        if f.gradient == op.COMPUTED:
+            _outer_tiles(like, f, k0, k1, tiles)
+        while k < k1:
+            height = tile_height(k1 - k)
+            count, length = height * f.vectors * lanes_of(like), height * f.vectors * VECTOR_BYTES
+            place = f.weights + k * f.vectors * VECTOR_BYTES
+            if f.gradient != op.COMPUTED:
+                _fetch(like, f, place, count, constants, factor, tile)
+            total = _step(like, f, place, tile, count, numbers)
+            if f.squares >= 0:
+                squares[f.squares + k // MR] += total
+            k += height
+            tile += length
 
 
 @part
 def update_group(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of a stretch of a group, a column at a time."""
     if f.gradient == op.COMPUTED:
-        size = VECTOR_BYTES // lanes_of(like)
-        outer = OuterGroup(f.table, f.k * size, f.elements, f.dZ, f.stride, f.rows, tile)
+        outer = OuterGroup(f.table, f.offset, f.elements, f.dZ, f.stride, f.rows, tile)
         outer_group(like, outer)
     count = round_up(f.elements, lanes_of(like))
     for c in range(GROUP):

@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..activation import Activate, Backward, BackwardStored
+from ..gather import GatherColumns
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel
 from ..llvm.values import INT64
 from ..transpose import CopyRows, Transpose
@@ -132,8 +133,13 @@ class UpdatePanel(NamedTuple):
     memory_2: int
     vectors: int  #: across the panel
     table: int  #: of the addresses of the layer's inputs
+    offset: int  #: from such an address to element k0
+    later: int  #: a table of as many addresses
+    ahead: int  #: from such an address to what is prefetched while element k0 is at hand
     k0: int
     k1: int
+    chunk: int  #: of them, to finish before the next
+    part: int  #: rows of the batch to sum over for all tiles of a chunk in turn
     dZ: int
     stride: int
     weights: int  #: row k = 0 of the panel
@@ -150,6 +156,7 @@ class UpdateGroup(NamedTuple):
     memory_1: int
     memory_2: int
     table: int
+    offset: int  #: to element k
     k: int
     elements: int
     dZ: int
@@ -217,6 +224,7 @@ KINDS = (
     *(Gather, GatherCSR, GatherBytes, MultiplyPanel, MultiplyGroup, SeekColumns, MultiplyCSR),
     *(Activate, Dropout, Loss, Backward, BackwardStored, CountCorrect, Predict, UpdatePanel),
     *(UpdateGroup, UpdateBias, UpdateRows, ClearSquares, Transpose, CopyRows, Clip),
+    GatherColumns,
 )
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 #: Integers in a row of the table.

@@ -5,20 +5,11 @@ from typing import NamedTuple
 from ..activation import IDENTITY, RELU, Activate, Backward, BackwardStored
 from ..csr import csr_block_columns
 from ..layout import round_up
-from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel
+from ..llvm.processor import VECTOR_BYTES
+from ..llvm.tiles import GROUP, NR, MultiplyGroup, MultiplyPanel
 from . import operations as op
+from .blocking import row_blocks, sum_blocks
 from .task import BYTES, CSR
-
-#: Bytes of X that a block of rows may take: it is read again for every panel, so it should stay
-#: in the second-level cache beside the panel.
-BLOCK_BYTES = 1 << 18
-
-
-def block_rows(count, K, size):
-    """Return how many of `count` rows of K elements to multiply by all panels in turn."""
-    if count * K * size <= 2 * BLOCK_BYTES:
-        return max(count, 1)
-    return max(BLOCK_BYTES // (K * size) // MR, 1) * MR
 
 
 class Product(NamedTuple):
@@ -128,43 +119,72 @@ class Propagation:
         return self._product(product, first, stop)
 
     def _product(self, product, first, stop):
-        """Return the operations of a product, block of rows by block: (first, stop, operations)."""
-        table, K, columns, N, W, bias, relu, out, stride = product
-        size, length = self.size, round_up(K, self.lanes) * self.size
-        block, blocks = block_rows(stop - first, K, size), []
-        for lo in range(first, stop, block):
-            hi, operations = min(lo + block, stop), []
-            for j in range(0, columns, NR * self.lanes):
-                panel = MultiplyPanel(
-                    table=table,
-                    first=lo,
-                    stop=hi,
-                    panel=W + j * K * size,
-                    vectors=min(NR, (columns - j) // self.lanes),
-                    K=K,
-                    bias=bias + j * size,
-                    relu=relu,
-                    out=out + j * size,
-                    stride=stride,
-                    known=stop,
-                )
-                operations.append(panel)
-            for j in range(columns, N, GROUP):
-                group = MultiplyGroup(
-                    table=table,
-                    first=lo,
-                    stop=hi,
-                    group=W + columns * K * size + (j - columns) * length,
-                    length=length,
-                    K=K,
-                    bias=bias + j * size,
-                    relu=relu,
-                    out=out + j * size,
-                    stride=stride,
-                )
-                operations.append(group)
-            blocks.append((lo, hi, operations))
+        """Return the operations of a product, block of rows by block: (first, stop, operations).
+
+        With the first block come those of the parts of the sum before the last.
+        """
+        parts, operations = sum_blocks(product.K, self.size), []
+        for k0, k1 in parts:
+            blocks = []
+            for lo, hi in row_blocks(first, stop, k1 - k0, self.size):
+                operations += self._panels(product, k0, k1, lo, hi, stop)
+                operations += self._groups(product, k0, k1, lo, hi)
+                if k1 == product.K:
+                    blocks.append((lo, hi, operations))
+                    operations = []
         return blocks
+
+    def _panels(self, product, k0, k1, first, stop, known):
+        """Return a part of the products of some rows with all panels, terms k0..k1 of each sum."""
+        operations, size = [], self.size
+        for j in range(0, product.columns, NR * self.lanes):
+            vectors, out = min(NR, (product.columns - j) // self.lanes), product.out + j * size
+            place = product.W + j * product.K * size + k0 * vectors * VECTOR_BYTES
+            panel = MultiplyPanel(
+                table=product.table,
+                first=first,
+                stop=stop,
+                offset=k0 * size,
+                panel=place,
+                vectors=vectors,
+                K=k1 - k0,
+                start=out if k0 else product.bias + j * size,
+                start_stride=product.stride if k0 else 0,
+                relu=product.relu if k1 == product.K else 0,
+                out=out,
+                stride=product.stride,
+                known=known,
+            )
+            operations.append(panel)
+        return operations
+
+    def _groups(self, product, k0, k1, first, stop):
+        """Return the same of all groups."""
+        operations, size, buffers = [], self.size, self.buffers
+        length = round_up(product.K, self.lanes) * size
+        for number, j in enumerate(range(product.columns, product.N, GROUP)):
+            sums = buffers.group_sums(number)
+            group = MultiplyGroup(
+                table=product.table,
+                first=first,
+                stop=stop,
+                offset=k0 * size,
+                group=product.W
+                + product.columns * product.K * size
+                + (j - product.columns) * length
+                + k0 * size,
+                length=length,
+                K=k1 - k0,
+                start=sums if k0 else buffers.transpose(0),
+                start_stride=GROUP * VECTOR_BYTES if k0 else 0,
+                sums=sums if k1 < product.K else 0,
+                bias=product.bias + j * size,
+                relu=product.relu,
+                out=product.out + j * size,
+                stride=product.stride,
+            )
+            operations.append(group)
+        return operations
 
     def _activate(self, layer, first, stop, training):
         """Return the operations that apply the activation to rows of a layer's output."""

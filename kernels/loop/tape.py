@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..gather import GATHERED_STRIDE
 from ..layout import empty_aligned, row_stride
 from ..softmax import ROWS_PER_LOG
 from . import operations as op
@@ -50,8 +51,13 @@ class Tape:
         self.task = task
         self.buffers = buffers = Buffers(task)
         count, size, capacity = len(buffers.layers), buffers.size, task.capacity
-        #: Addresses of the rows of each layer's input, and of its output's gradient.
-        self.tables = np.zeros((2 * count, capacity), np.int64)
+        #: Addresses of the rows of each layer's input, of its output's gradient, and of the columns
+        #: that each thread gathers.
+        self.tables = np.zeros((2 * count + task.threads, capacity), np.int64)
+        #: Some columns of the rows of a layer's input, for each thread; their addresses follow.
+        self.gathered = empty_aligned(task.threads * capacity * GATHERED_STRIDE // size, task.dtype)
+        threads = np.arange(task.threads * capacity).reshape(task.threads, capacity)
+        self.tables[2 * count :] = self.gathered.ctypes.data + threads * GATHERED_STRIDE
         width = row_stride(task.layer_sizes[0], size) if task.input_kind == BYTES else 0
         #: Rows of bytes, scaled.
         self.inputs = empty_aligned(capacity * width, task.dtype).reshape(capacity, width)
@@ -113,7 +119,7 @@ class Tape:
         for shard in range(*share(shards, 1, thread, self.task.threads)):
             first, stop = share(n, ROWS_PER_LOG, shard, shards)
             operations += self.propagation.there_and_back(first, stop)
-            operations += self.updates.store_shard(shard, first, stop)
+            operations += self.updates.store_shard(thread, shard, first, stop)
         return operations
 
     def _evaluation(self, n):

@@ -35,6 +35,7 @@ class Task(NamedTuple):
     general_loss: bool = False  #: weights of the rows, or smoothing of the labels
     penalty: bool = True  #: the gradient has that of a penalty, in rows without input too
     input_kind: int = DENSE
+    input_stride: int = 0  #: bytes from one row of dense input to the next, 0 if it is not known
     non_zeros: float = 0.0  #: a row of a CSR matrix, on average
     evaluate_batch: bool = False  #: right answers on a batch after its step
     weighted_block: bool = False  #: rows that are evaluated have weights

@@ -14,6 +14,7 @@ from ..activation import (
     activation_backward,
     multiply_in_place,
 )
+from ..gather import GatherColumns, gather_columns
 from ..llvm.intrinsics import address_of, borrowed
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..softmax import ROWS_PER_LOG
@@ -104,6 +105,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     transpose(like, fields(Transpose, row))
                 elif holds(CopyRows, row):
                     copy_rows(like, fields(CopyRows, row))
+                elif holds(GatherColumns, row):
+                    gather_columns(like, fields(GatherColumns, row))
                 elif holds(op.ClearSquares, row):
                     f = fields(op.ClearSquares, row)
                     for unit in range(f.first, f.stop):

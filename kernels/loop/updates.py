@@ -3,23 +3,16 @@
 from typing import NamedTuple
 
 from ..csr import NEAR
+from ..gather import GATHERED, GATHERED_STRIDE, GatherColumns
 from ..layout import round_up
-from ..llvm.processor import VECTOR_BYTES
-from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR, TILE_VECTORS
+from ..llvm.processor import CACHE_LINE
+from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
+from .blocking import column_block, gathers, row_part, stretch
 from .buffers import BIAS_VECTORS
-from .propagation import BLOCK_BYTES
 from .task import share
-
-
-def block_columns(count, K, size):
-    """Return how many of K columns of `count` rows to sum over for all panels in turn."""
-    if count * K * size <= 2 * BLOCK_BYTES:
-        return max(K, 1)
-    across = GROUP_VECTORS * VECTOR_BYTES // size
-    return max(BLOCK_BYTES // (count * size) // across, 1) * across
 
 
 class Fate(NamedTuple):
@@ -32,12 +25,21 @@ class Fate(NamedTuple):
     memory_2: int
 
 
+class Inputs(NamedTuple):
+    """Where an update finds the inputs of its layer."""
+
+    table: int  #: of addresses
+    first: int  #: column to which they lead
+    ahead: int  #: bytes from the address of a whole row to what is prefetched meanwhile
+
+
 class Sweep(NamedTuple):
     """One thread's way over the parameters, with the gradient by some rows of the batch."""
 
     fate: Fate
-    thread: int
+    thread: int  #: whose share of the parameters it is
     threads: int
+    room: int  #: the thread that gathers columns, into its room for them
     first: int  #: first row
     stop: int  #: first row that is left out
     squares: int = -1  #: number of the first sum of squares of the weights, -1 where none is summed
@@ -76,8 +78,10 @@ class Updates:
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
         # Without penalty and memory, SGD leaves untouched rows of a sparse layer as they are.
         self.csr_direct = not task.penalty and task.rule == SGD and not task.clip
-        #: Elements of a thread's tile of gradients, and rows of a sparse layer's that it holds.
-        self.tile, self.csr_rows = TILE_VECTORS * self.lanes, csr_block
+        #: Rows of a panel that are updated together; elements of their gradient, of which each
+        #: thread holds one; rows of a sparse layer's that it holds.
+        self.chunk, self.csr_rows = GATHERED // self.size, csr_block
+        self.tile = max(self.chunk * NR, GROUP * GROUP_VECTORS) * self.lanes
         if self.layers[0].by_rows and not self.csr_direct:
             row = self.layers[0].panel_vectors * self.lanes
             # A tile of the gradient stays in L1: whole units, or a part of one.
@@ -90,14 +94,16 @@ class Updates:
     def step(self, thread, n):
         """Return a thread's share of the step of a batch of n rows."""
         fate = self._of_batch(self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=0, moves=True))
+        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
 
     def keep(self, thread, n):
         """Return a thread's share of the gradient of a batch of n rows, to be kept as a whole."""
         rule = ACCUMULATE if self.task.rule == ACCUMULATE else GRADIENT
         fate = self._of_batch(rule, self.buffers.behind(self.buffers.kept), 0)
         units = self.buffers.units
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=units, norms=2 * units))
+        return self._sweep(
+            Sweep(fate, thread, self.threads, thread, 0, n, squares=units, norms=2 * units)
+        )
 
     def step_along_kept(self, thread, n):
         """Return a thread's share of the step along the gradient that was kept."""
@@ -109,12 +115,12 @@ class Updates:
             memory_1=buffers.behind(1),
             memory_2=buffers.behind(2),
         )
-        return self._sweep(Sweep(fate, thread, self.threads, 0, n, squares=0, moves=True))
+        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
 
-    def store_shard(self, shard, first, stop):
-        """Return the operations that store the gradient of a shard, rows first..stop."""
+    def store_shard(self, thread, shard, first, stop):
+        """Return the operations by which a thread stores the gradient of a shard, first..stop."""
         behind = self.buffers.behind(self.buffers.first_shard + shard)
-        return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, first, stop))
+        return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, thread, first, stop))
 
     def _of_batch(self, rule, memory_1, memory_2):
         """Return the fate of a batch's gradient: computed, or summed over the shards."""
@@ -189,23 +195,53 @@ class Updates:
 
     def _packed(self, depth, sweep):
         """Return the updates of packed weights, and of their transposes where these are used."""
-        layer = self.layers[depth]
-        K, across, behind = layer.fan_in, GROUP_VECTORS * self.lanes, layer.panel_units
+        layer, across = self.layers[depth], stretch(self.size)
+        K, behind = layer.fan_in, layer.panel_units
         # Panels and groups are divided alike, so that a thread reads the same columns of X.
         lo, hi = share(layer.panel_units, 1, sweep.thread, sweep.threads)
         group_lo, group_hi = share(layer.group_units, 1, sweep.thread, sweep.threads)
         operations = self._cleared(layer, sweep, lo, hi, behind + group_lo, behind + group_hi)
-        block = block_columns(sweep.rows, K, self.size)
-        for begin in range(0, K, block):
-            k0, k1 = max(lo * MR, begin), min(hi * MR, begin + block, K)
-            if k0 < k1:
-                operations += self._panels(depth, k0, k1, sweep)
-            k0, k1 = max(group_lo * across, begin), min(group_hi * across, begin + block, K)
-            for k in range(k0, k1, across):
-                operations += self._groups(depth, k, min(across, K - k), sweep)
+        stretches = set(range(group_lo * across, min(group_hi * across, K), across))
+        in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
+        gathers = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
+        block = self.chunk if gathers else column_block(sweep.rows, K, self.size)
+        for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
+            inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
+            if gathers:
+                columns, inputs = self._gathered(inputs.table, k0, k1, sweep)
+                operations.append(columns)
+            operations += self._panels(depth, k0, k1, inputs, sweep)
+            for k in range(round_up(k0, across), k1, across):
+                if k in stretches and min(k + across, K) <= k1:
+                    operations += self._groups(depth, k, inputs, sweep)
+                    stretches.remove(k)
+        for k in sorted(stretches):  # those of which the panels belong to two threads
+            operations += self._groups(depth, k, in_place, sweep)
         return operations
 
-    def _panels(self, depth, k0, k1, sweep):
+    def _gathers(self, depth, rows):
+        """Tell whether columns of a layer's input are gathered before they are multiplied."""
+        layer, stride = self.layers[depth], self.task.input_stride
+        if depth > 0:
+            stride = self.layers[depth - 1].stride * self.size
+        panels = -(-layer.columns // (NR * self.lanes))
+        return gathers(rows, layer.fan_in, stride, panels, self.size)
+
+    def _gathered(self, table, k0, k1, sweep):
+        """Return the operation that gathers columns k0..k1, and where they are to be found then."""
+        mine = self.tables[2 * len(self.layers) + sweep.room]
+        columns = GatherColumns(
+            table=table,
+            rows=sweep.rows,
+            offset=k0 * self.size,
+            elements=k1 - k0,
+            out=int(mine[0]),
+            stride=GATHERED_STRIDE,
+        )
+        # While a block is at hand, the next one is prefetched.
+        return columns, Inputs(mine.ctypes.data, k0, k1 * self.size)
+
+    def _panels(self, depth, k0, k1, inputs, sweep):
         """Return the updates of rows k0..k1 of all panels of a layer."""
         layer, operations = self.layers[depth], []
         for j in range(0, layer.columns, NR * self.lanes):
@@ -213,9 +249,14 @@ class Updates:
             update = op.UpdatePanel(
                 *sweep.fate,
                 vectors=vectors,
-                table=self.tables[depth, sweep.first :].ctypes.data,
+                table=inputs.table,
+                offset=(k0 - inputs.first) * self.size,
+                later=self.tables[depth, sweep.first :].ctypes.data,
+                ahead=inputs.ahead,
                 k0=k0,
                 k1=k1,
+                chunk=self.chunk,
+                part=row_part(sweep.rows, vectors),
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
                 weights=self.buffers.parameter(layer.weights + j * layer.fan_in),
@@ -227,16 +268,18 @@ class Updates:
                 operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
         return operations
 
-    def _groups(self, depth, k, count, sweep):
-        """Return the updates of elements k..k + count of all groups of a layer."""
+    def _groups(self, depth, k, inputs, sweep):
+        """Return the updates of the stretch of all groups of a layer that begins with element k."""
         layer, operations = self.layers[depth], []
+        count = min(stretch(self.size), layer.fan_in - k)
         unit = layer.panel_units + k // (GROUP_VECTORS * self.lanes)
         for j in range(layer.columns, layer.fan_out, GROUP):
             start = layer.weights + layer.columns * layer.fan_in
             start += (j - layer.columns) * layer.group_length
             update = op.UpdateGroup(
                 *sweep.fate,
-                table=self.tables[depth, sweep.first :].ctypes.data,
+                table=inputs.table,
+                offset=(k - inputs.first) * self.size,
                 k=k,
                 elements=count,
                 dZ=self._gradient(layer, sweep.first, j),
@@ -291,3 +334,11 @@ class Updates:
             )
             for k, stop, place, out_stride in self._targets(layer, k0, k1)
         ]
+
+
+def _blocks(first, stop, size):
+    """Yield (start, stop) of the parts of a range between multiples of `size`."""
+    while first < stop:
+        end = min((first // size + 1) * size, stop)
+        yield first, end
+        first = end

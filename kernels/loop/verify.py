@@ -55,6 +55,8 @@ class _Phase:
         parts = {f"copy {i} of the parameters": copy for i, copy in enumerate(buffers.copies)}
         parts["the transposes"] = buffers.transposed
         parts["the activations"] = buffers.activations
+        parts["the sums of groups"] = buffers.sums_of_groups
+        parts["the gathered columns"] = tape.gathered
         parts["the scaled inputs"] = tape.inputs.ravel()
         self.regions = [
             (name, part.ctypes.data, part.nbytes, np.full(part.size, -1))

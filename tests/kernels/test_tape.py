@@ -1,6 +1,7 @@
 """The tape of operations: verified for any network and any run, and wrong tapes found out."""
 
 import itertools
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from fastnn.kernels.activation import ACTIVATIONS, Activate
 from fastnn.kernels.heads import HEADS
 from fastnn.kernels.llvm.processor import VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import MultiplyPanel
+from fastnn.kernels.loop import blocking
 from fastnn.kernels.loop import operations as op
-from fastnn.kernels.loop import propagation
 from fastnn.kernels.loop.accesses import Accesses
 from fastnn.kernels.loop.tape import Tape
 from fastnn.kernels.loop.task import BYTES, CSR, DENSE, Task
@@ -61,16 +62,14 @@ def test_the_tape_of_any_task_is_right(task):
     verify(Tape(task))
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=25)
 @given(tasks())
 def test_blocks_of_any_size_are_right(task):
-    # Blocks of a few rows and columns, which the caches would only ask of large layers for.
-    before = propagation.BLOCK_BYTES
-    propagation.BLOCK_BYTES = 1 << 10
-    try:
-        verify(Tape(task))
-    finally:
-        propagation.BLOCK_BYTES = before
+    for near, panels in ((1 << 12, 1000), (1 << 10, 0)):
+        constants = {"NEAR": near, "ROWS": 8, "MANY_PANELS": panels, "FEW_PANELS": panels}
+        constants["FIRST_LEVEL"] = near
+        with patch.multiple(blocking, **constants):
+            verify(Tape(task))
 
 
 def test_every_kind_is_written_down_and_read_back():
