@@ -1,6 +1,7 @@
 """Train a fully-connected network on a CPU, at the speed of its arithmetic."""
 
 import os
+from importlib import import_module
 
 from . import optimizers, schedules
 from .engine.course import TrainingProgress
@@ -24,10 +25,22 @@ __all__ = [
     "set_num_threads",
 ]
 
+#: What needs scikit-learn, an extra, which is imported where one of these is asked for.
+_OF_SKLEARN = ("MLPClassifier", "MLPRegressor", "patch_sklearn", "unpatch_sklearn")
+
+
+def __getattr__(name):
+    if name not in _OF_SKLEARN:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    return getattr(import_module("fastnn.sklearn"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *_OF_SKLEARN})
+
+
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     # Intrinsics do not run in plain Python: the kernels give way to their twins.
-    from importlib import import_module
-
     from . import reference
 
     kernels = import_module("fastnn.kernels")

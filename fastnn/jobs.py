@@ -10,8 +10,15 @@ class Architecture(NamedTuple):
     """What a network computes; the names are those of :class:`fastnn.Network`."""
 
     layer_sizes: tuple
-    activation: str = "relu"
+    activation: Any = "relu"  #: of all hidden layers, or a tuple with that of each
     head: str = "softmax"
+
+    @property
+    def activations(self):
+        """The name of each hidden layer's activation."""
+        if isinstance(self.activation, str):
+            return (self.activation,) * (len(self.layer_sizes) - 2)
+        return self.activation
 
 
 class Settings(NamedTuple):
@@ -25,6 +32,10 @@ class Settings(NamedTuple):
     max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
     dropout: float = 0.0
     masked: bool = False  #: steps come with the factors of a dropout, see Items.masks
+    #: Losses of classes count no probability as less than the epsilon of the dtype, or as more than
+    #: 1 less epsilon; the gradient never does.
+    clipped: bool = False
+    loss_factor: float = 1.0  #: on the losses of steps, but not on their penalties or gradients
 
 
 class Source(NamedTuple):

@@ -4,15 +4,17 @@ import numpy as np
 
 from .checks.arguments import (
     check_choice,
-    check_deviation,
     check_dtype,
+    check_init,
+    check_layer_sizes,
+    check_names,
     check_number,
     check_random_state,
     check_share,
-    check_size,
     room_for,
 )
 from .checks.data import check_input, check_target, check_weights
+from .checks.perceptrons import describe_perceptron
 from .checks.standardization import check_standardization
 from .engine import gradients, inference
 from .files import formats
@@ -44,9 +46,9 @@ class Network(Parameters, Saved):
     ----------
     layer_sizes : sequence of int
         Inputs, units of each hidden layer (there may be none), outputs.
-    activation : str, default="relu"
-        "identity", "relu", "leaky_relu" (slope 0.01), "tanh", "logistic", "silu", "gelu" (exact),
-        "selu" or "mish".
+    activation : str or sequence of str, default="relu"
+        Of all hidden layers, or one for each: "identity", "relu", "leaky_relu" (slope 0.01),
+        "tanh", "logistic", "silu", "gelu" (exact), "selu" or "mish".
     head : str, default="softmax"
         "softmax", "logistic", "identity" or "exponential".
     dtype : dtype, default=float32
@@ -67,7 +69,8 @@ class Network(Parameters, Saved):
     Attributes
     ----------
     layer_sizes : tuple of int
-    activation, head : str
+    activation : str or tuple of str
+    head : str
     dtype : dtype
     init : str or float
     input_mean, input_scale : ndarray of shape (n_inputs,)
@@ -120,20 +123,10 @@ class Network(Parameters, Saved):
         input_mean=0.0,
         input_scale=1.0,
     ):
-        try:
-            sizes = tuple(layer_sizes)
-        except TypeError:
-            raise TypeError(
-                f"layer_sizes is {layer_sizes!r}, but it is a sequence of integers: pass for "
-                "example (784, 100, 10)"
-            ) from None
-        if len(sizes) < 2:
-            raise ValueError(
-                f"layer_sizes is {sizes}, but a network has inputs and outputs at least: pass for "
-                "example (784, 100, 10)"
-            )
-        sizes = tuple(check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes))
-        check_choice(activation, "activation", ACTIVATIONS)
+        sizes = check_layer_sizes(layer_sizes)
+        activation = check_names(
+            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layers"
+        )
         check_choice(head, "head", HEADS)
         if head == "softmax" and sizes[-1] < 2:
             raise ValueError(
@@ -141,10 +134,7 @@ class Network(Parameters, Saved):
             )
         self._architecture = Architecture(sizes, activation, head)
         self._dtype = check_dtype(dtype)
-        if isinstance(init, str):
-            self._init = check_choice(init, "init", ("glorot", "he"))
-        else:
-            self._init = check_deviation(init, "init", self._dtype)
+        self._init = check_init(init, self._dtype)
         random = check_random_state(random_state)
         count = count_parameters(sizes)
         size = count * self._dtype.itemsize
@@ -160,26 +150,6 @@ class Network(Parameters, Saved):
         )
 
     # ------------------------------------------------------------------- what the network is
-
-    @property
-    def layer_sizes(self):
-        """Inputs, units of each hidden layer, outputs."""
-        return self._architecture.layer_sizes
-
-    @property
-    def activation(self):
-        """Name of the hidden layers' activation."""
-        return self._architecture.activation
-
-    @property
-    def head(self):
-        """Name of the output head."""
-        return self._architecture.head
-
-    @property
-    def dtype(self):
-        """The dtype of the parameters and of all computation."""
-        return self._dtype
 
     @property
     def init(self):
@@ -204,9 +174,7 @@ class Network(Parameters, Saved):
     @property
     def scaling(self):
         """What becomes of inputs of dtype uint8: factor and summand of each."""
-        mean, scale = self._standardization
-        with np.errstate(over="ignore"):  # in float32, for scales that bytes never need
-            return Scaling(*(x.astype(self._dtype) for x in (1 / scale, -mean / scale)))
+        return Scaling(*self._standardization.affine(self._dtype))
 
     # ---------------------------------------------------------------------------- inference
 
@@ -331,6 +299,30 @@ class Network(Parameters, Saved):
             *(self._architecture, self._layers, Source(X, y, weights)),
             *(alpha, label_smoothing, self.scaling),
         )
+
+    @classmethod
+    def from_sklearn(cls, estimator):
+        """Make a network of the weights of a fitted ``MLPClassifier`` or ``MLPRegressor``.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Of scikit-learn's or of fastnn's.
+
+        Returns
+        -------
+        Network
+            Of classes it knows the places in ``classes_`` only.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the estimator is another one, or not fitted.
+        """
+        description, coefs, intercepts = describe_perceptron(estimator)
+        net = cls(**description, random_state=0)
+        net.coefs_, net.intercepts_ = coefs, intercepts
+        return net
 
     # -------------------------------------------------------------------------------- files
 

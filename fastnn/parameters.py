@@ -27,7 +27,11 @@ def layers_of(params, layer_sizes):
 
 def draw(layers, init, activation, random):
     """Draw the parameters of all layers as `init` says, see :class:`fastnn.Network`."""
-    for W, b in layers:
+    names = (activation,) * len(layers)
+    if not isinstance(activation, str):
+        # The output layer is drawn as the one before it.
+        names = (*activation, *(activation[-1:] or ("identity",)))
+    for (W, b), activation in zip(layers, names):
         K, N = W.shape
         if init == "glorot":
             bound = math.sqrt((2 if activation == "logistic" else 6) / (K + N))
@@ -91,7 +95,7 @@ def check_parameters(values, name, shape):
 
 
 class Parameters:
-    """Base of a network: its parameters in one array, and the views of it that its users know."""
+    """Base of a network: its parameters in one array, the views of it, and what they belong to."""
 
     __slots__ = ("__weakref__", "_architecture", "_layers", "_params")
 
@@ -104,6 +108,26 @@ class Parameters:
     def architecture(self):
         """What the network computes, without its parameters."""
         return self._architecture
+
+    @property
+    def layer_sizes(self):
+        """Inputs, units of each hidden layer, outputs."""
+        return self._architecture.layer_sizes
+
+    @property
+    def activation(self):
+        """Name of the hidden layers' activation, or a tuple with that of each."""
+        return self._architecture.activation
+
+    @property
+    def head(self):
+        """Name of the output head."""
+        return self._architecture.head
+
+    @property
+    def dtype(self):
+        """The dtype of the parameters and of all computation."""
+        return self._params.dtype
 
     @property
     def layers(self):

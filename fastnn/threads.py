@@ -1,15 +1,23 @@
 """How many threads a call may use."""
 
+import contextlib
 import functools
 import math
 import operator
 import os
+import sys
+import threading
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 
 #: A thread is worth its meetings (about a microsecond each) from this many flops a step on.
 FLOPS_PER_THREAD = 1_000_000
 
-_num_threads: int | None = None
+#: What was set in this context: two threads of a program, or two tasks, may differ.
+_num_threads: ContextVar[int | None] = ContextVar("fastnn_num_threads", default=None)
+#: What the main thread has set last. It holds where a context has nothing of its own: a new thread
+#: begins with an empty context, and so does each cell of some notebooks.
+_default: int | None = None
 
 
 def available_cores():
@@ -92,7 +100,9 @@ def get_num_threads():
     int
         The first of these that there is:
 
-        - what :func:`set_num_threads` set;
+        - what :func:`set_num_threads` set in this context;
+        - 1 inside of a parallel region of joblib, which uses the cores already;
+        - what :func:`set_num_threads` set in the main thread;
         - the environment variable ``FASTNN_NUM_THREADS``;
         - the environment variable ``OMP_NUM_THREADS``, of a list its first number, unless OpenMP
           would not understand it;
@@ -107,8 +117,13 @@ def get_num_threads():
     ValueError
         If ``FASTNN_NUM_THREADS`` is no integer of at least 1.
     """
-    if _num_threads is not None:
-        return _num_threads
+    own_choice = _num_threads.get()
+    if own_choice is not None:
+        return own_choice
+    if _is_nested():
+        return 1
+    if _default is not None:
+        return _default
     own = os.environ.get("FASTNN_NUM_THREADS", "").strip()
     if own:
         threads = _positive(own)
@@ -125,6 +140,15 @@ def get_num_threads():
     return cores if quota is None else min(cores, quota)
 
 
+def _is_nested():
+    """Tell whether this code runs as a task of joblib, beside others."""
+    parallel = sys.modules.get("joblib.parallel")
+    if parallel is None:
+        return False
+    backend, _ = parallel.get_active_backend()
+    return (getattr(backend, "nesting_level", None) or 0) > 0
+
+
 def _positive(text):
     """Return the positive integer that a text says, or None."""
     text = text.strip()
@@ -133,7 +157,10 @@ def _positive(text):
 
 
 def set_num_threads(n):
-    """Set the largest number of threads that a call uses, for the whole process.
+    """Set the largest number of threads that a call uses, in this context.
+
+    A context is a thread, or a task of ``asyncio``. What the main thread sets holds for all of them
+    that have set nothing themselves, but for the tasks of joblib.
 
     Results do not depend on it: they are the same bits for any number. Networks too small to gain
     from more use one thread whatever is set.
@@ -151,21 +178,42 @@ def set_num_threads(n):
     ValueError
         If `n` is below 1.
     """
-    global _num_threads
+    global _default
+    n = check_threads(n, "n")
+    _num_threads.set(n)
+    if threading.current_thread() is threading.main_thread():
+        _default = n
+
+
+@contextlib.contextmanager
+def limited(n):
+    """Limit the threads of this context inside of a ``with``; None leaves them as they are."""
+    if n is None:
+        yield
+        return
+    token = _num_threads.set(n)
+    try:
+        yield
+    finally:
+        _num_threads.reset(token)
+
+
+def check_threads(n, name):
+    """Return a number of threads, None for the default."""
     if n is not None:
         try:
             n = operator.index(n)
         except TypeError:
             raise TypeError(
-                f"n is {n!r}, but a number of threads is an integer: pass 1 or more, or None for "
-                "the default"
+                f"{name} is {n!r}, but a number of threads is an integer: pass 1 or more, or None "
+                "for the default"
             ) from None
         if n < 1:
             raise ValueError(
-                f"n is {n}, but at least one thread is needed: pass 1 or more, or None for the "
-                "default"
+                f"{name} is {n}, but at least one thread is needed: pass 1 or more, or None for "
+                "the default"
             )
-    _num_threads = n
+    return n
 
 
 def threads_for(flops):

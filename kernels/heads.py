@@ -10,7 +10,7 @@ from ._jit import kernel
 from .llvm.functions import outlined
 from .llvm.intrinsics import address_of, cast_like
 from .llvm.vector_math import exp, exp_nonpositive, log
-from .softmax import Row
+from .softmax import Row, clipped
 
 #: The heads, by code, with their losses for a score s and a target y, summed over the outputs:
 #: cross-entropy of the softmax; cross-entropy of each output's logistic, for one class or several
@@ -22,6 +22,10 @@ HEADS = {
     "identity": IDENTITY,
     "exponential": EXPONENTIAL,
 }
+
+#: The code of the logistic's loss where it counts no probability as less than an epsilon, see
+#: :data:`.softmax.EPSILON`.
+CLIPPED_LOGISTIC = len(HEADS)
 
 #: A score whose loss, with a target of 0, is 0 for each of the heads below.
 _NOWHERE = -1e30
@@ -36,6 +40,14 @@ def _logistic(emit, s):
 def _logistic_loss(emit, s, y):
     p, z = _logistic(emit, s)
     return emit.at_least(s, 0.0) - s * y + log(emit, 1.0 + z), p - y
+
+
+def _clipped_logistic_loss(emit, s, y):
+    p, _ = _logistic(emit, s)
+    # As it is defined, of a probability and of what is left of 1: for a target of 0 or 1.
+    right = clipped(emit, p)
+    right = emit.where(y > 0.5, right, 1.0 - right)
+    return emit.where(s > _NOWHERE, -log(emit, right), 0.0), p - y
 
 
 def _squared_loss(emit, s, y):
@@ -53,6 +65,7 @@ def _poisson_loss(emit, s, y):
 #: By code, what emits the loss of a vector of scores and its gradient by them.
 _LOSSES = {
     LOGISTIC: _logistic_loss,
+    CLIPPED_LOGISTIC: _clipped_logistic_loss,
     EXPONENTIAL: _poisson_loss,
     IDENTITY: _squared_loss,
 }
@@ -61,7 +74,7 @@ _LOSSES = {
 class LossRows(NamedTuple):
     """What :func:`loss_rows` takes."""
 
-    head: int  #: code, not that of the softmax
+    head: int  #: code, not that of the softmax; or CLIPPED_LOGISTIC
     S: int  #: address of row 0 of the scores, modified
     stride: int  #: bytes from one row to the next
     outputs: int  #: columns

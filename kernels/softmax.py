@@ -11,6 +11,9 @@ from .llvm.vector_math import exp_nonpositive
 #: Rows whose totals are multiplied before one logarithm is taken: sum(log(t)) = log(prod(t)).
 #: A total lies in [1, C], so four of them stay far inside float64.
 ROWS_PER_LOG = 4
+#: The least probability that a loss counts where probabilities are clipped, by the element's bytes:
+#: the distance from 1 to the next number. Four of them multiplied stay far inside float64, too.
+EPSILON = {4: 2.0**-23, 8: 2.0**-52}
 
 
 class SoftmaxRows(NamedTuple):
@@ -24,6 +27,7 @@ class SoftmaxRows(NamedTuple):
     first: int  #: first row
     stop: int  #: first row that is left out, at most ROWS_PER_LOG further
     weights: int  #: address of the weight of row 0, or 0 for no weights and no smoothing
+    clipped: int  #: 1 to take no probability for less than EPSILON, or more than 1 - EPSILON
     smoothing: float  #: share of the target that is spread over all classes
     scale: float  #: on the gradient
 
@@ -91,10 +95,13 @@ def softmax_rows(emit, f):
 
     ``S <- scale (softmax(S) - onehot(y))``, with the loss ``log(sum(exp(S))) - S[y]``. Where there
     are weights, ``S <- scale weight (softmax(S) - T)`` towards the target
-    ``T = (1 - smoothing) onehot(y) + smoothing / classes``.
+    ``T = (1 - smoothing) onehot(y) + smoothing / classes``. A loss may count clipped probabilities;
+    the gradient never does.
     """
     with emit.only_if(f.weights == 0):
-        _plain_rows(emit, f)
+        with emit.only_if(f.clipped == 0):
+            _plain_rows(emit, f)
+        _clipped_rows(emit, f)
     _general_rows(emit, f)
 
 
@@ -117,8 +124,34 @@ def _plain_rows(emit, f):
     emit.returns(emit.logarithm(product) - rights)
 
 
+def clipped(emit, probability):
+    """Return a probability, or a vector of them, as a loss counts it."""
+    epsilon = EPSILON[emit.size]
+    return emit.at_most(emit.at_least(probability, epsilon), 1.0 - epsilon)
+
+
+def _clipped_rows(emit, f):
+    """Emit the rows without weights and smoothing, their probabilities clipped; and the return."""
+    scales = emit.splat(f.scale)
+
+    def one_row(i, _, carried):
+        row = Row(emit, f.S + i * f.stride, f.width)
+        row.choose(emit.load_integer(f.y + i * 8))
+        row.exponentials()
+        probability = emit.load_scalar(row.right) / emit.lane(row.total, 0)
+        row.scaled(scales)
+        row.lower(f.scale)
+        return [carried[0] * emit.widened(clipped(emit, probability))]
+
+    _, (product,) = emit.loop(f.first, f.stop, [emit.double(1.0)], one_row)
+    emit.returns(-emit.logarithm(product))
+
+
 def _general_rows(emit, f):
-    """Emit the rows with a weight each, towards smoothed labels; and the return."""
+    """Emit the rows with a weight each, towards smoothed labels; and the return.
+
+    The loss towards a smoothed label counts all probabilities, and none is clipped.
+    """
     share = f.smoothing / emit.of_integer(f.classes)
     rest = 1.0 - f.smoothing
 
@@ -139,7 +172,11 @@ def _general_rows(emit, f):
         total = emit.widened(emit.lane(row.total, 0))
         target = emit.widened(rest) * emit.widened(difference)
         target = target + emit.widened(share) * emit.widened(sums)
-        return [carried[0] + emit.widened(weight) * (emit.logarithm(total) - target)]
+        loss = emit.logarithm(total) - target
+        least, most = (-math.log(x) for x in (1.0 - EPSILON[emit.size], EPSILON[emit.size]))
+        clips = (f.clipped != 0) & (f.smoothing == 0.0)
+        loss = emit.where(clips, emit.at_most(emit.at_least(loss, least), most), loss)
+        return [carried[0] + emit.widened(weight) * loss]
 
     _, (loss,) = emit.loop(f.first, f.stop, [emit.double(0.0)], one_row)
     emit.returns(loss)
@@ -171,6 +208,9 @@ def softmax_gradient(S, y):
     zero, scale = cast_like(like, 0.0), cast_like(like, 1.0 / n)
     for first in range(0, n, ROWS_PER_LOG):
         stop, places = min(first + ROWS_PER_LOG, n), (address_of(S), address_of(y))
-        rows = SoftmaxRows(places[0], S.strides[0], C, C, places[1], first, stop, 0, zero, scale)
+        rows = SoftmaxRows(
+            *(places[0], S.strides[0], C, C, places[1], first, stop),
+            *(0, 0, zero, scale),
+        )
         loss += softmax_rows(like, rows)
     return loss

@@ -12,6 +12,7 @@ from asv_runner.discovery import disc_benchmarks
 
 import benchmarks
 import benchmarks.common
+import benchmarks.estimators
 import benchmarks.networks
 import benchmarks.solver
 import benchmarks.startup
@@ -199,6 +200,7 @@ def test_every_benchmark_runs_once(name, index, monkeypatch):
     monkeypatch.setattr(benchmarks.training, "steps_of", lambda network, impl: 100)
     toy = benchmarks.solver.PROBLEMS["4-10-3"]._replace(epochs=100)
     monkeypatch.setitem(benchmarks.solver.PROBLEMS, "4-10-3", toy)
+    monkeypatch.setattr(benchmarks.estimators, "GRID", {"alpha": [1e-4]})
     benchmark = FOUND[name]
     assert benchmark.check(FOLDER)
     benchmark.set_param_idx(index)

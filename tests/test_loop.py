@@ -8,9 +8,11 @@ import pytest
 import fastnn
 from fastnn import Network, jobs, reference
 from fastnn.checks.sparse import Sparse
+from fastnn.engine import tapes
 from fastnn.engine.inference import BlockOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
+from fastnn.kernels.activation import RELU
 from fastnn.kernels.gather import GATHERED
 from fastnn.kernels.heads import SOFTMAX
 from fastnn.kernels.llvm.processor import VECTOR_BYTES
@@ -37,6 +39,8 @@ OPTIONS = {
     "dropout": {"dropout": 0.3},
     "smoothing": {"label_smoothing": 0.1},
     "weights": {"weighted": True},
+    "clipped losses": {"clipped": True, "loss_factor": 0.5},
+    "weights, clipped losses": {"clipped": True, "weighted": True, "loss_factor": 2.0},
     "all": {"max_norm": 0.1, "dropout": 0.5, "label_smoothing": 0.2, "weighted": True},
 }
 KINDS = ("dense", "bytes", "csr")
@@ -255,6 +259,14 @@ def test_every_combination_follows_the_twin(activation, head, optimizer):
 def test_float32_follows_the_twin(activation, head, optimizer):
     arguments = {"activation": activation, "head": head, "optimizer": optimizer}
     assert_follows_the_twin((11, 17, 9, 4), np.float32, 5e-3, epochs=40, **arguments)
+
+
+@pytest.mark.parametrize("option", ["plain", "dropout"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pair", list(itertools.pairwise([*ACTIVATIONS, "identity"])))
+def test_an_activation_for_each_layer_follows_the_twin(pair, kind, option):
+    arguments = {"activation": pair, "kind": kind, "optimizer": "adam", **OPTIONS[option]}
+    assert_follows_the_twin((11, 17, 9, 4), np.float64, 1e-8, (3,), **arguments)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -570,6 +582,46 @@ def test_what_a_run_goes_on_with_changes_no_bit():
         np.testing.assert_array_equal(records.losses[10:], whole.records.losses[10:])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tape_that_others_have_used_is_as_good_as_new(dtype, kind):
+    options = {"kind": kind, "optimizer": "adam", "max_norm": 0.3, "dropout": 0.2, "weighted": True}
+    first = Run(CompiledLoop, (17, 50, 4), dtype, epochs=2, **options)
+    tape = first.loop.tape
+    # Whatever is left in it, even NaN where a training has diverged.
+    for array in (tape.buffers.copies, tape.buffers.squares, tape.arrays.activations):
+        array[...] = np.nan
+    first.loop.release()
+    again = Run(CompiledLoop, (17, 50, 4), dtype, epochs=2, **options)
+    assert again.loop.tape is tape
+    assert again.bits() == first.bits()
+
+
+def test_two_loops_never_share_a_tape():
+    loops = [Run(CompiledLoop, (17, 50, 4), np.float64).loop for _ in range(2)]
+    assert loops[0].tape is not loops[1].tape
+    for loop in loops:
+        loop.release()
+        loop.release()
+    loops = [Run(CompiledLoop, (17, 50, 4), np.float64).loop for _ in range(3)]
+    assert len({id(loop.tape) for loop in loops}) == 3
+
+
+def test_tapes_that_wait_are_few(monkeypatch):
+    shelf = tapes.Shelf()
+    monkeypatch.setattr(tapes, "MOST_BYTES", 3 << 20)
+    for width in range(50, 150):
+        shelf.put(shelf.take(Task((17, width, 4), (RELU,), batch_sizes=(100,))))
+    assert shelf._bytes <= 3 << 20
+    assert 0 < len(shelf._waiting) < 100
+    assert shelf._bytes == sum(tapes.size_of(t) for each in shelf._waiting.values() for t in each)
+    # The latest are kept; one that is too large never is.
+    assert Task((17, 149, 4), (RELU,), batch_sizes=(100,)) in shelf._waiting
+    before = shelf._bytes
+    shelf.put(shelf.take(Task((1000, 5000, 4), (RELU,), batch_sizes=(10,))))
+    assert shelf._bytes == before
+
+
 # ------------------------------------------------------------------------------------------ kinds
 
 
@@ -802,7 +854,7 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
         loop.constants = loop.constants._replace(output=loop.outputs.ctypes.data)
         order = BlockOrder(n, block_size)
         loop.run(order.items(0, order.total), jobs.Records.empty(0, 1))
-        S = reference.network.scores("relu", layers, X)
+        S = reference.network.scores(("relu",) * (len(layers) - 1), layers, X)
         tolerance = 1e-12 if dtype == np.float64 else 2e-5
         expected = reference.heads.predictions(head, S)
         np.testing.assert_allclose(loop.outputs, expected, rtol=tolerance, atol=tolerance)

@@ -48,7 +48,7 @@ def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
 def scores_of(net, X):
     """Return the scores by the twin, in float64."""
     layers = [(W.astype(float), b.astype(float)) for W, b in net.layers]
-    return reference.network.scores(net.activation, layers, np.asarray(X, float))
+    return reference.network.scores(net.architecture.activations, layers, np.asarray(X, float))
 
 
 # ------------------------------------------------------------------------------------ construction
@@ -685,3 +685,44 @@ def test_plain_python_gives_the_same_numbers(tmp_path):
         assert done.returncode == 0, done.stderr
         results.append(np.load(path))
     np.testing.assert_allclose(results[1], results[0], rtol=1e-11, atol=1e-12)
+
+
+def test_an_activation_for_each_layer(tmp_path):
+    net = Network((5, 8, 6, 3), ["tanh", "logistic"], dtype=np.float64, random_state=0)
+    assert net.activation == ("tanh", "logistic")
+    X = np.random.RandomState(1).randn(4, 5)
+    A = np.tanh(X @ net.coefs_[0] + net.intercepts_[0])
+    A = 1 / (1 + np.exp(-(A @ net.coefs_[1] + net.intercepts_[1])))
+    scores = A @ net.coefs_[2] + net.intercepts_[2]
+    np.testing.assert_allclose(net.decision_function(X), scores, rtol=1e-12)
+    np.testing.assert_allclose(net.decision_function(np.tile(X, (2000, 1)))[:4], scores, rtol=1e-12)
+    # Each layer is drawn as its own activation asks for.
+    assert abs(net.coefs_[1]).max() < np.sqrt(2 / 14) < np.sqrt(6 / 13)
+    assert abs(net.coefs_[0]).max() > np.sqrt(2 / 13)
+    net.save(tmp_path / "net.safetensors")
+    again = Network.load(tmp_path / "net.safetensors")
+    assert again.activation == net.activation
+    np.testing.assert_array_equal(again.params, net.params)
+    assert "activation=('tanh', 'logistic')" in repr(net)
+
+
+@pytest.mark.parametrize(
+    ("activation", "error", "message"),
+    [
+        (
+            ["tanh"],
+            ValueError,
+            "activation holds 1 names, but the network has 2 hidden layers: pass",
+        ),
+        (
+            ["tanh", "sine"],
+            ValueError,
+            r"activation\[1\] is 'sine', but it is one of identity, relu",
+        ),
+        (("tanh", 3), TypeError, r"activation\[1\] is 3, but it is one of"),
+        (3, TypeError, "activation is 3, but it is one of"),
+    ],
+)
+def test_wrong_activations_of_layers(activation, error, message):
+    with pytest.raises(error, match=message):
+        Network((5, 8, 6, 3), activation)

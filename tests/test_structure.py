@@ -17,7 +17,7 @@ FLOORS = [
     {"files"},
     {"network"},
     {"trainer", "two_layer_net"},
-    {"cs231n"},
+    {"cs231n", "sklearn"},
     {"__init__"},
     {"plotting", "benchmark", "data"},
     {"cli"},

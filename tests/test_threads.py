@@ -1,11 +1,12 @@
 """How many threads a call takes."""
 
 import os
+import threading
 
 import pytest
 
 from fastnn import get_num_threads, set_num_threads, threads
-from fastnn.threads import FLOPS_PER_THREAD, available_cores, cpu_quota, threads_for
+from fastnn.threads import FLOPS_PER_THREAD, available_cores, cpu_quota, limited, threads_for
 
 VARIABLES = "FASTNN_NUM_THREADS", "OMP_NUM_THREADS"
 
@@ -151,6 +152,65 @@ def test_the_quota_is_read_once(monkeypatch):
         assert get_num_threads() == available_cores()
     assert len(read) == 1
     threads._quota_at_first.cache_clear()
+
+
+def in_a_thread(function):
+    """Return what a function returns in a thread of its own."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def test_two_threads_of_a_program_may_differ():
+    def set_and_get():
+        before = get_num_threads()
+        set_num_threads(5)
+        return before, get_num_threads()
+
+    set_num_threads(3)
+    # What the main thread has set holds where nothing else was.
+    assert in_a_thread(set_and_get) == (3, 5)
+    assert get_num_threads() == 3
+    assert in_a_thread(get_num_threads) == 3
+
+
+def test_a_limit_ends_with_its_block():
+    set_num_threads(3)
+    with limited(2):
+        assert get_num_threads() == 2
+        with limited(None):
+            assert get_num_threads() == 2
+        assert in_a_thread(get_num_threads) == 3
+    assert get_num_threads() == 3
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_task_of_joblib_takes_one_thread(monkeypatch, backend):
+    joblib = pytest.importorskip("joblib")
+    set_num_threads(None)
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "7")
+    assert get_num_threads() == 7
+    tasks = [joblib.delayed(get_num_threads)() for _ in range(3)]
+    assert joblib.Parallel(2, backend=backend)(tasks) == [1, 1, 1]
+    # One after the other in this thread: nothing else uses the cores.
+    assert joblib.Parallel(1, backend=backend)(tasks) == [7, 7, 7]
+    set_num_threads(4)
+    if backend == "threading":
+        assert joblib.Parallel(2, backend=backend)(tasks) == [1, 1, 1]
+    assert get_num_threads() == 4
+
+
+def test_what_a_task_of_joblib_sets_itself_counts():
+    joblib = pytest.importorskip("joblib")
+
+    def task(n):
+        set_num_threads(n)
+        return get_num_threads()
+
+    tasks = [joblib.delayed(task)(n) for n in (2, 3)]
+    assert joblib.Parallel(2, backend="threading")(tasks) == [2, 3]
 
 
 def test_small_work_takes_one_thread():

@@ -6,7 +6,7 @@ NumPy twin, so that nothing is timed that computes something else.
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -295,11 +295,13 @@ def ratio(numpy, fastnn, rounds=7):
 class Comparison:
     """Base of the benchmarks whose first parameter is the implementation; none itself.
 
-    A subclass defines :meth:`batch`, `params` and `param_names`; for those methods that compare the
-    two implementations themselves, `impl` is left away. It comes first because the dashboard, of
-    its own accord, shows a curve for every value of the first parameter and then for as few of the
-    others as keep the plot legible.
+    A subclass defines :meth:`batch`, `params` and `param_names`, and `impls` where it compares
+    others than NumPy; for those methods that compare the two implementations themselves, `impl` is
+    left away. It comes first because the dashboard, of its own accord, shows a curve for every
+    value of the first parameter and then for as few of the others as keep the plot legible.
     """
+
+    impls: ClassVar[list] = IMPLS
 
     def batch(self, *params):
         """Build, seed and warm. Cached: asv runs `setup` again before every sample."""
@@ -312,7 +314,7 @@ class Comparison:
             self.chosen = self.batch(*params)
             self.timer = self.chosen.clock
         else:
-            self.both = [self.batch(impl, *params) for impl in IMPLS]
+            self.both = [self.batch(impl, *params) for impl in self.impls]
 
     def teardown(self, *params):
         self.threads.restore()
@@ -323,5 +325,5 @@ def without_impl(benchmark_class):
     track_ratio = benchmark_class.track_ratio
     track_ratio.params = benchmark_class.params[1:]
     track_ratio.param_names = benchmark_class.param_names[1:]
-    track_ratio.unit = "fastnn / numpy"
+    track_ratio.unit = f"fastnn / {benchmark_class.impls[0]}"
     return benchmark_class

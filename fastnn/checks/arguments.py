@@ -3,6 +3,7 @@
 import contextlib
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,23 @@ def check_size(value, name, at_least=1):
     if size < at_least:
         raise ValueError(f"{name} is {size}, but it must be at least {at_least}")
     return size
+
+
+def check_layer_sizes(layer_sizes):
+    """Return the sizes of at least two layers, a tuple."""
+    try:
+        sizes = tuple(layer_sizes)
+    except TypeError:
+        raise TypeError(
+            f"layer_sizes is {layer_sizes!r}, but it is a sequence of integers: pass for example "
+            "(784, 100, 10)"
+        ) from None
+    if len(sizes) < 2:
+        raise ValueError(
+            f"layer_sizes is {sizes}, but a network has inputs and outputs at least: pass for "
+            "example (784, 100, 10)"
+        )
+    return tuple(check_size(size, f"layer_sizes[{i}]") for i, size in enumerate(sizes))
 
 
 def check_number(value, name, remedy):
@@ -45,6 +63,13 @@ def check_deviation(value, name, dtype):
     return deviation
 
 
+def check_init(init, dtype):
+    """Return how parameters are drawn: a name, or a standard deviation."""
+    if isinstance(init, str):
+        return check_choice(init, "init", ("glorot", "he"))
+    return check_deviation(init, "init", dtype)
+
+
 def check_dtype(dtype):
     """Return float32 or float64 as a NumPy dtype."""
     try:
@@ -67,6 +92,18 @@ def check_choice(value, name, choices):
             f"{name} is {value!r}, but it is one of {', '.join(choices)}"
         )
     return value
+
+
+def check_names(value, name, choices, count, of_what):
+    """Return `value` if it is one of the names, or a tuple of one of them for each."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return check_choice(value, name, choices)
+    if len(value) != count:
+        raise ValueError(
+            f"{name} holds {len(value)} names, but the network has {count} {of_what}: pass one "
+            "name for each, or a single name for all"
+        )
+    return tuple(check_choice(each, f"{name}[{i}]", choices) for i, each in enumerate(value))
 
 
 def check_share(value, name, remedy):

@@ -20,6 +20,11 @@ class Standardization(NamedTuple):
         """Return None where this is the identity, else itself."""
         return self if self.mean.any() or (self.scale != 1).any() else None
 
+    def affine(self, dtype):
+        """Return the factors and the summands that it is of, in `dtype`."""
+        with np.errstate(over="ignore"):  # in float32, for scales that bytes never need
+            return (1 / self.scale).astype(dtype), (-self.mean / self.scale).astype(dtype)
+
     def apply(self, X, dtype):
         """Return ``(X - mean) / scale`` in `dtype`, computed in float64 (or wider) before."""
         wide = np.result_type(X.dtype, np.float64)

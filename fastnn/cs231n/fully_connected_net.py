@@ -212,7 +212,7 @@ class FullyConnectedNet(NamedParams, Saved):
         if y is None:
             for _ in layers[1:] if dropout is not None else ():
                 dropout.skip()
-            return scores("relu", layers, X)
+            return scores(("relu",) * (len(layers) - 1), layers, X)
         y = check_y(y, len(X), len(layers[-1][1]))
         loss, grads = loss_and_gradients(layers, X, y, self._reg, dropout)
         return loss, dict(zip(self._shapes, itertools.chain(*grads)))

@@ -108,7 +108,7 @@ class EpochOrder:
             counts=counts,
             steps=steps,
             epochs=epochs,
-            keys=_keys(self.seed, steps),
+            keys=dropout_keys(self.seed, steps),
             rates=rates,
             decays=decays,
             alphas=self.hyperparameters.alpha,
@@ -143,7 +143,7 @@ class EpochOrder:
         return divisors
 
 
-def _keys(seed, steps):
+def dropout_keys(seed, steps):
     """Return a key for each step's dropout, far from each other."""
     with np.errstate(over="ignore"):
         key = np.uint64(seed) << np.uint64(32)

@@ -51,6 +51,7 @@ def loss_and_gradient(architecture, layers, source, alpha, label_smoothing, scal
         loss += alpha / 2 * float(np.sum(np.square(W, dtype=np.float64)))
         dW += W.dtype.type(alpha) * W
         parts += [dW.ravel(), db]
+    loop.release()
     return loss, np.concatenate(parts)
 
 

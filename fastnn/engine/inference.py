@@ -64,7 +64,7 @@ def _scores(architecture, layers, X, scaling):
     """
     if X.dtype == np.uint8:
         X = X * scaling.factor + scaling.summand
-    return scores(architecture.activation, layers, X[0] if len(X) == 1 else X)
+    return scores(architecture.activations, layers, X[0] if len(X) == 1 else X)
 
 
 def _evaluated(architecture, layers, X, output_head, scaling):
@@ -85,6 +85,7 @@ def _evaluated(architecture, layers, X, output_head, scaling):
     loop = loop_of(job)
     for _ in drive(loop, BlockOrder(n, block_size), Records.empty(0, 1)):
         pass
+    loop.release()
     return loop
 
 

@@ -16,7 +16,9 @@ from ..jobs import (
     TRAIN_BLOCK,
     flops_per_row,
 )
+from ..parameters import layers_of
 from ..threads import threads_for
+from .tapes import SHELF
 
 
 class CompiledLoop:
@@ -31,7 +33,6 @@ class CompiledLoop:
     def __init__(self, job):
         from ..kernels.activation import ACTIVATIONS
         from ..kernels.heads import HEADS
-        from ..kernels.loop.tape import Tape
         from ..kernels.loop.task import BYTES, DENSE, Task
         from ..kernels.rules import FATES
 
@@ -46,7 +47,7 @@ class CompiledLoop:
         ]
         task = Task(
             layer_sizes=tuple(sizes),
-            activation=ACTIVATIONS[job.architecture.activation],
+            activations=tuple(ACTIVATIONS[name] for name in job.architecture.activations),
             head=HEADS[job.architecture.head],
             dtype=job.layers[0][0].dtype,
             threads=self.threads,
@@ -67,11 +68,9 @@ class CompiledLoop:
             evaluate_loss=job.evaluate_loss,
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
         )
-        self.tape = Tape(task)
+        self.tape = SHELF.take(task)
         self.buffers = self.tape.buffers
-        self.layers = job.layers
-        for depth, (W, b) in enumerate(self.layers):
-            self.buffers.load(depth, W, b)
+        self._load(job.layers)
         if job.scaling is not None and kind == BYTES:
             self.tape.input_scale[:, : sizes[0]] = job.scaling
         # The addresses in `sources` are good as long as `data` are.
@@ -94,11 +93,13 @@ class CompiledLoop:
             head=task.head,
             output=self.outputs.ctypes.data,
             weighted=int(weighted),
+            clipped=int(settings.clipped),
             units=self.buffers.units,
             shards=task.shards,
             shard=self.buffers.behind(1),
             dropout_threshold=int(settings.dropout * 2**32),
             dropout_factor=1.0 / (1.0 - settings.dropout),
+            loss_factor=float(settings.loss_factor),
             beta_1=float(settings.beta_1),
             beta_2=float(settings.beta_2),
             smoothing=float(settings.label_smoothing),
@@ -209,10 +210,26 @@ class CompiledLoop:
 
         self.tape.arrays.barrier[ABORT] = 1
 
+    def _load(self, layers):
+        self.layers = layers
+        for depth, (W, b) in enumerate(self.layers):
+            self.buffers.load(depth, W, b)
+
+    def begin_anew(self, layers):
+        """Go on with other parameters; what is remembered of gradients is forgotten."""
+        self._load(layers)
+        self.buffers.copies[1:] = 0
+
     def store(self):
         """Write the parameters back into the layers' own arrays."""
         for depth, (W, b) in enumerate(self.layers):
             self.buffers.read(0, depth, W, b)
+
+    def release(self):
+        """Leave the tape to others, at the end: this loop runs nothing any more."""
+        tape, self.tape, self.buffers = self.tape, None, None
+        if tape is not None:
+            SHELF.put(tape)
 
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
@@ -221,6 +238,16 @@ class CompiledLoop:
     def best(self):
         """Return the parameters that were kept as the best, a list of (W, b)."""
         return self._copy(self.buffers.best)
+
+    def memories(self):
+        """Return what the optimiser remembers: of each memory, a list of (W, b)."""
+        return [self._copy(1 + copy) for copy in range(self.buffers.memories)]
+
+    def remember(self, memories):
+        """Go on with what :meth:`memories` returned."""
+        for copy, layers in enumerate(memories):
+            for depth, parts in enumerate(layers):
+                self.buffers.write(1 + copy, depth, *parts)
 
     def _copy(self, copy):
         parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]
@@ -231,21 +258,16 @@ class CompiledLoop:
     def state(self):
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
         state = {"sums": self.buffers.squares.copy()}
-        for copy in range(self.buffers.memories):
-            parts = itertools.chain(*self._copy(1 + copy))
-            state[f"memory_{copy + 1}"] = np.concatenate([part.ravel() for part in parts])
+        for copy, layers in enumerate(self.memories()):
+            parts = [part.ravel() for part in itertools.chain(*layers)]
+            state[f"memory_{copy + 1}"] = np.concatenate(parts)
         return state
 
     def restore(self, state):
         """Continue from what :meth:`state` returned."""
-        for copy in range(self.buffers.memories):
-            flat, first = state[f"memory_{copy + 1}"], 0
-            for depth, (W, b) in enumerate(self.layers):
-                parts = []
-                for like in (W, b):
-                    parts.append(flat[first : first + like.size].reshape(like.shape))
-                    first += like.size
-                self.buffers.write(1 + copy, depth, *parts)
+        sizes = [len(W) for W, _ in self.layers] + [len(self.layers[-1][1])]
+        flat = [state[f"memory_{copy + 1}"] for copy in range(self.buffers.memories)]
+        self.remember(layers_of(params, sizes) for params in flat)
         # Sums of squares in an order of their own; another processor has other units of work.
         if state["sums"].shape == self.buffers.squares.shape:
             self.buffers.squares[:] = state["sums"]

@@ -41,6 +41,7 @@ from .json_values import (
     one_of,
     sizes,
     text,
+    text_or_texts,
     weights_of_classes,
 )
 
@@ -54,7 +55,8 @@ NETWORK = {
     "layer_sizes": sizes,
     "dtype": one_of("float32", "float64"),
     "init": either(number, "glorot", "he"),
-    **dict.fromkeys(("activation", "head"), text),
+    "activation": text_or_texts,
+    "head": text,
 }
 #: The arguments of Trainer, without the network and the seed.
 ARGUMENTS = {

@@ -46,6 +46,12 @@ def text(value, name):
         refuse(name, value, "a text")
 
 
+def text_or_texts(value, name):
+    """Check a text or a list of texts."""
+    for i, each in enumerate(value if isinstance(value, list) else [value]):
+        text(each, f"{name}[{i}]" if isinstance(value, list) else name)
+
+
 def one_of(*names):
     """Return a check for one of some names."""
 

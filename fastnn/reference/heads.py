@@ -17,16 +17,26 @@ def predictions(head, S):
     return np.exp(S) if head == "exponential" else S
 
 
-def losses(head, S, y, label_smoothing=0.0):
-    """Return the loss of each row, and the gradient of it by the row's scores."""
+def losses(head, S, y, label_smoothing=0.0, clipped=False):
+    """Return the loss of each row, and the gradient of it by the row's scores.
+
+    Where losses are clipped, the probability of a class counts as no less than the dtype's epsilon,
+    and as no more than 1 less epsilon; but not towards smoothed labels.
+    """
     P = predictions(head, S)
+    epsilon = np.finfo(S.dtype).eps
+    bounded = np.clip(P, epsilon, 1 - epsilon)
     if head == "softmax":
         T = np.full_like(S, label_smoothing / S.shape[1])
         T[np.arange(len(S)), y] += 1 - label_smoothing
         D = S - S.max(axis=1, keepdims=True)
         loss = np.log(np.exp(D).sum(axis=1)) - (T * D).sum(axis=1)
+        if clipped and not label_smoothing:
+            loss = -np.log(bounded[np.arange(len(S)), y])
         return loss, P - T
-    if head == "logistic":
+    if head == "logistic" and clipped:
+        loss = -np.log(np.where(y > 0.5, bounded, 1 - bounded))
+    elif head == "logistic":
         loss = np.maximum(S, 0) - S * y + np.log1p(np.exp(-np.abs(S)))
     elif head == "identity":
         loss = (S - y) ** 2 / 2

@@ -25,11 +25,11 @@ class TrainingLoop:
         self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings
         self.data, self.scaling = (job.train, job.val), job.scaling
         self.output_head = job.output_head
-        self.dtype = self.layers[0][0].dtype
+        self.dtype, rule = self.layers[0][0].dtype, self.settings.rule
         #: What the optimiser remembers of each parameter, and gradients that are kept.
-        self.memories = [
+        self.memory = [
             [[np.zeros_like(part) for part in layer] for layer in self.layers]
-            for _ in range(self._memories())
+            for _ in range(RULES[rule].memories if rule in RULES else 0)
         ]
         self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
         n_val = 0 if job.val is None else len(job.val)
@@ -39,9 +39,6 @@ class TrainingLoop:
         self.kept_best: list = []
         self.done = False
         self.outputs = np.empty((n_val, self.architecture.layer_sizes[-1]), self.dtype)
-
-    def _memories(self):
-        return RULES[self.settings.rule].memories if self.settings.rule in RULES else 0
 
     def rows(self, source, chosen):
         """Return X, y and the weights of some rows."""
@@ -87,7 +84,7 @@ class TrainingLoop:
 
     def scores(self, X):
         """Return the scores of some rows."""
-        return scores(self.architecture.activation, self.layers, X)
+        return scores(self.architecture.activations, self.layers, X)
 
     def correct(self, X, y):
         """Return which rows are predicted right; none of a regression."""
@@ -109,7 +106,7 @@ class TrainingLoop:
             self.predicted[place] = S.argmax(axis=1)
         if y is not None:
             records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
-            loss = losses(self.architecture.head, S, y)[0]
+            loss = losses(self.architecture.head, S, y, clipped=self.settings.clipped)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
     def keep_best(self, right, records):
@@ -137,7 +134,7 @@ class TrainingLoop:
         S, inputs, derivatives = forward(
             self.architecture, self.layers, X, mask if s.dropout or s.masked else None
         )
-        loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing)
+        loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing, s.clipped)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)
         grads = gradients(self.layers, inputs, derivatives, dZ)
         grads = [[penalised(W, dW, alpha), db] for (W, _), (dW, db) in zip(self.layers, grads)]
@@ -148,7 +145,7 @@ class TrainingLoop:
         for depth, position in np.ndindex(len(grads), 2):
             numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, epsilon)
             self._follow(depth, position, grads[depth][position], numbers)
-        return float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
+        return s.loss_factor * float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
 
     def _follow(self, depth, position, g, numbers):
         """Do with the gradient of the weights (position 0) or biases (1) of a layer what is due."""
@@ -158,11 +155,33 @@ class TrainingLoop:
         elif rule == "accumulate":
             self.kept[depth][position] += g
         else:
-            memory = [memory[depth][position] for memory in self.memories]
+            memory = [memory[depth][position] for memory in self.memory]
             RULES[rule].step(self.layers[depth][position], g, memory, numbers)
+
+    def begin_anew(self, layers):
+        """Go on with other parameters; what is remembered of gradients is forgotten."""
+        self.layers = layers
+        for parts in (*self.memory, self.kept):
+            for layer in parts:
+                for part in layer:
+                    part[...] = 0
 
     def store(self):
         """Do nothing: the layers are updated in place."""
+
+    def release(self):
+        """Do nothing: there is no tape that others could use."""
+
+    def memories(self):
+        """Return what the optimiser remembers: of each memory, a list of (W, b)."""
+        return [[tuple(layer) for layer in memory] for memory in self.memory]
+
+    def remember(self, memories):
+        """Go on with what :meth:`memories` returned."""
+        for memory, layers in zip(self.memory, memories):
+            for own, parts in zip(memory, layers):
+                for target, part in zip(own, parts):
+                    target[...] = part
 
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
@@ -172,12 +191,12 @@ class TrainingLoop:
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""
         return {
             f"memory_{i + 1}": np.concatenate([part.ravel() for layer in memory for part in layer])
-            for i, memory in enumerate(self.memories)
+            for i, memory in enumerate(self.memory)
         }
 
     def restore(self, state):
         """Continue from what :meth:`state` returned."""
-        for i, memory in enumerate(self.memories):
+        for i, memory in enumerate(self.memory):
             flat, first = state[f"memory_{i + 1}"], 0
             for part in (part for layer in memory for part in layer):
                 part[...] = flat[first : first + part.size].reshape(part.shape)

@@ -13,7 +13,7 @@ def forward(architecture, layers, X, mask=None):
         Z = inputs[-1] @ W + b
         if depth + 1 == len(layers):
             return Z, inputs, derivatives
-        activate, derive = ACTIVATIONS[architecture.activation]
+        activate, derive = ACTIVATIONS[architecture.activations[depth]]
         A = activate(Z)
         derivative = derive(Z, A)
         if mask is not None:
@@ -24,14 +24,13 @@ def forward(architecture, layers, X, mask=None):
     raise ValueError("a network needs a layer")
 
 
-def scores(activation, layers, X):
+def scores(activations, layers, X):
     """Return the scores of some rows, or of a single one, X of shape (D,)."""
-    (activate, _), last = ACTIVATIONS[activation], len(layers) - 1
     for depth, (W, b) in enumerate(layers):
         X = X.dot(W)
         X += b
-        if depth < last:
-            X = activate(X)
+        if depth < len(activations):
+            X = ACTIVATIONS[activations[depth]][0](X)
     return X
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..activation import IDENTITY
 from ..heads import SOFTMAX
 from ..layout import (
     empty_aligned,
@@ -33,6 +34,7 @@ class Layer(NamedTuple):
     fan_out: int
     by_rows: bool  #: weights row by row in one panel as wide as the layer, for sparse input
     lanes: int
+    activation: int  #: of a hidden layer, else IDENTITY
     weights: int
     biases: int
     transposed: int
@@ -166,12 +168,14 @@ class Buffers:
             stride, last = row_stride(N, size), depth == len(sizes) - 2
             block = self.capacity * stride
             gradient = activations if last else activations + block
-            derivative = gradient + block if task.derivatives and not last else -1
+            kept = not last and task.keeps_derivatives(depth)
+            derivative = gradient + block if kept else -1
             layer = Layer(
                 fan_in=K,
                 fan_out=N,
                 by_rows=task.sparse and depth == 0,
                 lanes=self.lanes,
+                activation=IDENTITY if last else task.activations[depth],
                 weights=params,
                 biases=0,
                 transposed=transposed,

@@ -116,7 +116,6 @@ class Propagation:
                 block=self.csr_block,
             )
             return [(first, stop, [op.SeekColumns(first, stop, k0=0), product])]
-        relu = self.task.activation == RELU and depth < len(self.layers) - 1
         product = Product(
             table=self.tables[depth].ctypes.data,
             K=layer.fan_in,
@@ -124,7 +123,7 @@ class Propagation:
             N=layer.fan_out,
             W=W,
             bias=bias,
-            relu=int(relu),
+            relu=int(layer.activation == RELU),
             out=out,
             stride=stride,
         )
@@ -200,7 +199,7 @@ class Propagation:
 
     def _activate(self, layer, first, stop, training):
         """Return the operations that apply the activation to rows of a layer's output."""
-        activation, derivatives = self.task.activation, 0
+        activation, derivatives = layer.activation, 0
         if training and layer.derivative >= 0:
             derivatives = self.buffers.activation(layer.derivative + first * layer.stride)
         # The product has taken care of a ReLU, but not that of sparse inputs.
@@ -270,7 +269,7 @@ class Propagation:
         if layer.derivative >= 0:
             derivatives = self.buffers.activation(layer.derivative + skip)
             return [BackwardStored(derivatives, dA, count)]
-        if self.task.activation == IDENTITY:
+        if layer.activation == IDENTITY:
             return []
         A = self.buffers.activation(layer.output + skip)
-        return [Backward(self.task.activation, A, dA, count)]
+        return [Backward(layer.activation, A, dA, count)]

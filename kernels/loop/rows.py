@@ -4,7 +4,15 @@ from .._jit import part
 from ..bytes import ScaleBytes, scale_bytes
 from ..csr import CSRMultiply, CSRSeek, csr_multiply, csr_seek
 from ..dropout import DropoutRows, dropout_rows
-from ..heads import LOGISTIC, SOFTMAX, LossRows, PredictRows, loss_rows, predict_rows
+from ..heads import (
+    CLIPPED_LOGISTIC,
+    LOGISTIC,
+    SOFTMAX,
+    LossRows,
+    PredictRows,
+    loss_rows,
+    predict_rows,
+)
 from ..llvm.intrinsics import address_of, cast_like, read, read_integer
 from ..softmax import ROWS_PER_LOG, SoftmaxRows, softmax_rows
 from . import operations as op
@@ -118,13 +126,15 @@ def take_loss(f, a, constants, item, losses):
                 first=first,
                 stop=last,
                 weights=0 if f.weighting == op.PLAIN else weights,
+                clipped=constants.clipped,
                 smoothing=smoothing,
                 scale=scale,
             )
             losses[first // ROWS_PER_LOG] = softmax_rows(like, rows)
         else:
+            clipped = constants.clipped and constants.head == LOGISTIC
             each = LossRows(
-                head=constants.head,
+                head=CLIPPED_LOGISTIC if clipped else constants.head,
                 S=f.S,
                 stride=f.stride,
                 outputs=f.outputs,

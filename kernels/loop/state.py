@@ -33,11 +33,13 @@ class Constants(NamedTuple):
     head: int
     output: int  #: address of the predictions, C-contiguous
     weighted: int  #: 1 where sources have weights
+    clipped: int  #: 1 where losses count clipped probabilities, see softmax.EPSILON
     units: int  #: sums of squared weights
     shards: int  #: shards of the batch whose gradients are added up
     shard: int  #: bytes from the gradient of one to that of the next
     dropout_threshold: int  #: chance of a zero, times 2^32
     dropout_factor: float
+    loss_factor: float  #: on the losses of steps, but not on their penalties
     beta_1: float
     beta_2: float
     smoothing: float

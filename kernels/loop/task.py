@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..activation import FROM_OUTPUT, RELU
+from ..activation import FROM_OUTPUT
 from ..heads import SOFTMAX
 from ..rules import GRADIENT, RULES, SGD
 
@@ -23,7 +23,7 @@ class Task(NamedTuple):
     """
 
     layer_sizes: tuple
-    activation: int = RELU
+    activations: tuple = ()  #: of each hidden layer
     head: int = SOFTMAX
     dtype: np.dtype = np.dtype(np.float32)
     threads: int = 1
@@ -65,12 +65,10 @@ class Task(NamedTuple):
         rules = list(RULES.values())
         return rules[self.rule].memories if self.rule < len(rules) else 0
 
-    @property
-    def derivatives(self):
-        """Whether derivatives are kept for the way back."""
-        return bool(self.batch_sizes) and (
-            self.dropout or self.masked or self.activation not in FROM_OUTPUT
-        )
+    def keeps_derivatives(self, depth):
+        """Tell whether the derivatives of a hidden layer's activation are kept for the way back."""
+        drops = self.dropout or self.masked
+        return bool(self.batch_sizes) and (drops or self.activations[depth] not in FROM_OUTPUT)
 
     @property
     def shards(self):

@@ -141,7 +141,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     gather(row, a, constants, source, item, listed)
             meetings = wait(a.barrier, threads, meetings)
             if thread == 0 and a.reports[phase] != NOTHING:
-                _write_down(a.reports[phase], item, losses, correct, penalty, record)
+                _write_down(a.reports[phase], item, losses, correct, penalty, constants, record)
         if thread == 0 and item.keep:
             _keep_best(a, item, record)
     if thread == 0:
@@ -195,7 +195,7 @@ def _keep_best(a, item, record):
 
 
 @part
-def _write_down(report, item, losses, correct, penalty, record):
+def _write_down(report, item, losses, correct, penalty, constants, record):
     """Write down what is known after a phase."""
     loss, right = 0.0, 0.0
     for block in range((item.rows + ROWS_PER_LOG - 1) // ROWS_PER_LOG):
@@ -204,7 +204,7 @@ def _write_down(report, item, losses, correct, penalty, record):
         if report != STEPPED:
             right += correct[block]
     if report == STEPPED:
-        record.losses[item.step] = loss / item.divisor + penalty
+        record.losses[item.step] = constants.loss_factor * (loss / item.divisor) + penalty
     elif report == EVALUATED:
         record.train_correct[item.epoch] = right
     else:

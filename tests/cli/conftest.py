@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 
 from click.testing import CliRunner
 
-from fastnn import TwoLayerNet, cli, get_num_threads
+from fastnn import TwoLayerNet, cli, get_num_threads, set_num_threads
 from fastnn.data import cifar10 as format_of_cifar10
 
 
@@ -77,8 +77,10 @@ def execute(tmp_path):
 
 
 @pytest.fixture
-def restore_threads(monkeypatch):
-    monkeypatch.setattr("fastnn.threads._num_threads", None)
+def restore_threads():
+    set_num_threads(None)
+    yield
+    set_num_threads(None)
 
 
 @pytest.fixture

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.heads import HEADS, SOFTMAX, PredictRows, predict_rows
+from fastnn.kernels.heads import (
+    CLIPPED_LOGISTIC,
+    HEADS,
+    SOFTMAX,
+    PredictRows,
+    _weighted_loss,
+    predict_rows,
+)
 from fastnn.kernels.llvm.intrinsics import address_of
 
 DTYPES = ["float32", "float64"]
@@ -40,6 +47,26 @@ def both(guards, head, scores, targets, weights):
     expected_loss = twin(expected, targets, weights, None)
     assert isinstance(loss, float)
     return S, loss, expected, expected_loss
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipped_logistic_loss_equals_the_twin_and_leaves_the_gradient(guards, dtype, scale):
+    random = np.random.RandomState(0)
+    eps = float(np.finfo(dtype).eps)
+    for outputs in (1, 2, 7, 8, 15, 16, 17, 33):
+        scores = (scale * random.randn(3, outputs)).astype(dtype)
+        targets = random.randint(0, 2, scores.shape).astype(dtype)
+        weights, S = random.uniform(0, 2, 3).astype(dtype), guards.output(scores)
+        table, plain = guards.output(np.full(3, -1)), scores.copy()
+        loss = _weighted_loss(CLIPPED_LOGISTIC, S, targets, weights, table)
+        kernels.logistic_gradient(plain, targets, weights, table)
+        losses, _ = reference.heads.losses("logistic", scores, targets, clipped=True)
+        # What is left of a probability near 1 is known to an epsilon, whatever its logarithm.
+        slack = 32 * eps + 1e-2 * (scale > 1)
+        assert loss == pytest.approx(float(np.sum(losses * weights)), rel=slack, abs=slack)
+        np.testing.assert_array_equal(S, plain)
+        guards.check()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

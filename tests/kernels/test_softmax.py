@@ -161,13 +161,13 @@ def test_only_the_right_class_has_a_negative_gradient(dtype, drawn):
 
 
 @kernel
-def general_rows(S, width, classes, y, first, stop, weights, smoothing, scale):
+def general_rows(S, width, classes, y, first, stop, weights, clipped, smoothing, scale):
     like = S[0, 0]
-    places = address_of(S), address_of(y), address_of(weights)
+    places = address_of(S), address_of(y), address_of(weights) if weights.size else 0
     spread, factor = cast_like(like, smoothing), cast_like(like, scale)
     rows = SoftmaxRows(
         *(places[0], S.strides[0], width, classes, places[1], first, stop, places[2]),
-        *(spread, factor),
+        *(clipped, spread, factor),
     )
     return softmax_rows(like, rows)
 
@@ -191,7 +191,7 @@ def test_weights_and_smoothing_equal_the_twin_at_every_size(guards, dtype, smoot
         weights[2] *= C % 2
         S = guards.output(scores)
         arrays = guards.input(y), guards.input(weights)
-        loss = general_rows(S, width, C, arrays[0], 1, 4, arrays[1], smoothing, 0.25)
+        loss = general_rows(S, width, C, arrays[0], 1, 4, arrays[1], 0, smoothing, 0.25)
         real, rows = scores[1:4, :C].astype(float), slice(1, 4)
         expected_loss, expected = general_twin(real, y[rows], weights[rows], smoothing, 0.25)
         assert loss == pytest.approx(expected_loss, rel=64 * eps, abs=64 * eps)
@@ -210,7 +210,7 @@ def test_weights_of_one_without_smoothing_are_the_plain_form(guards, dtype):
     for C in (2, 10, 17, 100):
         scores, y = random.randn(4, C).astype(dtype), random.randint(0, C, 4)
         S, plain = guards.output(scores), scores.copy()
-        loss = general_rows(S, C, C, y, 0, 4, np.ones(4, dtype), 0.0, 0.25)
+        loss = general_rows(S, C, C, y, 0, 4, np.ones(4, dtype), 0, 0.0, 0.25)
         assert loss == pytest.approx(kernels.softmax_gradient(plain, y), rel=64 * eps)
         np.testing.assert_allclose(S, plain, rtol=8 * eps, atol=2 * eps)
 
@@ -218,7 +218,7 @@ def test_weights_of_one_without_smoothing_are_the_plain_form(guards, dtype):
 def test_smoothing_worked_by_hand(guards):
     # Probabilities 3/4 and 1/4; targets 1 - 0.2 + 0.1 and 0.1; a weight of 2.
     S = guards.output(np.log([[3.0, 1.0]]))
-    loss = general_rows(S, 2, 2, np.array([0]), 0, 1, np.full(1, 2.0), 0.2, 1.0)
+    loss = general_rows(S, 2, 2, np.array([0]), 0, 1, np.full(1, 2.0), 0, 0.2, 1.0)
     assert loss == pytest.approx(-2 * (0.9 * np.log(3 / 4) + 0.1 * np.log(1 / 4)), rel=1e-14)
     np.testing.assert_allclose(S, [[2 * (0.75 - 0.9), 2 * (0.25 - 0.1)]], rtol=1e-14)
 
@@ -228,7 +228,7 @@ def test_large_scores_with_smoothing_neither_overflow_nor_vanish(guards, dtype):
     large = np.finfo(dtype).max / 16
     S = guards.output(np.array([[large, -large, 0], [-large, -large, -large]], dtype))
     y, weights = np.array([0, 2]), np.ones(2, dtype)
-    loss = general_rows(S, 3, 3, y, 0, 2, weights, 0.3, 1.0)
+    loss = general_rows(S, 3, 3, y, 0, 2, weights, 0, 0.3, 1.0)
     # The first row's other classes are 2 and 1 times `large` below the right one.
     assert loss == pytest.approx(0.1 * 3 * float(large) + np.log(3), rel=1e-6)
     expected = [[0.2, -0.1, -0.1], [1 / 3 - 0.1, 1 / 3 - 0.1, 1 / 3 - 0.8]]
@@ -245,10 +245,10 @@ def test_a_weighted_row_that_is_not_finite_shows_in_itself_and_in_the_loss(
     scores, y = random.randn(4, 19).astype(dtype), np.arange(4)
     weights = random.uniform(0, 2, 4).astype(dtype)
     clean = scores.copy()
-    general_rows(clean, 19, 19, y, 0, 4, weights, 0.1, 1.0)
+    general_rows(clean, 19, 19, y, 0, 4, weights, 0, 0.1, 1.0)
     scores[2, column] = value
     S = guards.output(scores)
-    assert np.isnan(general_rows(S, 19, 19, y, 0, 4, weights, 0.1, 1.0))
+    assert np.isnan(general_rows(S, 19, 19, y, 0, 4, weights, 0, 0.1, 1.0))
     assert np.isnan(S[2]).all()
     np.testing.assert_array_equal(S[[0, 1, 3]], clean[[0, 1, 3]])
 
@@ -260,7 +260,48 @@ def test_rows_of_the_smoothed_gradient_sum_to_zero(dtype, drawn, smoothing):
     S, y = unpack(drawn, dtype)
     n, C = S.shape
     weights = np.arange(n).astype(dtype)
-    loss = general_rows(S, C, C, y, 0, n, weights, smoothing, 1.0)
+    loss = general_rows(S, C, C, y, 0, n, weights, 0, smoothing, 1.0)
     assert loss >= -1e-4
     bound = 8 * C * np.finfo(dtype).eps * weights
     assert (abs(S.sum(axis=1, dtype=np.float64)) <= bound).all()
+
+
+# ------------------------------------------------------------------------------ clipped losses
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipped_losses_equal_the_twin_and_leave_the_gradient(guards, dtype, scale, weighted):
+    random = np.random.RandomState(0)
+    eps = float(np.finfo(dtype).eps)
+    for C in (1, 2, 3, 10, 17, 100):
+        scores, y = (scale * random.randn(4, C)).astype(dtype), random.randint(0, C, 4)
+        weights = random.uniform(0, 2, 4).astype(dtype) if weighted else np.ones(4, dtype)
+        S, plain, given_weights = guards.output(scores), scores.copy(), weights[: 4 * weighted]
+        loss = general_rows(S, C, C, y, 0, 4, given_weights, 1, 0.0, 0.25)
+        general_rows(plain, C, C, y, 0, 4, given_weights, 0, 0.0, 0.25)
+        losses, _ = reference.heads.losses("softmax", scores, y, clipped=True)
+        assert loss == pytest.approx(float(np.sum(losses * weights)), rel=32 * eps, abs=32 * eps)
+        np.testing.assert_array_equal(S, plain)
+        guards.check()
+
+
+@pytest.mark.parametrize("weights", [np.ones(0), np.ones(2)], ids=["plain", "weighted"])
+def test_a_hopeless_row_and_a_certain_one_worked_by_hand(weights):
+    # Of the classes at 0 and 1000 the second is certain: as right class it costs the epsilon.
+    loss = general_rows(
+        np.array([[0.0, 1e3], [0, 1e3]]), 2, 2, np.arange(2), 0, 2, weights, 1, 0.0, 1
+    )
+    assert loss == pytest.approx(36.04365338911715, rel=1e-14)
+    # A smoothed label counts all probabilities, and none is clipped.
+    S = np.array([[0.0, 1e3]])
+    assert general_rows(S, 2, 2, np.zeros(1, int), 0, 1, np.ones(1), 1, 0.1, 1) == pytest.approx(
+        950
+    )
+
+
+def test_a_clipped_loss_keeps_nan_visible():
+    for weights in (np.ones(0), np.ones(2)):
+        S = np.array([[0.0, np.nan], [0, 1]])
+        assert np.isnan(general_rows(S, 2, 2, np.zeros(2, int), 0, 2, weights, 1, 0.0, 1.0))

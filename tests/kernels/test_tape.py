@@ -36,7 +36,7 @@ def tasks(draw):
     predicts = draw(st.booleans()) and not steps
     return Task(
         layer_sizes=tuple(sizes),
-        activation=draw(st.sampled_from(list(ACTIVATIONS.values()))),
+        activations=tuple(draw(st.sampled_from(list(ACTIVATIONS.values()))) for _ in sizes[2:]),
         head=draw(st.sampled_from(list(HEADS.values()))),
         dtype=np.dtype(draw(st.sampled_from(["f4", "f8"]))),
         threads=draw(st.integers(1, 5)),
@@ -92,7 +92,7 @@ def test_the_accesses_of_every_kind_are_known():
 
 TASK = Task(
     (30, 50, 20),
-    activation=ACTIVATIONS["tanh"],
+    activations=(ACTIVATIONS["tanh"],),
     threads=2,
     batch_sizes=(40,),
     block_size=10,

@@ -86,7 +86,7 @@ class FullyConnectedNet:
         if y is None:
             for _ in layers[1:] if self.dropout is not None else ():
                 self.dropout.skip()
-            return scores("relu", layers, X)
+            return scores(("relu",) * (len(layers) - 1), layers, X)
         loss, grads = loss_and_gradients(layers, X, y, self.reg, self.dropout)
         named = {}
         for i, (dW, db) in zip(numbers, grads):

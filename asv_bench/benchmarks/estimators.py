@@ -1,0 +1,204 @@
+"""MLPClassifier of scikit-learn's and of fastnn's: fits, predictions, partial fits, searches.
+
+The tables here are those of `asv_bench/estimators.py`, too, which measures the ratios of the guide.
+"""
+
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+
+import fastnn
+
+from .common import DTYPES, Batch, Comparison, Threads, ratio, warm, without_impl
+
+ESTIMATORS = {"scikit-learn": MLPClassifier, "fastnn": fastnn.MLPClassifier}
+IMPLS = list(ESTIMATORS)
+
+
+class Fit(NamedTuple):
+    """Data and parameters of a fit; all others are scikit-learn's defaults."""
+
+    shape: tuple  #: rows, inputs, classes; None for the digits of scikit-learn
+    epochs: int
+    parameters: dict
+
+    def data(self, dtype):
+        """Return X and y."""
+        if self.shape is None:
+            X, y = load_digits(return_X_y=True)
+            return (X / 16).astype(dtype), y
+        n, D, C = self.shape
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n, D), dtype=np.float32)
+        if D == 784:
+            # As in images of digits, a good part is dark.
+            X = np.maximum(X, 0)
+        return X.astype(dtype), (X @ rng.standard_normal((D, C))).argmax(axis=1)
+
+    def estimator(self, impl):
+        """Return an estimator that trains for all epochs, whatever the losses do."""
+        return ESTIMATORS[impl](
+            random_state=0,
+            max_iter=self.epochs,
+            tol=0.0,
+            n_iter_no_change=self.epochs,
+            **self.parameters,
+        )
+
+
+#: Smallest first: the tests run each benchmark once, with the first value of every parameter.
+FITS = {
+    "1,000 x 10, hidden 16, batch 32": Fit(
+        (1000, 10, 2), 100, {"hidden_layer_sizes": (16,), "batch_size": 32}
+    ),
+    "digits, defaults": Fit(None, 50, {}),
+    "10,000 x 20, defaults": Fit((10_000, 20, 2), 20, {}),
+    "20,000 x 784, hidden 100": Fit((20_000, 784, 10), 3, {}),
+    "20,000 x 784, hidden 256, 128": Fit((20_000, 784, 10), 2, {"hidden_layer_sizes": (256, 128)}),
+}
+#: The network that predicts, and that is trained on some rows at a time.
+SERVED = Fit((100_000, 20, 2), 1, {})
+PREDICTED_ROWS, PARTIAL_ROWS = [1, 100_000], 200
+
+
+def fit(estimator, X, y):
+    """Fit, and do not warn that as many epochs as asked for were not enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X, y)
+
+
+@lru_cache(maxsize=1)
+def data_of(case, dtype):
+    return FITS.get(case, SERVED).data(dtype)
+
+
+@lru_cache(maxsize=2)
+def fit_of(impl, case, dtype, threads):
+    X, y = data_of(case, dtype)
+
+    def train():
+        fit(FITS[case].estimator(impl), X, y)
+
+    train()
+    return Batch(train, 1)
+
+
+@lru_cache(maxsize=2)
+def served_by(impl, dtype):
+    X, y = data_of("served", dtype)
+    return fit(SERVED.estimator(impl), X[:10_000], y[:10_000])
+
+
+def prediction_of(impl, rows, dtype):
+    estimator, X = served_by(impl, dtype), data_of("served", dtype)[0][:rows]
+    return warm(lambda: estimator.predict(X))
+
+
+def partial_fit_of(impl, dtype):
+    X, y = data_of("served", dtype)
+    estimator, calls = ESTIMATORS[impl](random_state=0), 20
+    estimator.partial_fit(X[:PARTIAL_ROWS], y[:PARTIAL_ROWS], classes=np.unique(y))
+
+    def train():
+        for first in range(0, calls * PARTIAL_ROWS, PARTIAL_ROWS):
+            rows = slice(first, first + PARTIAL_ROWS)
+            estimator.partial_fit(X[rows], y[rows])
+
+    train()
+    return Batch(train, 1, calls)
+
+
+@without_impl
+class EstimatorFit(Comparison):
+    """Seconds a fit."""
+
+    impls = IMPLS
+    params = (IMPLS, list(FITS), DTYPES, [1, 2])
+    param_names = ("impl", "case", "dtype", "threads")
+
+    def batch(self, impl, case, dtype, threads):
+        return fit_of(impl, case, dtype, threads)
+
+    def time_fit(self, impl, case, dtype, threads):
+        self.chosen.run()
+
+    def track_ratio(self, case, dtype, threads):
+        return ratio(*self.both, rounds=2)
+
+
+@without_impl
+class EstimatorPredict(Comparison):
+    """Seconds a call of predict, on one thread."""
+
+    impls = IMPLS
+    params = (IMPLS, PREDICTED_ROWS, DTYPES)
+    param_names = ("impl", "rows", "dtype")
+
+    def batch(self, impl, rows, dtype):
+        return prediction_of(impl, rows, dtype)
+
+    def time_predict(self, impl, rows, dtype):
+        self.chosen.run()
+
+    def track_ratio(self, rows, dtype):
+        return ratio(*self.both, rounds=3)
+
+
+@without_impl
+class EstimatorPartialFit(Comparison):
+    """Seconds a call of partial_fit on 200 rows, on one thread."""
+
+    impls = IMPLS
+    params = (IMPLS, DTYPES)
+    param_names = ("impl", "dtype")
+
+    def batch(self, impl, dtype):
+        return partial_fit_of(impl, dtype)
+
+    def time_partial_fit(self, impl, dtype):
+        self.chosen.run()
+
+    def track_ratio(self, dtype):
+        return ratio(*self.both, rounds=3)
+
+
+# ---------------------------------------------------------------------------------------- searches
+
+GRID = {"alpha": [1e-5, 1e-4, 1e-3, 1e-2], "learning_rate_init": [3e-4, 1e-3, 3e-3]}
+#: How two cores are used: by joblib's jobs, in threads or in processes, or by a fit's own threads.
+WAYS = {"threading": 2, "loky": 2, "sequential": 1}
+
+
+def search(impl, way, dtype="float64"):
+    """Search on two cores; return what was found."""
+    jobs, (X, y) = WAYS[way], data_of("digits, defaults", dtype)
+    estimator, inside = FITS["digits, defaults"].estimator(impl), 2 // jobs
+    limits = {"inner_max_num_threads": inside} if way == "loky" else {}
+    threads = Threads(inside)
+    try:
+        with warnings.catch_warnings(), joblib.parallel_config(way, n_jobs=jobs, **limits):
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return GridSearchCV(estimator, GRID, cv=3, n_jobs=jobs, refit=False).fit(X, y)
+    finally:
+        threads.restore()
+
+
+class EstimatorSearch:
+    """Seconds of a grid search of 12 points and 3 folds on the digits, on two cores."""
+
+    params = (IMPLS, list(WAYS))
+    param_names = ("impl", "way")
+
+    def setup(self, impl, way):
+        search(impl, way)  # the workers start, and the kernels are loaded there
+
+    def time_search(self, impl, way):
+        search(impl, way)

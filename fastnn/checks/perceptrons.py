@@ -1,0 +1,37 @@
+"""What a perceptron of scikit-learn's says of its network; scikit-learn need not be there."""
+
+import numpy as np
+
+#: Heads by scikit-learn's output activation.
+HEADS = {
+    "softmax": "softmax",
+    "logistic": "logistic",
+    "identity": "identity",
+    "exp": "exponential",
+}
+
+
+def describe_perceptron(estimator):
+    """Return the arguments of the network of a fitted perceptron, its weights and its biases."""
+    if not hasattr(estimator, "hidden_layer_sizes") or not hasattr(estimator, "activation"):
+        raise TypeError(
+            f"estimator is {estimator!r}, but only perceptrons have a network: pass a fitted "
+            "MLPClassifier or MLPRegressor"
+        )
+    if not hasattr(estimator, "coefs_"):
+        raise ValueError(f"{type(estimator).__name__} is not fitted: call its fit first")
+    head = HEADS.get(estimator.out_activation_)
+    if head is None:
+        raise ValueError(
+            f"the output activation is {estimator.out_activation_!r}, but a network has "
+            f"{', '.join(HEADS)}: convert another estimator"
+        )
+    coefs, intercepts = estimator.coefs_, estimator.intercepts_
+    activation = estimator.activation
+    description = {
+        "layer_sizes": [len(W) for W in coefs] + [len(intercepts[-1])],
+        "activation": activation if isinstance(activation, str) else tuple(activation),
+        "head": head,
+        "dtype": np.result_type(*coefs, *intercepts),
+    }
+    return description, coefs, intercepts

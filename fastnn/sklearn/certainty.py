@@ -1,0 +1,74 @@
+"""Data of which it is certain, at a glance, what scikit-learn's checks would make of them.
+
+For a few rows its checks take longer than all arithmetic. They are left out only where they would
+return what they get and warn of nothing; whatever is not certain goes the whole way.
+"""
+
+import numpy as np
+
+_FLOATS = np.dtype("f4"), np.dtype("f8")
+
+
+def is_certain(estimator, X):
+    """Tell whether scikit-learn's checks would return the rows X as they are."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype in _FLOATS
+        and X.ndim == 2
+        and len(X) > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X).all())
+    )
+
+
+def is_certain_number(y, n):
+    """Tell whether scikit-learn's checks would return the targets y of a regression as they are."""
+    return (
+        type(y) is np.ndarray
+        and y.dtype in _FLOATS
+        and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
+        and len(y) == n
+        and bool(np.isfinite(y).all())
+    )
+
+
+def indicators_of(estimator, y, n):
+    """Return the columns of zeros and ones that scikit-learn makes of labels, or None.
+
+    Not None for integers, all of which the estimator knows.
+    """
+    classes = getattr(estimator, "classes_", None)
+    if (
+        type(y) is not np.ndarray
+        or y.ndim != 1
+        or y.dtype.kind not in "iu"
+        or len(y) != n
+        or estimator.warm_start
+        or type(classes) is not np.ndarray
+        or classes.dtype.kind not in "iu"
+        or len(classes) < 2
+        or not is_of_classes(estimator)
+    ):
+        return None
+    places = classes.searchsorted(y)
+    np.minimum(places, len(classes) - 1, out=places)
+    if not (classes[places] == y).all():
+        return None
+    if len(classes) == 2:
+        return places.astype(bool)[:, None]
+    return places[:, None] == np.arange(len(classes))
+
+
+def is_of_classes(estimator):
+    """Tell whether a classifier tells dense labels of one class a row from each other."""
+    binarizer = estimator._label_binarizer
+    return binarizer.y_type_ in ("binary", "multiclass") and not binarizer.sparse_input_
+
+
+def classes_of(estimator, outputs):
+    """Return the classes that scikit-learn's binarizer finds in outputs; see `is_of_classes`."""
+    classes = estimator.classes_
+    if outputs.shape[1] > 1:
+        return classes.take(outputs.argmax(axis=1), mode="clip")
+    return classes[(outputs.ravel() > 0.5).astype(int)]

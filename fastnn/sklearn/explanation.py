@@ -1,0 +1,105 @@
+"""What would compute an estimator, and why."""
+
+from dataclasses import dataclass
+
+from sklearn.base import is_classifier
+
+from ..threads import get_num_threads, limited
+from . import installed, support
+from .hooks import METHODS
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What would compute an estimator: its text says it in words.
+
+    Attributes
+    ----------
+    training, prediction : str
+        "fastnn", or "scikit-learn" for the estimator's own code.
+    reason : str or None
+        Why not all of it runs on the engine.
+    threads : int
+        Most threads of a call on the engine, here and now.
+    """
+
+    name: str
+    training: str
+    prediction: str
+    reason: str | None
+    threads: int
+
+    def __str__(self):
+        places = {"fastnn": "on fastnn's engine", "scikit-learn": "by scikit-learn's own code"}
+        text = f"{self.name} trains {places[self.training]} and predicts {places[self.prediction]}"
+        if self.reason is not None:
+            return f"{text}: {self.reason}"
+        return f"{text}, in up to {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+def explain(estimator):
+    """Tell what would compute an estimator, and why not the engine where it does not.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A perceptron of scikit-learn's or of fastnn's, fitted or not.
+
+    Returns
+    -------
+    Explanation
+        Print it, or look at its attributes. What only the data can tell (parameters of float32 and
+        an X of float64, for example) is logged by ``fastnn.sklearn`` when it comes to it.
+
+    Raises
+    ------
+    TypeError
+        If it is no perceptron of scikit-learn's.
+
+    Examples
+    --------
+    >>> import fastnn.sklearn
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> print(fastnn.sklearn.explain(MLPClassifier()))
+    MLPClassifier trains by scikit-learn's own code and predicts by scikit-learn's own code: ...
+    >>> fastnn.patch_sklearn()
+    >>> fastnn.sklearn.explain(MLPClassifier()).training
+    'fastnn'
+    >>> fastnn.unpatch_sklearn()
+    """
+    if isinstance(estimator, type) or not isinstance(estimator, installed.BASE):
+        raise TypeError(
+            f"explain got {estimator!r}, but it explains perceptrons: pass an MLPClassifier or an "
+            "MLPRegressor, of scikit-learn's or of fastnn's"
+        )
+    trains = "_loss_grad_lbfgs" if estimator.solver == "lbfgs" else "_fit_stochastic"
+    hooked = [_is_hooked(estimator, name) for name in (trains, "_forward_pass_fast")]
+    reason = support.why_not_in_class(estimator)
+    if reason is None and hasattr(estimator, "coefs_"):
+        reason = support.why_not(estimator)
+    if reason is not None:
+        hooked = [False, False]
+    elif not all(hooked):
+        reason = _why_not_hooked(estimator, trains, hooked)
+    with limited(getattr(estimator, "n_threads", None)):
+        threads = get_num_threads()
+    places = ("fastnn" if engine else "scikit-learn" for engine in hooked)
+    return Explanation(type(estimator).__name__, *places, reason, threads)
+
+
+def _is_hooked(estimator, name):
+    """Tell whether a method of an estimator is the engine's, or calls it."""
+    method = getattr(type(estimator), name)
+    return method is METHODS[name] or getattr(method, "fastnn", False)
+
+
+def _why_not_hooked(estimator, trains, hooked):
+    own = [
+        name
+        for name, engine in zip((trains, "_forward_pass_fast"), hooked)
+        if not engine and getattr(type(estimator), name) is not installed.ORIGINAL[name]
+    ]
+    if own:
+        return f"{type(estimator).__qualname__} has its own {', '.join(own)}"
+    kind = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
+    return f"call fastnn.patch_sklearn(), or use fastnn.{kind}"

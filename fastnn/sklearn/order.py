@@ -1,0 +1,137 @@
+"""The order of a perceptron's work, that of scikit-learn: the rows of each step, and its rates."""
+
+import numpy as np
+
+from ..engine.epochs import INDEX_BYTES, dropout_keys
+from ..jobs import BLOCK, LAST_STEP, STEP, Items
+
+#: Most steps of a call: what is known of them in advance must not take long to write down.
+MOST_STEPS = 1 << 13
+
+
+class PerceptronOrder:
+    """Epochs of shuffled batches, each perhaps followed by the blocks of the validation set.
+
+    Each epoch shuffles the order of the one before it. The draws are made in the order of the work
+    and not earlier than needed, as the generator may be the user's.
+
+    Parameters
+    ----------
+    train : Source
+    batch_size, epochs : int
+    n_val, block_size : int
+        Rows of the validation set, none if its losses are not wanted, and of a block of it.
+    shuffle : callable or None
+        ``shuffle(rows)`` returns the rows in another order; None leaves them as they are.
+    alpha : float
+        Strength of the penalty, which each batch divides by its own rows, or weights.
+    rates : callable
+        ``rates(steps, epochs)`` returns the rate, the decay and the epsilon of each step.
+    seed : int or None
+        Of the dropout, None for none.
+    """
+
+    def __init__(
+        self, train, batch_size, epochs, n_val, block_size, *, shuffle, alpha, rates, seed
+    ):
+        self.n, self.weights, self.n_val = len(train), train.weights, n_val
+        self.batch_size, self.shuffle, self.alpha = batch_size, shuffle, alpha
+        self.rates_of, self.seed = rates, seed
+        self.steps_per_epoch = -(-self.n // batch_size)
+        self.block_size = max(block_size, 1)
+        self.per_epoch = self.steps_per_epoch + -(-n_val // self.block_size)
+        self.epochs, self.total = epochs, epochs * self.per_epoch
+        self.longest = max(min(INDEX_BYTES // (8 * batch_size), MOST_STEPS), 1)
+        #: Items that are done, and that were asked for; the epoch that Python waits for.
+        self.done, self.asked, self.look = 0, 0, 1
+        #: Rows of each step of an epoch.
+        self.counts = np.full(self.steps_per_epoch, batch_size)
+        self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
+        self._rows, self._epoch = np.arange(self.n), -1
+        self._pattern = (None,)
+
+    def boundary(self, done):
+        """Return the item behind the epoch that Python waits for."""
+        return self.look * self.per_epoch
+
+    def epochs_done(self):
+        """Return how many epochs are done, validation included."""
+        return self.done // self.per_epoch
+
+    def steps_done(self):
+        """Return how many steps are done."""
+        epoch, position = divmod(self.done, self.per_epoch)
+        return epoch * self.steps_per_epoch + min(position, self.steps_per_epoch)
+
+    def items(self, first, stop):
+        """Return the items first..stop."""
+        self.asked = stop
+        epoch, position = divmod(first, self.per_epoch)
+        if self._pattern[0] != (position, stop - first):
+            self._pattern = (position, stop - first), *self._kinds_of(position, stop - first)
+        _, kinds, begins, counts, steps, epochs = self._pattern
+        is_step, listed = kinds != BLOCK, None
+        if self.shuffle is not None:
+            listed = self._listed(epoch, position, stop - first)
+        divisors = np.where(is_step, counts, 1.0)
+        if self.weights is not None:
+            divisors = self._sums_of_weights(listed, begins, counts, is_step)
+        steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
+        rates, decays, epsilons = self.rates_of(steps, epochs)
+        return Items(
+            kinds=kinds,
+            begins=begins,
+            counts=counts,
+            steps=steps,
+            epochs=epochs,
+            keys=0 if self.seed is None else dropout_keys(self.seed, steps),
+            rates=rates,
+            decays=decays,
+            alphas=self.alpha / divisors,
+            epsilons=epsilons,
+            divisors=divisors,
+            listed=listed,
+        )
+
+    def _kinds_of(self, position, count):
+        """Return what is the same for all chunks that begin so and are so long, from epoch 0 on."""
+        epochs, positions = np.divmod(np.arange(position, position + count), self.per_epoch)
+        within = np.minimum(positions, self.steps_per_epoch - 1)
+        blocks = positions >= self.steps_per_epoch
+        first_row = (positions - self.steps_per_epoch) * self.block_size
+        counts = np.where(
+            blocks, np.minimum(self.block_size, self.n_val - first_row), self.counts[within]
+        )
+        short = (counts < self.batch_size) & ~blocks
+        kinds = np.where(blocks, BLOCK, np.where(short, LAST_STEP, STEP))
+        begins = within * self.batch_size
+        if self.shuffle is not None:
+            # Whole epochs of rows lie one behind the other, the first cut off at its position.
+            begins = begins + epochs * self.n - min(position * self.batch_size, self.n)
+        begins = np.where(blocks, first_row, begins)
+        return kinds, begins, counts, within + epochs * self.steps_per_epoch, epochs
+
+    def _listed(self, epoch, position, count):
+        """Return the rows of all steps of `count` items, one after the other."""
+        parts, place = [], position
+        while count > 0:
+            if epoch > self._epoch:
+                self._rows, self._epoch = self.shuffle(self._rows), epoch
+            here = min(count, self.per_epoch - place)
+            size = self.batch_size
+            parts.append(self._rows[place * size : (place + here) * size])
+            epoch, place, count = epoch + 1, 0, count - here
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _sums_of_weights(self, listed, begins, counts, is_step):
+        """Return the sum of the weights of each step's batch."""
+        sums = np.ones(len(counts))
+        for i in np.flatnonzero(is_step):
+            place = slice(begins[i], begins[i] + counts[i])
+            sums[i] = self.weights[place if listed is None else listed[place]].sum()
+        if not sums.all():
+            raise ZeroDivisionError(
+                "the weights of a batch sum to 0, so that its loss cannot be normalised: pass a "
+                "larger batch_size, or leave out rows of sample_weight 0"
+            )
+        return sums

@@ -1,0 +1,47 @@
+"""Predictions of a perceptron: scikit-learn's, on the engine."""
+
+import numpy as np
+
+from .. import kernels
+from ..engine.inference import predict_outputs
+from ..jobs import Architecture
+from ..kernels.activation import ACTIVATIONS
+from ..threads import limited
+from . import installed
+from .certainty import is_certain
+from .data import rows_of
+from .support import architecture_of
+
+
+def outputs(estimator, X, check_input=True):
+    """Return what scikit-learn's ``_forward_pass_fast`` does."""
+    if check_input and not is_certain(estimator, X):
+        X = installed.validated(estimator, X)
+    architecture, layers, X = _as_computed(estimator, X)
+    with limited(getattr(estimator, "n_threads", None)):
+        return predict_outputs(architecture, layers, X, architecture.head)
+
+
+def hidden(estimator, X, layer):
+    """Return the activations of a hidden layer, (n, units)."""
+    if not is_certain(estimator, X):
+        X = installed.validated(estimator, X)
+    architecture, layers, X = _as_computed(estimator, X)
+    name, layers = architecture.activations[layer], layers[: layer + 1]
+    below = Architecture(
+        architecture.layer_sizes[: layer + 2], architecture.activations[:layer], "identity"
+    )
+    with limited(getattr(estimator, "n_threads", None)):
+        Z = predict_outputs(below, layers, X, "identity")
+    Z = np.ascontiguousarray(Z)
+    kernels.activation(Z, ACTIVATIONS[name], Z[:0])
+    return Z
+
+
+def _as_computed(estimator, X):
+    """Return the architecture, the layers and the rows, of the dtype of scikit-learn's products."""
+    layers = list(zip(estimator.coefs_, estimator.intercepts_))
+    dtype = np.result_type(X.dtype, layers[0][0])
+    if dtype != layers[0][0].dtype:
+        layers = [(W.astype(dtype), b.astype(dtype)) for W, b in layers]
+    return architecture_of(estimator), layers, rows_of(X, dtype)

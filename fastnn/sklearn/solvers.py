@@ -1,0 +1,124 @@
+"""scikit-learn's optimisers: made as it makes them, and what the engine needs to know of them."""
+
+import numpy as np
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+
+
+def make(estimator):
+    """Return a new optimiser for an estimator's parameters, as scikit-learn makes it."""
+    params = estimator.coefs_ + estimator.intercepts_
+    if estimator.solver == "sgd":
+        return SGDOptimizer(
+            params,
+            estimator.learning_rate_init,
+            estimator.learning_rate,
+            estimator.momentum,
+            estimator.nesterovs_momentum,
+            estimator.power_t,
+        )
+    return AdamOptimizer(
+        params,
+        estimator.learning_rate_init,
+        estimator.beta_1,
+        estimator.beta_2,
+        estimator.epsilon,
+    )
+
+
+def is_known(optimizer):
+    """Tell whether an optimiser is one of scikit-learn's own."""
+    return type(optimizer) in (AdamOptimizer, SGDOptimizer)
+
+
+class Solver:
+    """An optimiser of scikit-learn's, whose steps the engine does.
+
+    Parameters
+    ----------
+    optimizer : SGDOptimizer or AdamOptimizer
+        Its learning rate is read at each epoch, and :meth:`keep` leaves it so that it can go on.
+    schedule : schedule or None
+        One of fastnn's, for all solvers; None for scikit-learn's own.
+    weight_decay : float or None
+        Of AdamW.
+    """
+
+    def __init__(self, optimizer, schedule=None, weight_decay=None):
+        self.optimizer, self.schedule, self.weight_decay = optimizer, schedule, weight_decay
+        self.is_adam = isinstance(optimizer, AdamOptimizer)
+        self.first = optimizer.t if self.is_adam else 0
+        if self.is_adam:
+            self.rule = "adam"
+            self.numbers = optimizer.beta_1, optimizer.beta_2
+        else:
+            self.rule = "nesterov" if optimizer.nesterov else "momentum"
+            self.numbers = optimizer.momentum, 0.0
+
+    def rates(self, steps, epochs, ended, fit):
+        """Return the rates of some steps, the factors on the weights, and what roots are added to.
+
+        Parameters
+        ----------
+        steps, epochs : ndarray of shape (n,)
+            Numbers of the steps and of their epochs in this fit, from 0 on.
+        ended : int
+            Epochs whose end the optimiser has been told of.
+        fit : object
+            With the rows of an epoch, ``n``, the steps of one and of all, and ``t``, the rows that
+            had been visited after `ended` epochs.
+        """
+        learning_rates, optimizer = self._learning_rates(steps, epochs, ended, fit), self.optimizer
+        decays = 1.0
+        if self.weight_decay is not None:
+            decays = 1.0 - learning_rates * self.weight_decay
+        if self.is_adam:
+            t = self.first + steps + 1.0
+            learning_rates = learning_rates * np.sqrt(1 - optimizer.beta_2**t)
+            learning_rates /= 1 - optimizer.beta_1**t
+        return learning_rates, decays, optimizer.epsilon if self.is_adam else 0.0
+
+    def _learning_rates(self, steps, epochs, ended, fit):
+        optimizer = self.optimizer
+        if self.is_adam:
+            learning_rates = np.full(len(steps), float(optimizer.learning_rate_init))
+        else:
+            learning_rates = np.full(len(steps), float(optimizer.learning_rate))
+            if optimizer.lr_schedule == "invscaling":
+                later = epochs > ended
+                visited = fit.t + fit.n * (epochs[later] - ended)
+                base = float(optimizer.learning_rate_init)
+                learning_rates[later] = base / (visited + 1.0) ** optimizer.power_t
+        if self.schedule is not None:
+            factors = self.schedule.factors(steps, fit.steps_per_epoch, fit.total_steps, fit.n)
+            learning_rates = float(optimizer.learning_rate_init) * factors
+        return learning_rates
+
+    def learning_rate(self, step, fit):
+        """Return the learning rate of a step of the latest epoch, without Adam's corrections."""
+        if self.schedule is None:
+            optimizer = self.optimizer
+            return optimizer.learning_rate_init if self.is_adam else optimizer.learning_rate
+        step = np.array([step])
+        return self._learning_rates(step, step, 0, fit)[0]
+
+    def memories(self):
+        """Return what the optimiser remembers, as the engine takes it: lists of (W, b)."""
+        optimizer = self.optimizer
+        kept = [optimizer.ms, optimizer.vs] if self.is_adam else [optimizer.velocities]
+        return [list(zip(parts[: len(parts) // 2], parts[len(parts) // 2 :])) for parts in kept]
+
+    def keep(self, memories, steps):
+        """Leave the optimiser as scikit-learn's would be after so many steps of this fit."""
+        optimizer = self.optimizer
+        kept = [[W for W, _ in parts] + [b for _, b in parts] for parts in memories]
+        if not self.is_adam:
+            (optimizer.velocities,) = kept
+            return
+        optimizer.ms, optimizer.vs = kept
+        optimizer.t = self.first + steps
+        if steps > 0:
+            optimizer.learning_rate = (
+                optimizer.learning_rate_init
+                * np.sqrt(1 - optimizer.beta_2**optimizer.t)
+                / (1 - optimizer.beta_1**optimizer.t)
+            )

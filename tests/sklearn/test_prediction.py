@@ -1,0 +1,147 @@
+"""What is computed of few rows without scikit-learn's checks, and of many: the same answers."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.neural_network as theirs
+from scipy import sparse
+
+import fastnn
+from fastnn.sklearn import certainty, from_sklearn
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+METHODS = {"MLPClassifier": ("predict", "predict_proba", "predict_log_proba")}
+
+
+def fitted(kind, X, y, **parameters):
+    """Return one of scikit-learn's and its copy of fastnn's."""
+    model = getattr(theirs, kind)(hidden_layer_sizes=(7,), max_iter=5, random_state=0)
+    model.set_params(**parameters).fit(X, y)
+    return model, from_sklearn(model)
+
+
+def outcome(estimator, X, y):
+    """Return the weights after a partial fit, or what was raised."""
+    try:
+        return estimator.partial_fit(X, y).coefs_[0]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def assert_same_outcome(wanted, ours):
+    if isinstance(wanted, str):
+        assert ours == wanted
+    else:
+        np.testing.assert_allclose(ours, wanted, rtol=1e-9)
+
+
+def targets_of(name, X):
+    y = np.arange(len(X)) % 3
+    return {
+        "binary": lambda: y % 2,
+        "classes": lambda: y + 5,
+        "names": lambda: np.array(["a", "b", "c"])[y],
+        "labels": lambda: np.stack([y > 0, y > 1], axis=1).astype(int),
+        "number": lambda: X[:, 0] + 1,
+        "numbers": lambda: X,
+    }[name]()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["binary", "classes", "names", "labels", "number", "numbers"])
+def test_predictions_are_scikit_learn_s(name, dtype, blobs):
+    X, y = blobs[0].astype(dtype), targets_of(name, blobs[0])
+    kind = "MLPRegressor" if name.startswith("number") else "MLPClassifier"
+    model, ours = fitted(kind, X, y)
+    many = np.tile(X, (50, 1))
+    forms = [X[:1], X[:5], X, many, X[::2], np.asfortranarray(X), X.astype("float64"), X.tolist()]
+    forms += [X.astype(int), sparse.csr_matrix(X), sparse.csc_matrix(X)]
+    for form in forms:
+        for method in METHODS.get(kind, ("predict",)):
+            wanted, got = getattr(model, method)(form), getattr(ours, method)(form)
+            assert got.dtype == wanted.dtype
+            assert got.shape == wanted.shape
+            if wanted.dtype.kind == "f":
+                tolerance = 1e-10 if wanted.dtype == np.float64 else 1e-4
+                np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+            else:
+                np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("wrong", ["columns", "nan", "infinite", "vector", "empty", "text"])
+def test_what_scikit_learn_refuses_is_refused_in_its_words(wrong, blobs):
+    model, ours = fitted("MLPClassifier", *blobs)
+    X = {
+        "columns": np.zeros((1, 3)),
+        "nan": np.array([[0.0, np.nan]]),
+        "infinite": np.array([[np.inf, 0.0]]),
+        "vector": np.zeros(2),
+        "empty": np.zeros((0, 2)),
+        "text": np.array([["a", "b"]]),
+    }[wrong]
+    with pytest.raises(ValueError) as theirs_raised:
+        model.predict(X)
+    with pytest.raises(ValueError) as raised:
+        ours.predict(X)
+    assert str(raised.value) == str(theirs_raised.value)
+
+
+def test_names_of_features_are_missed_as_there(blobs):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(blobs[0], columns=["a", "b"])
+    clf = fastnn.MLPClassifier((7,), max_iter=3, random_state=0).fit(X, blobs[1])
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        clf.predict(blobs[0][:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.predict(X[:1])
+
+
+def test_an_estimator_that_is_not_fitted_says_so():
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError):
+        fastnn.MLPClassifier().predict(np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        *(np.array(labels, dtype) for labels in ([5, 6, 7], [7, 7, 5]) for dtype in ("i8", "u1")),
+        np.array([5, 6, 8]),
+        np.array([5, -6, 7]),
+        np.array([5.0, 6.0, 7.0]),
+        np.array([5.5, 6, 7]),
+        np.array([[5], [6], [7]]),
+        np.array(["5", "6", "7"]),
+        np.array([5, 6]),
+        [5, 6, 7],
+    ],
+)
+def test_labels_of_partial_fit_are_checked_as_there(y, blobs):
+    X = blobs[0][:3]
+    model, ours = fitted("MLPClassifier", blobs[0], targets_of("classes", blobs[0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_same_outcome(*(outcome(each, X, y) for each in (model, ours)))
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [3, 5, 9], [-2, 7]])
+def test_indicators_are_those_of_the_binarizer(labels, blobs):
+    X = blobs[0]
+    y = np.array(labels)[np.arange(len(X)) % len(labels)]
+    _, ours = fitted("MLPClassifier", X, y)
+    for rows in (slice(None), slice(0, 1), slice(1, 2)):
+        found = certainty.indicators_of(ours, y[rows], len(y[rows]))
+        wanted = ours._label_binarizer.transform(y[rows]).astype(bool)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["number", "numbers"])
+def test_targets_of_partial_fit_are_checked_as_there(name, blobs):
+    X, y = blobs[0], targets_of(name, blobs[0])
+    for form in (y, y.astype("f4"), y.astype(int), y.tolist(), np.where(y == y.flat[3], np.nan, y)):
+        assert_same_outcome(*(outcome(each, X, form) for each in fitted("MLPRegressor", X, y)))

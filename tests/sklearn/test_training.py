@@ -1,0 +1,104 @@
+"""What becomes of a fit that is interrupted, that cannot be, or that runs without compilation."""
+
+import _thread
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+import sklearn.neural_network as theirs
+from sklearn.exceptions import ConvergenceWarning
+
+import fastnn
+from fastnn.sklearn import installed
+
+#: As many epochs, whatever the losses do.
+ALL = {"tol": 0.0, "n_iter_no_change": 10_000_000, "random_state": 0}
+
+
+def test_ctrl_c_keeps_what_was_learnt(blobs):
+    def interrupt(status):
+        if status.epoch == 3:
+            raise KeyboardInterrupt
+
+    clf = fastnn.MLPClassifier((6,), max_iter=9, callback=interrupt, **ALL)
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+        clf.fit(*blobs)
+    assert clf.n_iter_ == len(clf.loss_curve_) == 3
+    shorter = fastnn.MLPClassifier((6,), max_iter=3, **ALL)
+    with pytest.warns(ConvergenceWarning):
+        shorter.fit(*blobs)
+    for ours, wanted in zip(clf.coefs_, shorter.coefs_):
+        np.testing.assert_array_equal(ours, wanted)
+    assert clf._optimizer.t == shorter._optimizer.t
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_ctrl_c_at_any_moment(blobs, patched):
+    if patched:
+        fastnn.patch_sklearn()
+    clf = (theirs if patched else fastnn).MLPClassifier((6,), max_iter=100_000, **ALL)
+    threading.Timer(0.2, _thread.interrupt_main).start()
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+        clf.fit(*blobs)
+    assert 0 < clf.n_iter_ == len(clf.loss_curve_) < 100_000
+    assert np.isfinite(clf.predict_proba(blobs[0])).all()
+    assert clf._optimizer.t >= clf.n_iter_
+    clf.partial_fit(*blobs)
+
+
+@pytest.mark.skipif(not installed.TAKES_WEIGHTS, reason="no weights of rows before 1.7")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_batch_without_weight_is_an_error_of_the_same_kind(blobs, solver):
+    weights = np.zeros(len(blobs[0]))
+    weights[0] = 1
+    parameters = {"solver": solver, "batch_size": 10}
+    with pytest.raises(ZeroDivisionError):
+        theirs.MLPClassifier(**parameters).fit(*blobs, sample_weight=weights)
+    with pytest.raises(ZeroDivisionError, match=r"cannot be normalised: pass a larger batch_size"):
+        fastnn.MLPClassifier(**parameters).fit(*blobs, sample_weight=weights)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_learning_that_diverges_says_so_as_there(blobs):
+    messages = []
+    for kind in (theirs.MLPRegressor, fastnn.MLPRegressor):
+        reg = kind(solver="sgd", learning_rate_init=1e4, random_state=0, max_iter=50)
+        with np.errstate(all="ignore"), pytest.raises(ValueError) as raised:
+            reg.fit(1e3 * blobs[0], blobs[0])
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+    assert "Solver produced non-finite parameter weights" in messages[1]
+
+
+def test_it_runs_on_the_twin_without_compilation():
+    program = """
+        import warnings
+        import numpy as np
+        import fastnn
+        import sklearn.neural_network as theirs
+        warnings.simplefilter("ignore")
+        random = np.random.RandomState(0)
+        X = random.randn(60, 3)
+        y = (X[:, 0] > 0) + (X[:, 1] > 0).astype(int)
+        for solver in ("adam", "sgd", "lbfgs"):
+            fits = [
+                module.MLPClassifier((5,), solver=solver, max_iter=4, random_state=0).fit(X, y)
+                for module in (theirs, fastnn)
+            ]
+            for wanted, ours in zip(fits[0].coefs_, fits[1].coefs_):
+                np.testing.assert_allclose(ours, wanted, rtol=1e-9)
+            np.testing.assert_array_equal(fits[0].predict(X), fits[1].predict(X))
+        print("same")
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout == "same\n", result.stderr
