@@ -109,7 +109,10 @@ def test_blocks_of_listed_rows(cls, dtype):
         loop.run(items.part(0, 1), records)
         loop.store()
         chosen = [(train, items.listed[40:56]), (val, items.listed[12:40]), (val, range(4, 14))]
-        scores = [reference.network.scores("relu", loop.layers, s.X[rows]) for s, rows in chosen]
+        activations = ("relu",) * (len(loop.layers) - 1)
+        scores = [
+            reference.network.scores(activations, loop.layers, s.X[rows]) for s, rows in chosen
+        ]
         right = [
             np.count_nonzero(S.argmax(axis=1) == s.y[rows]) for S, (s, rows) in zip(scores, chosen)
         ]
@@ -240,7 +243,7 @@ def test_masks_multiply_activations_and_gradients():
     np.testing.assert_allclose(records.losses, losses, rtol=1e-10)
     np.testing.assert_allclose(params, flat(layers), 1e-9, 1e-11)
     X, y = val.X[:BLOCK_ROWS], val.y[:BLOCK_ROWS]
-    scores = reference.network.scores("relu", layers, X)
+    scores = reference.network.scores(("relu",) * (len(layers) - 1), layers, X)
     assert records.val_correct[0] == np.count_nonzero(scores.argmax(axis=1) == y)
 
 
