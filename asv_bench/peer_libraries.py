@@ -236,7 +236,7 @@ class Fastnn(Peer):
 
         steps, n = np.arange(order.steps), self.problem.n
         zeros, whole = np.zeros_like(steps), order.rows is None
-        rates, decays = self.optimizer.rates(np.full(order.steps, self.rate), steps)
+        rates, decays, epsilons = self.optimizer.rates(np.full(order.steps, self.rate), steps)
         items = Items(
             kinds=zeros,
             begins=zeros if whole else steps * n,
@@ -247,6 +247,7 @@ class Fastnn(Peer):
             rates=rates,
             decays=decays,
             alphas=np.zeros(order.steps),
+            epsilons=np.full(order.steps, epsilons),
             divisors=np.full(order.steps, float(n)),
             listed=None if whole else order.rows.ravel(),
         )

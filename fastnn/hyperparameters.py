@@ -80,13 +80,12 @@ class Hyperparameters:
 
     def settings(self) -> Settings:
         """Return what of it no step changes, as a loop takes it."""
-        beta_1, beta_2, epsilon = self.optimizer.numbers()
+        beta_1, beta_2 = self.optimizer.numbers()
         return Settings(
             rule=self.optimizer.name,
             penalty=self.alpha != 0,
             beta_1=beta_1,
             beta_2=beta_2,
-            epsilon=epsilon,
             label_smoothing=self.label_smoothing,
             max_norm=self.max_norm or 0.0,
             dropout=self.dropout,

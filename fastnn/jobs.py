@@ -28,10 +28,10 @@ class Settings(NamedTuple):
     penalty: bool = False  #: items have a penalty on the weights
     beta_1: float = 0.0  #: or the momentum
     beta_2: float = 0.0
-    epsilon: float = 0.0
     label_smoothing: float = 0.0
     max_norm: float = 0.0  #: of the whole gradient; 0 for no limit
     dropout: float = 0.0
+    masked: bool = False  #: steps come with the factors of a dropout, see Items.masks
     #: Losses of classes count no probability as less than the epsilon of the dtype, or as more than
     #: 1 less epsilon; the gradient never does.
     clipped: bool = False
@@ -63,11 +63,12 @@ class Records(NamedTuple):
     train_correct: np.ndarray
     val_losses: np.ndarray
     val_correct: np.ndarray
+    best: np.ndarray
 
     @classmethod
     def empty(cls, steps, epochs):
         """Make room for so many steps and epochs."""
-        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)))
+        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)), np.full(1, np.inf))
 
 
 class Job(NamedTuple):
@@ -83,13 +84,15 @@ class Job(NamedTuple):
     evaluate_batch: bool = False  #: steps may be of the kind EVALUATED_STEP
     evaluate_loss: bool = True  #: the loss of the blocks is wanted, besides their right answers
     output_head: Any = None  #: predict blocks by this head, instead of evaluating them
+    keep_best: bool = False  #: items may ask to keep the best parameters
     scaling: Any = None  #: Scaling of an X of bytes
     threads: Any = None  #: as many, or None for as many as pay
 
 
 #: Kinds of items: a step; an epoch's last and smaller one; a step whose batch is evaluated after
-#: it; a block of rows to evaluate or predict.
-STEP, LAST_STEP, EVALUATED_STEP, BLOCK = range(4)
+#: it; and blocks of rows to evaluate or predict: of those to evaluate in order, of those in the
+#: list, and of the rows of steps in the list.
+STEP, LAST_STEP, EVALUATED_STEP, BLOCK, LISTED_BLOCK, TRAIN_BLOCK = range(6)
 
 
 class Items(NamedTuple):
@@ -98,7 +101,7 @@ class Items(NamedTuple):
     All but the kinds and the list may be one number, which then holds for all items.
     """
 
-    kinds: np.ndarray  #: (n,): STEP, LAST_STEP, EVALUATED_STEP or BLOCK
+    kinds: np.ndarray  #: (n,): a kind each; from BLOCK on they are blocks
     begins: Any  #: first row
     counts: Any  #: rows
     steps: Any  #: number of the step
@@ -107,8 +110,19 @@ class Items(NamedTuple):
     rates: Any  #: learning rates
     decays: Any  #: factors on the weights
     alphas: Any  #: strengths of the penalty, ``alpha / 2 sum(W^2)``
+    epsilons: Any  #: what is added to the root in Adam and its kind
     divisors: Any  #: of the loss
-    listed: Any  #: int64: rows of all steps, to which `begins` refers; None for X in order
+    listed: Any  #: int64: rows, to which `begins` refers but of a BLOCK; None for X in order
+    #: 1 for the last block of an epoch's validation, of `divisors` rows, to keep the parameters if
+    #: they have more right answers than any before
+    keeps: Any = 0
+    #: of a single step, the factors on the outputs of each hidden layer, a list of (rows, units)
+    masks: Any = None
+
+    def part(self, first, stop):
+        """Return the items first..stop of these, with the same list of rows."""
+        columns = (each if np.ndim(each) == 0 else each[first:stop] for each in self[:-1])
+        return Items(*columns)._replace(listed=self.listed, masks=self.masks)
 
 
 def flops_per_row(layer_sizes):

@@ -4,7 +4,7 @@ Their numbers are checked where they are made: ValueError for a number out of it
 for what is no number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,12 +29,12 @@ class SGD:
         check_fields(self)
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return 0.0, 0.0, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return 0.0, 0.0
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        return learning_rates, np.ones_like(learning_rates)
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        return learning_rates, np.ones_like(learning_rates), 0.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Momentum(SGD):
         return "nesterov" if self.nesterovs_momentum else "momentum"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.momentum, 0.0, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.momentum, 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,12 @@ class Adam(SGD):
 
     ``m <- beta_1 m + (1 - beta_1) g`` and ``v <- beta_2 v + (1 - beta_2) g^2``; then
     ``w <- w - rate m / (sqrt(v) + epsilon)`` with
-    ``rate = learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)`` at step t, from 1 on.
+    ``rate = learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)`` at step t, from 1 on: the form at
+    the end of section 2 of the paper, and scikit-learn's. The paper's algorithm 1, PyTorch, Keras
+    and CS231n correct both means first, ``m' = m / (1 - beta_1^t)`` and
+    ``v' = v / (1 - beta_2^t)``, and add epsilon to the root of the corrected one:
+    ``w <- w - learning_rate m' / (sqrt(v') + epsilon)``. The two differ where
+    gradients are about as small as epsilon, and most in the first steps.
 
     Parameters
     ----------
@@ -85,6 +90,8 @@ class Adam(SGD):
         In [0, 1).
     epsilon : float, default=1e-8
         Above 0.
+    corrected_root : bool, default=False
+        Add epsilon to the root of the corrected v, as PyTorch, Keras and CS231n do.
 
     References
     ----------
@@ -95,18 +102,22 @@ class Adam(SGD):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    corrected_root: bool = field(default=False, kw_only=True)
 
     name = "adam"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.beta_1, self.beta_2, self.epsilon
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.beta_1, self.beta_2
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
         t = steps + 1.0
-        corrections = np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return learning_rates * corrections, np.ones_like(learning_rates)
+        root = np.sqrt(1 - self.beta_2**t)
+        rates = learning_rates * (root / (1 - self.beta_1**t))
+        # sqrt(v') + epsilon, multiplied by the root of the correction, is sqrt(v) + epsilon root.
+        epsilons = self.epsilon * (root if self.corrected_root else np.ones_like(root))
+        return rates, np.ones_like(learning_rates), epsilons
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,8 @@ class AdamW(Adam):
     epsilon : float, default=1e-8
         Above 0.
     weight_decay : float, default=0.01
+    corrected_root : bool, default=False
+        Add epsilon to the root of the corrected v, as PyTorch and Keras do: see :class:`Adam`.
 
     References
     ----------
@@ -133,9 +146,9 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        rates, _ = super().rates(learning_rates, steps)
-        return rates, 1 - learning_rates * self.weight_decay
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        rates, _, epsilons = super().rates(learning_rates, steps)
+        return rates, 1 - learning_rates * self.weight_decay, epsilons
 
 
 @dataclass(frozen=True)
@@ -166,12 +179,48 @@ class Lion(SGD):
     name = "lion"
 
     def numbers(self):
-        """Return beta_1, beta_2 and epsilon of the compiled step."""
-        return self.beta_1, self.beta_2, 0.0
+        """Return beta_1 and beta_2 of the compiled step."""
+        return self.beta_1, self.beta_2
 
     def rates(self, learning_rates, steps):
-        """Return what the compiled steps, numbered from 0 on, multiply by, and their decay."""
-        return learning_rates, 1 - learning_rates * self.weight_decay
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        return learning_rates, 1 - learning_rates * self.weight_decay, 0.0
+
+
+@dataclass(frozen=True)
+class RMSProp(SGD):
+    """RMSProp [1]_: steps scaled by a running mean of the gradient's square.
+
+    ``v <- decay_rate v + (1 - decay_rate) g^2``, then
+    ``w <- w - learning_rate g / (sqrt(v) + epsilon)``, as in PyTorch and in CS231n.
+
+    Parameters
+    ----------
+    learning_rate_init : float, default=0.01
+    decay_rate : float, default=0.99
+        In [0, 1).
+    epsilon : float, default=1e-8
+        Above 0.
+
+    References
+    ----------
+    .. [1] Tieleman and Hinton, "Lecture 6.5: Divide the gradient by a running average of its recent
+       magnitude", Coursera: Neural Networks for Machine Learning, 2012.
+    """
+
+    learning_rate_init: float = 0.01
+    decay_rate: float = 0.99
+    epsilon: float = 1e-8
+
+    name = "rmsprop"
+
+    def numbers(self):
+        """Return beta_1 and beta_2 of the compiled step."""
+        return 0.0, self.decay_rate
+
+    def rates(self, learning_rates, steps):
+        """Return the rates, decays and epsilons of the compiled steps, numbered from 0 on."""
+        return learning_rates, np.ones_like(learning_rates), self.epsilon
 
 
 #: The names that stand for an optimiser with its defaults.
@@ -182,6 +231,7 @@ OPTIMIZERS = {
     "adam": Adam(),
     "adamw": AdamW(),
     "lion": Lion(),
+    "rmsprop": RMSProp(),
 }
 
 

@@ -34,8 +34,8 @@ class Trainer(Saved):
     network : Network
         Its parameters are updated in place.
     optimizer : str or optimiser, default="adam"
-        "sgd", "momentum", "nesterov", "adam", "adamw", "lion", or one of :mod:`fastnn.optimizers`
-        with numbers of your own.
+        "sgd", "momentum", "nesterov", "adam", "adamw", "lion", "rmsprop", or one of
+        :mod:`fastnn.optimizers` with numbers of your own.
     batch_size : int, default=200
         Rows in a step; the last batch of an epoch has what is left.
     max_iter : int, default=100

@@ -1,7 +1,5 @@
 """TwoLayerNet: CS231n's class, same seeds, same numbers."""
 
-from collections.abc import MutableMapping
-
 import numpy as np
 
 from . import reference
@@ -14,17 +12,17 @@ from .checks.arguments import (
     check_size,
     room_for,
 )
-from .checks.arrays import to_array
 from .checks.data import check_X, check_y
 from .engine import course, inference
 from .engine.progress import Reporter
-from .files import formats
+from .files.course import TWO_LAYER_NET_FORMAT
 from .files.saved import Saved
+from .named_params import NamedParams
 
 _NAMES = ("W1", "b1", "W2", "b2")
 
 
-class TwoLayerNet(Saved):
+class TwoLayerNet(NamedParams, Saved):
     """A two-layer network: affine, ReLU, affine, softmax, trained by gradient descent.
 
     A drop-in replacement for the class of Stanford's CS231n (assignment 1) and of the many posts
@@ -83,10 +81,9 @@ class TwoLayerNet(Saved):
     1.3037878913
     """
 
-    _format, _readable = formats.TWO_LAYER_NET_FORMAT, (formats.TWO_LAYER_NET_FORMAT,)
+    _format, _readable = TWO_LAYER_NET_FORMAT, (TWO_LAYER_NET_FORMAT,)
 
-    # No attributes but these: a name that is misspelt raises, and is not ignored.
-    __slots__ = ("__weakref__", "_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
+    __slots__ = ("_history", "_random", "_reg_factor")
 
     def __init__(
         self,
@@ -121,18 +118,6 @@ class TwoLayerNet(Saved):
     def __repr__(self):
         (D, H), (C,) = self._shapes["W1"], self._shapes["b2"]
         return f"TwoLayerNet({D}, {H}, {C}, dtype={self.dtype}, reg_factor={self.reg_factor})"
-
-    def __getstate__(self):
-        names = ("_dtype", "_history", "_random", "_reg_factor", "_shapes", "params")
-        return {name: getattr(self, name) for name in names} | getattr(self, "__dict__", {})
-
-    def __setstate__(self, state):
-        for name, value in state.items():
-            setattr(self, name, value)
-        # joblib maps large arrays from files, which are read-only in its workers.
-        for name, array in self.params.items():
-            if type(array) is not np.ndarray or not array.flags.writeable:
-                self.params[name] = np.array(array)
 
     @property
     def dtype(self):
@@ -267,12 +252,7 @@ class TwoLayerNet(Saved):
         check_function(callback, "callback", (None,), "a TrainingProgress")
         check_function(progress, "progress", (True, False), "a TrainingProgress")
         params = self._current_params()
-        for name in _NAMES:
-            if not params[name].flags.writeable:
-                raise ValueError(
-                    f"params[{name!r}] is read-only, but training updates it in place: assign "
-                    f"params[{name!r}].copy()"
-                )
+        self._check_writeable(params)
         self._history = {}
         run = course.CourseRun(
             *(self._layers(params), (X, y), (X_val, y_val), plan),
@@ -305,10 +285,6 @@ class TwoLayerNet(Saved):
         layers = self._layers(params)
         return inference.predict_classes(course.architecture_of(layers), layers, X)
 
-    @staticmethod
-    def _layers(params):
-        return [(params["W1"], params["b1"]), (params["W2"], params["b2"])]
-
     def _contents(self):
         params = self._current_params()
         return {"reg_factor": self.reg_factor}, {name: params[name] for name in _NAMES}
@@ -321,34 +297,3 @@ class TwoLayerNet(Saved):
         net._random = None  # it draws from NumPy's global generator
         net.params = {name: params[name] for name in _NAMES}
         return net
-
-    def _current_params(self):
-        """Return `params` as arrays of the right shape and dtype; a user may have replaced them."""
-        params, dtype = self.params, self._dtype
-        if not isinstance(params, MutableMapping):
-            raise TypeError(
-                f"params is {params!r}, but it is a dict of the arrays {', '.join(_NAMES)}"
-            )
-        for name, shape in self._shapes.items():
-            if name not in params:
-                raise ValueError(f"params has no {name!r}: it needs {', '.join(_NAMES)}")
-            array = params[name]
-            if (
-                type(array) is np.ndarray
-                and array.shape == shape
-                and (array.dtype is dtype or array.dtype == dtype)
-            ):
-                continue
-            array = to_array(array, f"params[{name!r}]")
-            if array.shape != shape:
-                raise ValueError(
-                    f"params[{name!r}] has shape {array.shape}, but the network needs {shape}: "
-                    "assign an array of that shape, or make a network of other sizes"
-                )
-            if array.dtype.kind not in "fiub":
-                raise TypeError(
-                    f"params[{name!r}] has dtype {array.dtype}, but parameters are real numbers: "
-                    "assign a numeric array"
-                )
-            params[name] = array.astype(dtype)
-        return params

@@ -41,8 +41,8 @@ class _KernelCache(FunctionCache):
 
     def __init__(self, function):
         super().__init__(function)
-        # Numba looks at the date of the kernel's own file alone, but a kernel holds what it was made
-        # of elsewhere: parts, emitted functions, the order of an operation's fields.
+        # Numba looks at the date of the kernel's own file alone, but a kernel is made of others
+        # too: of parts, of emitted functions, of the order of an operation's fields.
         stamp = self._impl.locator.get_source_stamp(), _sources(SOURCES)
         self._cache_file = _CheckedFiles(self._cache_path, self._impl.filename_base, stamp)
 

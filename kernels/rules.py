@@ -74,6 +74,12 @@ def _lion(emit, n, w, g, memory):
     return emit.fma(-n.rate, sign, n.decay * w)
 
 
+def _rmsprop(emit, n, w, g, memory):
+    v = emit.fma(n.beta_2, memory[0], n.new_2 * (g * g))
+    memory[0] = v
+    return emit.fma(-n.rate, g / (emit.square_root(v) + n.epsilon), w)
+
+
 #: The rules by name: a rule's code is its place here. With ``g = G + l2 w``:
 #:
 #: - sgd: ``w <- w - rate g``;
@@ -81,13 +87,15 @@ def _lion(emit, n, w, g, memory):
 #: - nesterov: the same v, ``w <- w + beta_1 v - rate g``;
 #: - adam: ``m <- beta_1 m + new_1 g``, ``v <- beta_2 v + new_2 g^2``,
 #:   ``w <- decay w - rate m / (sqrt(v) + epsilon)``;
-#: - lion: ``w <- decay w - rate sign(beta_1 m + new_1 g)``, ``m <- beta_2 m + new_2 g``.
+#: - lion: ``w <- decay w - rate sign(beta_1 m + new_1 g)``, ``m <- beta_2 m + new_2 g``;
+#: - rmsprop: ``v <- beta_2 v + new_2 g^2``, ``w <- w - rate g / (sqrt(v) + epsilon)``.
 RULES = {
     "sgd": Rule(_sgd, 0),
     "momentum": Rule(_momentum, 1),
     "nesterov": Rule(_nesterov, 1),
     "adam": Rule(_adam, 2),
     "lion": Rule(_lion, 1),
+    "rmsprop": Rule(_rmsprop, 1),
 }
 CODES = {name: code for code, name in enumerate(RULES)}
 SGD, MOMENTUM, NESTEROV, ADAM = (CODES[name] for name in ("sgd", "momentum", "nesterov", "adam"))

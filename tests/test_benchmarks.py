@@ -14,8 +14,10 @@ import benchmarks
 import benchmarks.common
 import benchmarks.estimators
 import benchmarks.networks
+import benchmarks.solver
 import benchmarks.startup
 import benchmarks.training
+import course
 from benchmarks.common import (
     DTYPES,
     IMPLS,
@@ -95,6 +97,15 @@ def test_prediction_computes_what_its_twin_does(network, dtype):
     assert np.all(scores[np.arange(len(X)), chosen] >= scores.max(axis=1) - tie)
 
 
+@pytest.mark.parametrize("rule", benchmarks.solver.UPDATE_RULES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("network", benchmarks.solver.PROBLEMS)
+def test_the_solver_computes_what_its_twin_does(network, dtype, rule):
+    problem = benchmarks.solver.PROBLEMS[network]
+    problem = problem._replace(rows=min(problem.rows, 400), epochs=2)
+    assert course.compared(problem, dtype, rule) < course.TOLERANCES[dtype]
+
+
 @pytest.mark.parametrize("network", benchmarks.networks.PROBLEMS)
 def test_deep_training_computes_what_its_twin_does(network):
     problem, losses = benchmarks.networks.PROBLEMS[network], {}
@@ -123,6 +134,23 @@ def test_sparse_training_computes_what_the_dense_does(data):
     train()
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
     np.testing.assert_allclose(records.losses, losses[0], rtol=1e-4)
+
+
+def test_the_table_of_the_course_is_printed(capsys, monkeypatch):
+    toy = benchmarks.solver.PROBLEMS["4-10-3"]._replace(epochs=100)
+    monkeypatch.setitem(benchmarks.solver.PROBLEMS, "4-10-3", toy)
+    arguments = ["--rows", "400", "--epochs", "1", "--rounds", "1", "--rules", "adam"]
+    course.main([*arguments, "--networks", "4-10-3", "3072-100-10"])
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("One thread; NumPy computes on ")
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[3:]]
+    assert [row[:4] for row in cells] == [
+        [network, batch, dtype, "adam"]
+        for network, batch in (("4-10-3", "5"), ("3072-100-10", "100"))
+        for dtype in DTYPES
+    ]
+    for *_, plain, compiled, quotient in cells:
+        assert float(plain) / float(compiled) == pytest.approx(float(quotient), rel=0.01)
 
 
 # --------------------------------------------------------------------------------- collected, run
@@ -170,6 +198,8 @@ def test_every_benchmark_runs_once(name, index, monkeypatch):
     monkeypatch.setattr(benchmarks.common, "PAUSE", 0)  # quick: no test looks at the times
     monkeypatch.setattr(benchmarks.startup, "ROUNDS", 1)
     monkeypatch.setattr(benchmarks.training, "steps_of", lambda network, impl: 100)
+    toy = benchmarks.solver.PROBLEMS["4-10-3"]._replace(epochs=100)
+    monkeypatch.setitem(benchmarks.solver.PROBLEMS, "4-10-3", toy)
     monkeypatch.setattr(benchmarks.estimators, "GRID", {"alpha": [1e-4]})
     benchmark = FOUND[name]
     assert benchmark.check(FOLDER)

@@ -29,8 +29,9 @@ OPTIMIZERS = {
     "momentum": ("momentum", 0.9, 0.0, 0.0, 1.0),
     "nesterov": ("nesterov", 0.9, 0.0, 0.0, 1.0),
     "adam": ("adam", 0.9, 0.999, 1e-8, 1.0),
-    "adamw": ("adam", 0.9, 0.999, 1e-8, 0.999),
+    "adamw": ("adam", 0.9, 0.999, 1e-2, 0.999),
     "lion": ("lion", 0.9, 0.99, 0.0, 0.999),
+    "rmsprop": ("rmsprop", 0.0, 0.99, 1e-3, 1.0),
 }
 OPTIONS = {
     "plain": {},
@@ -115,7 +116,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.
     Where `batch_size` does not divide the rows, an epoch ends with a smaller batch, whose penalty
     is the stronger. Without a last batch the first step of each epoch is evaluated.
     """
-    _, beta_1, beta_2, _, decay = OPTIMIZERS[optimizer]
+    _, beta_1, beta_2, epsilon, decay = OPTIMIZERS[optimizer]
     random, n, n_val = np.random.RandomState(5), len(train), 0 if val is None else len(val)
     kinds, begins, counts, steps, numbers, divisors, listed = [], [], [], [], [], [], []
     step, evaluates = 0, n % batch_size == 0
@@ -155,6 +156,7 @@ def epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2=0.
         rates=rates,
         decays=np.full(len(steps), decay),
         alphas=l2 * batch_size / np.array(counts),
+        epsilons=epsilon * (1 + steps % 3),
         divisors=np.array(divisors, float),
         listed=np.concatenate(listed),
     )
@@ -193,7 +195,7 @@ class Run:
         val = random_source(sizes, head, dtype, n_val, kind, weighted_val, 1) if n_val else None
         if place is not None:
             train, val = place(train), place(val)
-        name, *betas, _ = OPTIMIZERS[optimizer]
+        name, *betas, _, _ = OPTIMIZERS[optimizer]
         last = n % batch_size
         self.loop = cls(
             Job(
@@ -213,8 +215,7 @@ class Run:
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
-            piece = jobs.Items(*(part[first:stop] for part in items[:-1]), items.listed)
-            self.loop.run(piece, self.records)
+            self.loop.run(items.part(first, stop), self.records)
         self.loop.store()
         self.params = np.concatenate([part.ravel() for layer in self.layers for part in layer])
 
@@ -423,7 +424,7 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
     W, b = np.ones((3, 2)), np.ones(2)
     source = jobs.Source(np.zeros((4, 3)), np.ones((4, 2)))
     for optimizer in ("sgd", "adamw"):
-        name, *betas, decay = OPTIMIZERS[optimizer]
+        name, *betas, _, decay = OPTIMIZERS[optimizer]
         layers = [(W.copy(), b.copy())]
         l2 = 0.5 if name == "sgd" else 0.0
         loop = CompiledLoop(
@@ -558,7 +559,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
                 *(jobs.Architecture((17, 50, 4)), layers),
                 jobs.Settings(
                     OPTIMIZERS[optimizer][0],
-                    *(True, *OPTIMIZERS[optimizer][1:4]),
+                    *(True, *OPTIMIZERS[optimizer][1:3]),
                     max_norm=0.3,
                     dropout=0.2,
                 ),
@@ -574,7 +575,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
         items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01, 0.01)
         middle = len(items.kinds) // 2
         records = jobs.Records.empty(20, 4)
-        again.run(jobs.Items(*(part[middle:] for part in items[:-1]), items.listed), records)
+        again.run(items.part(middle, None), records)
         again.store()
         params = np.concatenate([part.ravel() for layer in layers for part in layer])
         np.testing.assert_array_equal(params, whole.params)
@@ -626,7 +627,7 @@ def test_tapes_that_wait_are_few(monkeypatch):
 
 def results_of(data, y, N, optimizer, l2, threads=2, **settings):
     """Train on some data; return the losses and the parameters."""
-    name, *betas, _ = OPTIMIZERS[optimizer]
+    name, *betas, _, _ = OPTIMIZERS[optimizer]
     sizes, n = (data.shape[1], N, 4), data.shape[0]
     layers, source = random_layers(sizes, np.float64), jobs.Source(data, y)
     loop = CompiledLoop(
@@ -919,7 +920,7 @@ def test_full_gradient_is_that_of_the_twin(n, kind, head):
         )
     )
     X, y, weights = twin.rows(source, np.arange(n))
-    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, divisor)
+    expected = twin.step(X, y, weights, 0, 0.0, 1.0, 0.1, 0.0, divisor)
     assert loss == pytest.approx(expected, rel=1e-12)
     parts = [part.ravel() for layer in twin.gradients() for part in layer]
     assert abs(gradient).max() > 1e-3

@@ -44,6 +44,7 @@ def peak_of(columns, optimizer, l2, max_norm):
         rates=np.full(5, 0.1),
         decays=np.ones(5),
         alphas=np.full(5, l2),
+        epsilons=np.full(5, 1e-8),
         divisors=np.full(5, float(BATCH_SIZE)),
         listed=random.randint(0, N_SAMPLES, 5 * BATCH_SIZE),
     )

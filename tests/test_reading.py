@@ -16,6 +16,7 @@ from fastnn import (
     Network,
     Trainer,
     TwoLayerNet,
+    cs231n,
     optimizers,
     schedules,
 )
@@ -59,6 +60,27 @@ def interrupted(path, steps):
             trainer.fit(*DATA, checkpoint=path)
 
 
+def solver(**options):
+    np.random.seed(0)
+    net = cs231n.FullyConnectedNet([4], 3, 2, weight_scale=0.5)
+    X, y = DATA
+    data = {"X_train": X[:40], "y_train": y[:40], "X_val": X[40:], "y_val": y[40:]}
+    return cs231n.Solver(net, data, update_rule="adam", batch_size=7, num_epochs=2, **options)
+
+
+def restored(path):
+    """Read the checkpoint of a Solver."""
+    solver().restore(path)
+
+
+def checkpointed(path):
+    """Write the checkpoint of a Solver's second epoch."""
+    solver(verbose=False, checkpoint_name=path).train()
+    path.with_name(f"{path.name}_epoch_2.safetensors").rename(path)
+    for epoch in range(2):
+        path.with_name(f"{path.name}_epoch_{epoch}.safetensors").unlink()
+
+
 FILES = {
     "network": (Network.load, lambda path: network().save(path)),
     "not begun": (Trainer.resume, lambda path: Trainer(network(), **options()).save(path)),
@@ -72,8 +94,24 @@ FILES = {
         TwoLayerNet.load,
         lambda path: TwoLayerNet(3, 4, 2, dtype=np.float32, random_state=0).save(path),
     ),
+    "course's two layers": (
+        cs231n.TwoLayerNet.load,
+        lambda path: cs231n.TwoLayerNet(3, 4, 2, reg=0.1, random_state=0).save(path),
+    ),
+    "course's layers": (
+        cs231n.FullyConnectedNet.load,
+        lambda path: cs231n.FullyConnectedNet([4], 3, 2, dropout=0.5, seed=1).save(path),
+    ),
+    "course's Solver": (restored, checkpointed),
 }
-NAMES = {Network.load: "Network", Trainer.resume: "Trainer", TwoLayerNet.load: "TwoLayerNet"}
+NAMES = {
+    Network.load: "Network",
+    Trainer.resume: "Trainer",
+    TwoLayerNet.load: "TwoLayerNet",
+    cs231n.TwoLayerNet.load: "cs231n.TwoLayerNet",
+    cs231n.FullyConnectedNet.load: "cs231n.FullyConnectedNet",
+    restored: "cs231n.Solver",
+}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +156,13 @@ def test_the_half_trained_is_in_the_midst(files):
     assert 0 < description["n_iter"] < 6
     assert description["best_epoch"] > 0
     assert {"best_params", "state.memory_1", "state.memory_2"} <= set(arrays)
+
+
+def test_a_file_that_does_not_say_which_root_adam_adds_to_is_read(files, tmp_path):
+    description, arrays = parts_of(files / "half")
+    del description["trainer"]["optimizer"][1]["corrected_root"]
+    write(tmp_path / "older", "half", description, arrays)
+    assert Trainer.resume(tmp_path / "older").optimizer == optimizers.Adam()
 
 
 # ------------------------------------------------------------------------------- damaged bytes
@@ -252,15 +297,15 @@ def test_keys_that_are_missing_or_unknown(files, tmp_path, name):
         inside = description
         for key in place:
             inside = inside[key]
-        if place[-1:] == ("class_weight",):
-            continue  # any class may be in it, or not
+        if place[-1:] in (("class_weight",), ("optim_configs",)):
+            continue  # any class or parameter may be in it, or not
         if isinstance(inside, dict):
             unknown = changed_at(
                 {"": description}, ("", *place), lambda d, k: d[k].update(unknown=1)
             )
             write(tmp_path / "changed", name, unknown[""], arrays)
             assert "does not belong" in refusal(tmp_path / "changed", name)
-        if place and place[-2:-1] != ("class_weight",):
+        if place and place[-2:-1] != ("class_weight",) and place[-1] != "corrected_root":
             missing = changed_at(description, place, lambda d, k: d.pop(k))
             write(tmp_path / "changed", name, missing, arrays)
             refusal(tmp_path / "changed", name)
@@ -396,8 +441,7 @@ def test_other_metadata(files, tmp_path, change, match):
 
 def test_files_of_another_kind(files, tmp_path):
     for load, kind in NAMES.items():
-        method = "resume" if load == Trainer.resume else "load"
-        assert getattr(globals()[kind], method) == load
+        kind = kind.removeprefix("cs231n.")
         for name, (other, _) in FILES.items():
             if other == load or (load == Network.load and other == Trainer.resume):
                 load(files / name)
@@ -430,6 +474,13 @@ def test_what_a_diverged_training_leaves_is_read_with_a_warning(tmp_path):
         with pytest.warns(RuntimeWarning, match="holds parameters that are not finite") as caught:
             load(path)
         assert caught[0].filename == __file__
+    diverged = solver(verbose=False, checkpoint_name=path)
+    diverged.model.params["W1"][0, 0] = np.nan
+    with pytest.warns(RuntimeWarning, match="the training has diverged"):
+        diverged.train()
+    with pytest.warns(RuntimeWarning, match="holds parameters that are not finite") as caught:
+        restored(f"{path}_epoch_2.safetensors")
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(

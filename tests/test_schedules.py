@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import optimizers, schedules
-from fastnn.optimizers import SGD, Adam, AdamW, Momentum
+from fastnn.optimizers import SGD, Adam, AdamW, Momentum, RMSProp
 from fastnn.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, StepDecay
 
 
@@ -75,15 +75,21 @@ def test_any_steps_have_the_factors_that_they_have_among_all(schedule):
 
 def test_rates_of_the_optimisers():
     rates, steps = np.array([0.1, 0.2]), np.array([0, 1])
-    for optimizer in (SGD(), Momentum()):
-        for got, expected in zip(optimizer.rates(rates, steps), (rates, [1, 1])):
+    for optimizer, epsilon in ((SGD(), 0), (Momentum(), 0), (RMSProp(epsilon=0.5), 0.5)):
+        for got, expected in zip(optimizer.rates(rates, steps), (rates, [1, 1], epsilon)):
             np.testing.assert_array_equal(got, expected)
     # sqrt(1 - b2^t) / (1 - b1^t) with b1 = 0.5, b2 = 0.75: 0.5 / 0.5, sqrt(0.4375) / 0.75.
     expected = [0.1, 0.2 * math.sqrt(0.4375) / 0.75]
     np.testing.assert_allclose(Adam(0.1, 0.5, 0.75).rates(rates, steps)[0], expected)
-    corrected, decays = AdamW(0.1, 0.5, 0.75, weight_decay=0.1).rates(rates, steps)
+    corrected, decays, epsilons = AdamW(0.1, 0.5, 0.75, weight_decay=0.1).rates(rates, steps)
     np.testing.assert_allclose(corrected, expected)
     np.testing.assert_allclose(decays, [0.99, 0.98])
+    np.testing.assert_array_equal(epsilons, [1e-8, 1e-8])
+    # 0.1 sqrt(1 - b2^t): sqrt(0.25), sqrt(0.4375).
+    for kind in (Adam, AdamW):
+        optimizer = kind(0.1, 0.5, 0.75, epsilon=0.1, corrected_root=True)
+        _, _, epsilons = optimizer.rates(rates, steps)
+        np.testing.assert_allclose(epsilons, [0.05, 0.1 * math.sqrt(0.4375)])
 
 
 def test_numbers_become_python_s_own():
@@ -102,6 +108,9 @@ def test_numbers_become_python_s_own():
         (lambda: Adam(beta_1=1), ValueError, r"beta_1 is 1.0.*below 1: .*Adam\(beta_1=0.9\)"),
         (lambda: Adam(beta_2=1.5), ValueError, r"beta_2 is 1.5, but it must be below 1"),
         (lambda: Adam(epsilon=0), ValueError, r"epsilon is 0.0, but it must be above 0: pass"),
+        (lambda: Adam(corrected_root="yes"), TypeError, r"corrected_root is 'yes', but it is True"),
+        (lambda: RMSProp(decay_rate=1), ValueError, r"decay_rate is 1.0.*RMSProp\(decay_rate=0.99"),
+        (lambda: RMSProp(epsilon=0), ValueError, r"epsilon is 0.0, but it must be above 0: pass"),
         (lambda: AdamW(weight_decay=-1), ValueError, r"weight_decay is -1.0"),
         (lambda: Momentum(momentum=1), ValueError, r"momentum is 1.0.*Momentum\(momentum=0.9\)"),
         (lambda: Momentum(nesterovs_momentum="no"), TypeError, r"is 'no', but it is True or False"),

@@ -96,10 +96,15 @@ def plain_step(optimizer, w, g, memory, rate, t, decays):
         m[...] = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
         v[...] = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
         m_hat, v_hat = m / (1 - optimizer.beta_1**t), np.sqrt(v / (1 - optimizer.beta_2**t))
-        epsilon = optimizer.epsilon / math.sqrt(1 - optimizer.beta_2**t)
+        epsilon = optimizer.epsilon
+        if not optimizer.corrected_root:
+            epsilon /= math.sqrt(1 - optimizer.beta_2**t)
         if decays:
             w *= 1 - rate * getattr(optimizer, "weight_decay", 0)
         w -= rate * m_hat / (v_hat + epsilon)
+    elif isinstance(optimizer, optimizers.RMSProp):
+        v[...] = optimizer.decay_rate * v + (1 - optimizer.decay_rate) * g**2
+        w -= rate * g / (np.sqrt(v) + optimizer.epsilon)
     elif isinstance(optimizer, optimizers.Lion):
         if decays:
             w *= 1 - rate * optimizer.weight_decay
@@ -139,7 +144,11 @@ OPTIMIZERS = [
     optimizers.Momentum(0.1, 0.8),
     optimizers.Momentum(0.1, 0.8, nesterovs_momentum=True),
     optimizers.Adam(0.03, 0.8, 0.95),
+    optimizers.Adam(0.03, 0.8, 0.95, epsilon=0.1),
+    optimizers.Adam(0.03, 0.8, 0.95, epsilon=0.1, corrected_root=True),
     optimizers.AdamW(0.03, weight_decay=0.5),
+    optimizers.AdamW(0.03, epsilon=0.1, corrected_root=True, weight_decay=0.5),
+    optimizers.RMSProp(0.03, 0.8, epsilon=0.1),
 ]
 SCHEDULES = [
     schedules.Constant(),

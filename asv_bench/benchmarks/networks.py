@@ -116,7 +116,7 @@ def items_of(problem, steps, first=0):
     zeros = np.zeros_like(numbers)
     whole = problem.n == n_samples
     optimizer = optimizers.OPTIMIZERS[problem.optimizer]
-    rates, decays = optimizer.rates(np.full(steps, 1e-4), numbers)
+    rates, decays, epsilons = optimizer.rates(np.full(steps, 1e-4), numbers)
     return Items(
         kinds=zeros,
         begins=zeros if whole else np.arange(steps) * problem.n,
@@ -127,6 +127,7 @@ def items_of(problem, steps, first=0):
         rates=rates,
         decays=decays,
         alphas=np.zeros(steps),
+        epsilons=np.full(steps, epsilons),
         divisors=np.full(steps, float(problem.n)),
         listed=None if whole else rng.integers(0, n_samples, steps * problem.n),
     )
@@ -182,10 +183,10 @@ def densifying(problem, steps):
     matrix, n = csr_matrix(X), problem.n
     batch, labels = np.empty((n, X.shape[1]), X.dtype), np.empty(n, y.dtype)
     loop, records = loop_of("fastnn", problem, 1, Source(batch, labels)), Records.empty(steps, 1)
-    *fields, listed = items_of(problem, steps)
+    items = items_of(problem, steps)
     batches = [
-        (rows, Items(*(field[i : i + 1] for field in fields), None)._replace(begins=0))
-        for i, rows in enumerate(listed.reshape(steps, n))
+        (rows, items.part(i, i + 1)._replace(begins=0, listed=None))
+        for i, rows in enumerate(items.listed.reshape(steps, n))
     ]
 
     def train():

@@ -19,6 +19,12 @@ def check_input(X, n_features, dtype, name="X", standardization=None):
     return check_X(array, n_features, dtype, name, standardization)
 
 
+def flat_rows(X, name="X"):
+    """Return data of more than two dimensions, such as images, with one row a sample."""
+    array = to_array(X, name)
+    return array.reshape(len(array), -1) if array.ndim > 2 and len(array) else array
+
+
 def check_X(X, n_features, dtype, name="X", standardization=None):
     """Return X as a C-contiguous array (n, n_features) of finite numbers of `dtype`."""
     array = to_array(X, name)

@@ -9,6 +9,7 @@ _LIMITS = {
     "momentum": ("below 1", lambda x: x < 1),
     "beta_1": ("below 1", lambda x: x < 1),
     "beta_2": ("below 1", lambda x: x < 1),
+    "decay_rate": ("below 1", lambda x: x < 1),
     "epsilon": ("above 0", lambda x: x > 0),
     "warmup": ("below 1", lambda x: x < 1),
     "start": ("at most 1", lambda x: x <= 1),

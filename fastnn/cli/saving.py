@@ -13,7 +13,8 @@ from fastnn import Network, TwoLayerNet
 from fastnn.cli.errors import describe
 from fastnn.cli.experiment import Outcome
 from fastnn.data import Dataset
-from fastnn.files import formats, writing
+from fastnn.files import writing
+from fastnn.files.course import TWO_LAYER_NET_FORMAT
 from fastnn.plotting import is_image_shape, plot_history, plot_weights
 
 MODEL, HISTORY, WEIGHTS = "model.safetensors", "history.png", "weights.png"
@@ -66,7 +67,7 @@ def load_model(path: Path) -> Network | TwoLayerNet:
     with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="numpy") as file:
         kind = (file.metadata() or {}).get("format")
     # A Network says of everything else what is wrong with it.
-    return (TwoLayerNet if kind == formats.TWO_LAYER_NET_FORMAT else Network).load(path)
+    return (TwoLayerNet if kind == TWO_LAYER_NET_FORMAT else Network).load(path)
 
 
 # -------------------------------------------------------------------------------- after the work

@@ -125,6 +125,7 @@ class CourseOrder:
             rates=self.rates.take(here),
             decays=1.0,
             alphas=self.plan.alpha,
+            epsilons=0.0,
             divisors=float(n),
             listed=np.ascontiguousarray(listed, np.int64).ravel(),
         )

@@ -34,7 +34,7 @@ def drive(loop, order, records):
     records : Records
     """
     pace = INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1)
-    chunk = max(1, min(int(pace), 8))
+    chunk = max(1, min(int(pace), 8, order.longest))
     while order.done < order.total:
         done = order.done
         stop = min(done + chunk, order.boundary(done), order.total)
@@ -43,7 +43,7 @@ def drive(loop, order, records):
         items = order.items(done, stop)
         begun = time.perf_counter()
         try:
-            if pace < 1 and items.kinds[0] != BLOCK:
+            if pace < 1 and items.kinds[0] < BLOCK:
                 loop.run_in_halves(items, records)
             else:
                 loop.run(items, records)

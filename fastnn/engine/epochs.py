@@ -100,7 +100,7 @@ class EpochOrder:
         )
         learning_rates = optimizer.learning_rate_init * self.factor * factors
         self.rates[steps] = learning_rates
-        rates, decays = optimizer.rates(learning_rates, steps)
+        rates, decays, epsilons = optimizer.rates(learning_rates, steps)
         short = (self.counts[within] < self.batch_size) & ~blocks
         return Items(
             kinds=np.where(blocks, BLOCK, np.where(short, LAST_STEP, STEP)),
@@ -112,6 +112,7 @@ class EpochOrder:
             rates=rates,
             decays=decays,
             alphas=self.hyperparameters.alpha,
+            epsilons=epsilons,
             divisors=self._divisors(listed, begins, counts, blocks),
             listed=listed,
         )

@@ -291,6 +291,7 @@ def measured_items(n, size, alpha):
         rates=np.full(len(begins), 1e-6),
         decays=np.ones(len(begins)),
         alphas=alpha,
+        epsilons=1e-8,
         divisors=np.full(len(begins), float(size)),
         listed=None,
     )

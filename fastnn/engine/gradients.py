@@ -80,6 +80,7 @@ class GradientOrder:
             rates=0.0,
             decays=1.0,
             alphas=0.0,
+            epsilons=0.0,
             divisors=self.divisor,
             listed=None,
         )

@@ -113,6 +113,7 @@ class BlockOrder:
             rates=0.0,
             decays=1.0,
             alphas=0.0,
+            epsilons=0.0,
             divisors=1.0,
             listed=None,
         )

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..checks.sparse import Sparse
-from ..jobs import BLOCK, EVALUATED_STEP, LAST_STEP, STEP, flops_per_row
+from ..jobs import (
+    BLOCK,
+    EVALUATED_STEP,
+    LAST_STEP,
+    LISTED_BLOCK,
+    STEP,
+    TRAIN_BLOCK,
+    flops_per_row,
+)
 from ..parameters import layers_of
 from ..threads import threads_for
 from .tapes import SHELF
@@ -48,12 +56,14 @@ class CompiledLoop:
             rule=FATES[settings.rule],
             clip=settings.max_norm > 0,
             dropout=settings.dropout > 0,
+            masked=settings.masked,
             general_loss=weighted[0] or settings.label_smoothing > 0,
             penalty=settings.penalty,
             input_kind=kind,
             input_stride=0 if kind != DENSE or job.train is None else job.train.X.strides[0],
             non_zeros=non_zeros or 0.0,
             evaluate_batch=job.evaluate_batch,
+            keep_best=job.keep_best,
             weighted_block=weighted[1],
             evaluate_loss=job.evaluate_loss,
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
@@ -92,7 +102,6 @@ class CompiledLoop:
             loss_factor=float(settings.loss_factor),
             beta_1=float(settings.beta_1),
             beta_2=float(settings.beta_2),
-            epsilon=float(settings.epsilon),
             smoothing=float(settings.label_smoothing),
             max_norm=float(settings.max_norm),
         )
@@ -104,7 +113,7 @@ class CompiledLoop:
             STEP: steps[0],
             LAST_STEP: steps[-1],
             EVALUATED_STEP: tape.evaluated_step,
-            BLOCK: tape.block,
+            **dict.fromkeys((BLOCK, LISTED_BLOCK, TRAIN_BLOCK), tape.block),
         }
         return np.array([(phases[kind].start, phases[kind].stop) for kind in sorted(phases)]).T
 
@@ -137,29 +146,43 @@ class CompiledLoop:
         from ..kernels.loop.state import EVALUATE, TRAIN, Items
 
         count = len(items.kinds)
+        for place, mask in zip(self.buffers.masks, items.masks or ()):
+            place[: mask.shape[0], : mask.shape[1]] = mask
         listed = np.zeros(0, np.int64) if items.listed is None else items.listed
-        # The kernels reach rows by address, and a generator of the user's may draw anything; a
-        # negative number is a large one without its sign.
-        if len(listed) and listed.view(np.uint64).max() >= len(self.data[0]):
-            raise IndexError(
-                f"random_state drew rows of 0..{len(self.data[0]) - 1} and got {listed.min()} to "
-                f"{listed.max()}: pass a generator that works"
-            )
+        if len(listed):
+            self._check_listed(items, listed)
         # Where an epoch is a single step, its items must cost next to nothing.
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
-            integers = np.zeros((9, count), np.int64)
-            self._shape, self._items = shape, Items(*integers, *np.zeros((4, count)))
-            work, blocks = self._items, items.kinds == BLOCK
+            integers = np.zeros((10, count), np.int64)
+            self._shape, self._items = shape, Items(*integers, *np.zeros((5, count)))
+            work, kinds = self._items, items.kinds
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
-            work.source[:] = np.where(blocks, EVALUATE, TRAIN)
+            work.source[:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
             work.begin[:], work.rows[:] = items.begins, items.counts
-            work.listed[:] = ~blocks if items.listed is not None else 0
+            work.listed[:] = kinds != BLOCK if items.listed is not None else 0
         work = self._items
         work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
+        work.keep[:] = items.keeps
         work.rate[:], work.decay[:], work.l2[:] = items.rates, items.decays, items.alphas
-        work.divisor[:] = items.divisors
+        work.epsilon[:], work.divisor[:] = items.epsilons, items.divisors
         return work, listed
+
+    def _check_listed(self, items, listed):
+        """Check the rows of a list: the kernels reach them by address.
+
+        A generator of the user's may draw anything; a negative number is a large one without its
+        sign.
+        """
+        sizes = [0 if source is None else len(source) for source in self.data]
+        evaluated = items.kinds == LISTED_BLOCK
+        if not evaluated.any():
+            _check_rows(listed, sizes[0])
+        elif listed.view(np.uint64).max() >= min(sizes):
+            # Of two sources, the list holds rows of both.
+            for kind, begin, count in zip(*np.broadcast_arrays(*items[:3])):
+                if kind != BLOCK:
+                    _check_rows(listed[begin : begin + count], sizes[int(kind == LISTED_BLOCK)])
 
     def _run(self, work, listed, records):
         from ..kernels.loop.state import Record
@@ -212,6 +235,10 @@ class CompiledLoop:
         """Return the kept gradients, a list of (dW, db)."""
         return self._copy(self.buffers.kept)
 
+    def best(self):
+        """Return the parameters that were kept as the best, a list of (W, b)."""
+        return self._copy(self.buffers.best)
+
     def memories(self):
         """Return what the optimiser remembers: of each memory, a list of (W, b)."""
         return [self._copy(1 + copy) for copy in range(self.buffers.memories)]
@@ -244,6 +271,14 @@ class CompiledLoop:
         # Sums of squares in an order of their own; another processor has other units of work.
         if state["sums"].shape == self.buffers.squares.shape:
             self.buffers.squares[:] = state["sums"]
+
+
+def _check_rows(rows, size):
+    if len(rows) and rows.view(np.uint64).max() >= size:
+        raise IndexError(
+            f"random_state drew rows of 0..{size - 1} and got {rows.min()} to {rows.max()}: pass a "
+            "generator that works"
+        )
 
 
 def _input_kind(source):

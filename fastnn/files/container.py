@@ -10,6 +10,7 @@ checked besides, by :mod:`fastnn.files.formats`.
 import contextlib
 import hashlib
 import json
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,13 @@ from .writing import check_path, write_whole
 VERSION = "2"
 #: Names of the dtypes in the file.
 DTYPES = {"F32": np.dtype("f4"), "F64": np.dtype("f8"), "I64": np.dtype("i8")}
+
+
+class Format(NamedTuple):
+    """What a kind of file holds, see :func:`reading`."""
+
+    layout: Any
+    check: Any = lambda description, arrays: None
 
 
 def write(path, format_name, description, arrays):

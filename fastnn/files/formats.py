@@ -6,7 +6,7 @@ Each format is a :class:`Format` in :data:`FORMATS`, of a description and of arr
 fastnn.Network          the fields of `NETWORK`; ``params``, ``input_mean``, ``input_scale``
 fastnn.Trainer          those too, and the fields of `TRAINER`; ``history.*``, and of a training
                         that is not at its end ``state.*`` and perhaps ``best_params``
-fastnn.TwoLayerNet      ``reg_factor``; ``W1``, ``b1``, ``W2``, ``b2``
+fastnn.TwoLayerNet      and those of fastnn.cs231n: see :mod:`.course`
 ======================= ===========================================================================
 
 Types, dtypes, shapes and what the parts say of each other are checked here; that a number suits its
@@ -21,14 +21,14 @@ best epoch without its parameters, a memory of another optimiser.
 import contextlib
 import itertools
 import warnings
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import optimizers, schedules
 from ..engine.position import EPOCH_FIELDS, RECORDED, Position
 from ..hyperparameters import Hyperparameters
-from . import container
+from . import container, course
+from .container import Format
 from .json_values import (
     checks_of,
     described,
@@ -46,7 +46,6 @@ from .json_values import (
 )
 
 NETWORK_FORMAT, TRAINER_FORMAT = "fastnn.Network", "fastnn.Trainer"
-TWO_LAYER_NET_FORMAT = "fastnn.TwoLayerNet"
 
 FLOAT64 = np.dtype("f8")
 
@@ -59,10 +58,9 @@ NETWORK = {
     "activation": text_or_texts,
     "head": text,
 }
-TWO_LAYER_NET = {"reg_factor": number}
 #: The arguments of Trainer, without the network and the seed.
 ARGUMENTS = {
-    "optimizer": described(optimizers.OPTIMIZERS),
+    "optimizer": described(optimizers.OPTIMIZERS, optional=("corrected_root",)),
     "schedule": described(schedules.SCHEDULES),
     "batch_size": integer(at_least=1),
     "max_iter": integer(),
@@ -102,17 +100,6 @@ def _network_arrays(description, declared):
     needed = {"params": (np.dtype(description["dtype"]), (count,))}
     needed |= dict.fromkeys(("input_mean", "input_scale"), (FLOAT64, (layers[0],)))
     return needed
-
-
-def _two_layer_net_layout(description, declared):
-    fields(description, TWO_LAYER_NET)
-    dtype, shape = declared.get("W1", (FLOAT64, ()))
-    D, H = shape if len(shape) == 2 else (1, 1)
-    C = (*declared.get("b2", (dtype, ()))[1], 1)[0]
-    needed = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
-    if not (D and H and C and dtype.kind == "f"):
-        raise ValueError(f"W1 is of {dtype}, and the sizes are {D}, {H} and {C}")
-    return {name: (dtype, shape) for name, shape in needed.items()}
 
 
 def _trainer_layout(description, declared):
@@ -200,17 +187,10 @@ def _check_trainer(description, arrays):
         _need(not (arrays.get(name, 0) < np.int64(0)).any(), f"{name} holds what is below 0")
 
 
-class Format(NamedTuple):
-    """What a kind of file holds, see :func:`fastnn.container.reading`."""
-
-    layout: Any
-    check: Any = lambda description, arrays: None
-
-
 FORMATS = {
     NETWORK_FORMAT: Format(_network_layout),
     TRAINER_FORMAT: Format(_trainer_layout, _check_trainer),
-    TWO_LAYER_NET_FORMAT: Format(_two_layer_net_layout),
+    **course.FORMATS,
 }
 
 # --------------------------------------------------------------------------- writing and reading
@@ -229,7 +209,7 @@ def reading(path, formats, made_by):
     """
     with container.reading(path, {name: FORMATS[name] for name in formats}, made_by) as found:
         yield found
-    parameters = [found[1][name] for name in ("params", "W1", "b1", "W2", "b2") if name in found[1]]
+    parameters = [array for name, array in found[1].items() if _is_parameter(name)]
     if not all(np.isfinite(array).all() for array in parameters):
         warnings.warn(
             f"{path} holds parameters that are not finite, as a training leaves them that has "
@@ -237,3 +217,7 @@ def reading(path, formats, made_by):
             RuntimeWarning,
             stacklevel=5,  # past contextlib's frame and two of the class, to who reads the file
         )
+
+
+def _is_parameter(name):
+    return name == "params" or name.startswith("params.") or name[1:].isdecimal()

@@ -96,8 +96,11 @@ def weights_of_classes(value, name):
         number(weight, f"{name}[{reprlib.repr(label)}]")
 
 
-def described(known):
-    """Return a check for an optimiser or a schedule: the name of its class, and its numbers."""
+def described(known, optional=()):
+    """Return a check for an optimiser or a schedule: the name of its class, and its numbers.
+
+    Numbers that are optional have their defaults where a file does not say them.
+    """
     kinds = {type(one).__name__: type(one) for one in known.values()}
 
     def check(value, name):
@@ -105,16 +108,18 @@ def described(known):
             refuse(name, value, "a list of a name and numbers")
         if value[0] not in kinds:
             refuse(name, value[0], f"one of {', '.join(kinds)}")
-        fields(value[1], checks_of(kinds[value[0]]), f"{name}.{value[0]}.")
+        fields(value[1], checks_of(kinds[value[0]]), f"{name}.{value[0]}.", optional)
 
     return check
 
 
-def fields(value, checks, prefix=""):
-    """Check a dict that has just these keys."""
+def fields(value, checks, prefix="", optional=()):
+    """Check a dict that has just these keys, perhaps without the optional ones."""
     if not isinstance(value, dict):
         refuse(prefix.removesuffix("."), value, "a dict")
     for key in [*checks, *value]:
+        if key in optional and key not in value:
+            continue
         if key not in value:
             raise ValueError(f"{prefix}{key} is missing")
         if key not in checks:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..checks.sparse import Sparse
-from ..jobs import BLOCK, EVALUATED_STEP
+from ..jobs import BLOCK, EVALUATED_STEP, TRAIN_BLOCK
 from .heads import losses, predictions
 from .kernels import dropout_mask
 from .network import forward, gradients, scores
@@ -34,6 +34,9 @@ class TrainingLoop:
         self.kept = [[np.zeros_like(part) for part in layer] for layer in self.layers]
         n_val = 0 if job.val is None else len(job.val)
         self.predicted = np.zeros(n_val, np.int64)
+        self.masks: list = []  # of the steps at hand, see Items
+        #: The parameters that were kept as the best.
+        self.kept_best: list = []
         self.done = False
         self.outputs = np.empty((n_val, self.architecture.layer_sizes[-1]), self.dtype)
 
@@ -52,16 +55,19 @@ class TrainingLoop:
     def run(self, items, records):
         """Do some items of work."""
         self.begin()
+        self.masks = items.masks
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells
-            for kind, *item in zip(*np.broadcast_arrays(*items[:10])):
-                begin, count, step, epoch, key, rate, decay, alpha, divisor = item
+            for kind, keep, *item in zip(*np.broadcast_arrays(items[0], items.keeps, *items[1:11])):
+                begin, count, step, epoch, key, *numbers = item
                 place = slice(begin, begin + count)
-                if kind == BLOCK:
-                    self.evaluate(place, epoch, records)
+                chosen = place if items.listed is None or kind == BLOCK else items.listed[place]
+                if kind >= BLOCK:
+                    self.evaluate(self.data[int(kind != TRAIN_BLOCK)], chosen, epoch, records)
+                    if keep:
+                        self.keep_best(records.val_correct[epoch] / numbers[-1], records)
                     continue
-                chosen = place if items.listed is None else items.listed[place]
                 X, y, weights = self.rows(self.data[0], chosen)
-                records.losses[step] = self.step(X, y, weights, key, rate, decay, alpha, divisor)
+                records.losses[step] = self.step(X, y, weights, key, *numbers)
                 if kind == EVALUATED_STEP:
                     records.train_correct[epoch] = np.sum(self.correct(X, y) * weights, dtype=float)
         self.done = True
@@ -89,31 +95,44 @@ class TrainingLoop:
             return ((S > 0) == (y > 0.5)).all(axis=1)
         return np.zeros(len(S), bool)
 
-    def evaluate(self, place, epoch, records):
-        """Predict, or evaluate, some rows of the validation set."""
-        X, y, weights = self.rows(self.data[1], place)
+    def evaluate(self, source, place, epoch, records):
+        """Predict, or evaluate, some rows of a source."""
+        X, y, weights = self.rows(source, place)
         S = self.scores(X)
         if self.output_head is not None:
             self.outputs[place] = predictions(self.output_head, S)
             return
-        self.predicted[place] = S.argmax(axis=1)
+        if isinstance(place, slice):
+            self.predicted[place] = S.argmax(axis=1)
         if y is not None:
             records.val_correct[epoch] += np.sum(self.correct(X, y) * weights, dtype=float)
             loss = losses(self.architecture.head, S, y, clipped=self.settings.clipped)[0]
             records.val_losses[epoch] += np.sum(loss * weights, dtype=float)
 
-    def step(self, X, y, weights, key, rate, decay, alpha, divisor):
+    def keep_best(self, right, records):
+        """Copy the parameters if they have more right answers than any before."""
+        if right > records.best[0]:
+            records.best[0] = right
+            self.kept_best = [(W.copy(), b.copy()) for W, b in self.layers]
+
+    def best(self):
+        """Return the parameters that were kept as the best, a list of (W, b)."""
+        return self.kept_best
+
+    def step(self, X, y, weights, key, rate, decay, alpha, epsilon, divisor):
         """Update all layers by one batch; return the loss before the update."""
         s, dtype = self.settings, self.dtype.type
-        squares = 0.0
+        squares, masks = 0.0, self.masks
         if alpha:
             squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in self.layers)
 
         def mask(depth, shape):
+            if s.masked:
+                return masks[depth]
             return dropout_mask(int(key) + depth * LAYER_KEY, shape, s.dropout)
 
         S, inputs, derivatives = forward(
-            self.architecture, self.layers, X, mask if s.dropout else None
+            self.architecture, self.layers, X, mask if s.dropout or s.masked else None
         )
         loss, dZ = losses(self.architecture.head, S, y, s.label_smoothing, s.clipped)
         dZ = (dZ * (weights[:, None] / dtype(divisor))).astype(dtype)
@@ -124,7 +143,7 @@ class TrainingLoop:
             if not norm <= s.max_norm:
                 grads = [[g * dtype(s.max_norm / norm) for g in grad] for grad in grads]
         for depth, position in np.ndindex(len(grads), 2):
-            numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, s.epsilon)
+            numbers = Numbers(rate, 1.0 if position else decay, s.beta_1, s.beta_2, epsilon)
             self._follow(depth, position, grads[depth][position], numbers)
         return s.loss_factor * float(np.sum(loss * weights)) / divisor + alpha / 2 * squares
 

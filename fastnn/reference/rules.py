@@ -78,6 +78,14 @@ def _lion(W, g, memory, n):
     m += (1 - n.beta_2) * g
 
 
+@_converted
+def _rmsprop(W, g, memory, n):
+    (v,) = memory
+    v *= n.beta_2
+    v += (1 - n.beta_2) * g * g
+    W -= n.rate * g / (np.sqrt(v) + n.epsilon)
+
+
 #: In the order of kernels.rules, whose comments say the formulas.
 RULES = {
     "sgd": Rule(_sgd, 0),
@@ -85,4 +93,5 @@ RULES = {
     "nesterov": Rule(_nesterov, 1),
     "adam": Rule(_adam, 2),
     "lion": Rule(_lion, 1),
+    "rmsprop": Rule(_rmsprop, 1),
 }

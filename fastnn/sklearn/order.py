@@ -26,7 +26,7 @@ class PerceptronOrder:
     alpha : float
         Strength of the penalty, which each batch divides by its own rows, or weights.
     rates : callable
-        ``rates(steps, epochs)`` returns the rate and the decay of each step.
+        ``rates(steps, epochs)`` returns the rate, the decay and the epsilon of each step.
     seed : int or None
         Of the dropout, None for none.
     """
@@ -77,7 +77,7 @@ class PerceptronOrder:
         if self.weights is not None:
             divisors = self._sums_of_weights(listed, begins, counts, is_step)
         steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
-        rates, decays = self.rates_of(steps, epochs)
+        rates, decays, epsilons = self.rates_of(steps, epochs)
         return Items(
             kinds=kinds,
             begins=begins,
@@ -88,6 +88,7 @@ class PerceptronOrder:
             rates=rates,
             decays=decays,
             alphas=self.alpha / divisors,
+            epsilons=epsilons,
             divisors=divisors,
             listed=listed,
         )

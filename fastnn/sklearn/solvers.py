@@ -49,13 +49,13 @@ class Solver:
         self.first = optimizer.t if self.is_adam else 0
         if self.is_adam:
             self.rule = "adam"
-            self.numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
+            self.numbers = optimizer.beta_1, optimizer.beta_2
         else:
             self.rule = "nesterov" if optimizer.nesterov else "momentum"
-            self.numbers = optimizer.momentum, 0.0, 0.0
+            self.numbers = optimizer.momentum, 0.0
 
     def rates(self, steps, epochs, ended, fit):
-        """Return what the engine multiplies by at some steps, and the factors on the weights.
+        """Return the rates of some steps, the factors on the weights, and what roots are added to.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class Solver:
             t = self.first + steps + 1.0
             learning_rates = learning_rates * np.sqrt(1 - optimizer.beta_2**t)
             learning_rates /= 1 - optimizer.beta_1**t
-        return learning_rates, decays
+        return learning_rates, decays, optimizer.epsilon if self.is_adam else 0.0
 
     def _learning_rates(self, steps, epochs, ended, fit):
         optimizer = self.optimizer

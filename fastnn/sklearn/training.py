@@ -153,13 +153,12 @@ class PerceptronFit:
         return int(np.clip(batch_size, 1, n))
 
     def _settings(self, smoothed):
-        beta_1, beta_2, epsilon = self.solver.numbers
+        beta_1, beta_2 = self.solver.numbers
         return Settings(
             rule=self.solver.rule,
             penalty=self.estimator.alpha != 0,
             beta_1=beta_1,
             beta_2=beta_2,
-            epsilon=epsilon,
             label_smoothing=0.0 if smoothed else self.options.label_smoothing,
             max_norm=self.options.clip_norm or 0.0,
             dropout=self.options.dropout,

@@ -131,14 +131,16 @@ class Buffers:
         self.memories, self.shards = task.memories, task.shards
         self.kept = 1 + task.memories  # number of the copy that holds the kept gradient
         self.first_shard = self.kept + int(task.keeps)
+        self.best = self.first_shard + task.shards  # number of the copy that holds the best
         params, transposed, activations = self._divide(task)
         # One allocation: what the optimiser remembers lies at the same distance from all weights,
         # and that distance is no multiple of a page, so that a store to the one is not taken for a
         # dependency of the load from the other.
         self.elements = params + (COPY_RESIDUE - params * self.size) % PAGE // self.size
-        copies = self.first_shard + task.shards
+        copies = self.best + int(task.keep_best)
         everything = empty_aligned(copies * self.elements, self.dtype)
-        #: The parameters; what the optimiser remembers; gradients that are kept, and of shards.
+        #: The parameters; what the optimiser remembers; gradients that are kept, and of shards;
+        #: the best parameters.
         self.copies = everything.reshape(copies, self.elements)
         self.params = self.copies[0]
         #: Zeros for the widest row and for a row of a group's sums, then the transposes of layers
@@ -148,6 +150,9 @@ class Buffers:
         groups = max((layer.groups for layer in self.layers if layer.divided), default=0)
         self.sums_of_groups = empty_aligned(groups * self.capacity * GROUP * self.lanes, self.dtype)
         self.activations = empty_aligned(activations, self.dtype)
+        hidden = self.layers[:-1] if task.masked else []
+        #: Of each hidden layer, factors on the activations of a batch, whose padding is finite.
+        self.masks = [np.zeros((self.capacity, layer.stride), self.dtype) for layer in hidden]
         self.units = sum(layer.units for layer in self.layers)
         self.bias_units = sum(layer.bias_groups for layer in self.layers)
         #: Sums of W^2; then sums of squared gradients, of the weights and of the biases.

@@ -25,7 +25,7 @@ from . import operations as op
 def numbers_of_weights(like, constants, item, l2):
     """Return the address of the numbers of this step of the weights."""
     c = constants
-    numbers = numbers_like(like, l2, item.rate, item.decay, c.beta_1, c.beta_2, c.epsilon)
+    numbers = numbers_like(like, l2, item.rate, item.decay, c.beta_1, c.beta_2, item.epsilon)
     return on_stack(numbers)
 
 
@@ -33,7 +33,7 @@ def numbers_of_weights(like, constants, item, l2):
 def numbers_of_biases(like, constants, item):
     """Return the address of the numbers of this step of the biases: no penalty, no decay."""
     c = constants
-    return on_stack(numbers_like(like, 0.0, item.rate, 1.0, c.beta_1, c.beta_2, c.epsilon))
+    return on_stack(numbers_like(like, 0.0, item.rate, 1.0, c.beta_1, c.beta_2, item.epsilon))
 
 
 @part

@@ -85,7 +85,18 @@ class Propagation:
                         stop=stop,
                     )
                 )
+            if training and self.task.masked and not last:
+                operations += self._masked(depth, first, stop)
         return operations
+
+    def _masked(self, depth, first, stop):
+        """Return the operations that multiply rows of a layer's output by given factors."""
+        layer, mask = self.layers[depth], self.buffers.masks[depth][first:].ctypes.data
+        skip, count = first * layer.stride, (stop - first) * layer.stride
+        return [
+            BackwardStored(mask, self.buffers.activation(start + skip), count)
+            for start in (layer.output, layer.derivative)
+        ]
 
     def _forward_product(self, depth, first, stop):
         """Return the blocks of a layer's forward product, see `_product`."""

@@ -20,6 +20,7 @@ class Arrays(NamedTuple):
     squares: np.ndarray  #: float64: see buffers.Buffers
     losses: np.ndarray  #: float64 (2, blocks): summed loss of each ROWS_PER_LOG rows
     correct: np.ndarray  #: float64 (2, blocks): weight of the right answers, likewise
+    best: np.ndarray  #: the parameters with most right answers on a validation set, or empty
     barrier: np.ndarray  #: int64, see barrier.wait
     operations: np.ndarray  #: int64 (threads, most operations, ROW)
     phases: np.ndarray  #: int64 (threads, phases + 1): where the operations of each phase begin
@@ -41,7 +42,6 @@ class Constants(NamedTuple):
     loss_factor: float  #: on the losses of steps, but not on their penalties
     beta_1: float
     beta_2: float
-    epsilon: float
     smoothing: float
     max_norm: float  #: of the whole gradient
 
@@ -70,9 +70,11 @@ class Items(NamedTuple):
     step: np.ndarray
     epoch: np.ndarray
     key: np.ndarray  #: of the step's dropout
+    keep: np.ndarray  #: 1 where the parameters are kept if they are the best so far
     rate: np.ndarray  #: float64: learning rate
     decay: np.ndarray  #: float64: factor on the weights
     l2: np.ndarray  #: float64: the penalty is l2 / 2 sum(W^2)
+    epsilon: np.ndarray  #: float64: what is added to the root in Adam and its kind
     divisor: np.ndarray  #: float64: of the losses: rows, or sum of their weights
 
 
@@ -88,9 +90,11 @@ class Item(NamedTuple):
     step: int
     epoch: int
     key: int
+    keep: int
     rate: float
     decay: float
     l2: float
+    epsilon: float
     divisor: float
 
 
@@ -105,6 +109,7 @@ class Record(NamedTuple):
     train_correct: np.ndarray  #: float64 (epochs,): right answers on the batch, after its update
     val_losses: np.ndarray  #: float64 (epochs,): weighted sum over the validation set
     val_correct: np.ndarray  #: float64 (epochs,): weight of the right answers on it
+    best: np.ndarray  #: float64 (1,): share of right answers of the parameters that are kept
     predicted: np.ndarray  #: int64 (n_val,): the latest classes of the validation set, or empty
 
 

@@ -181,6 +181,7 @@ class Tape:
             squares=buffers.squares,
             losses=np.zeros((2, blocks)),
             correct=np.zeros((2, blocks)),
+            best=buffers.copies[buffers.best :].ravel(),
             barrier=empty_aligned(16, np.float64).view(np.int64),
             operations=operations,
             phases=places,

@@ -32,12 +32,14 @@ class Task(NamedTuple):
     rule: int = SGD  #: of the update, see kernels.rules; GRADIENT and ACCUMULATE take no step
     clip: bool = False  #: gradients are kept until their norm is known
     dropout: bool = False
+    masked: bool = False  #: the factors of a dropout are given, in the buffers' masks
     general_loss: bool = False  #: weights of the rows, or smoothing of the labels
     penalty: bool = True  #: the gradient has that of a penalty, in rows without input too
     input_kind: int = DENSE
     input_stride: int = 0  #: bytes from one row of dense input to the next, 0 if it is not known
     non_zeros: float = 0.0  #: a row of a CSR matrix, on average
     evaluate_batch: bool = False  #: right answers on a batch after its step
+    keep_best: bool = False  #: items may keep the parameters, see train
     weighted_block: bool = False  #: rows that are evaluated have weights
     evaluate_loss: bool = True  #: of the validation set, besides its right answers
     output_head: int = -1  #: write the predictions of this head, instead of counting right answers
@@ -65,8 +67,8 @@ class Task(NamedTuple):
 
     def keeps_derivatives(self, depth):
         """Tell whether the derivatives of a hidden layer's activation are kept for the way back."""
-        told = self.activations[depth] in FROM_OUTPUT and not self.dropout
-        return bool(self.batch_sizes) and not told
+        drops = self.dropout or self.masked
+        return bool(self.batch_sizes) and (drops or self.activations[depth] not in FROM_OUTPUT)
 
     @property
     def shards(self):

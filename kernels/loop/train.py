@@ -142,6 +142,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
             meetings = wait(a.barrier, threads, meetings)
             if thread == 0 and a.reports[phase] != NOTHING:
                 _write_down(a.reports[phase], item, losses, correct, penalty, constants, record)
+        if thread == 0 and item.keep:
+            _keep_best(a, item, record)
     if thread == 0:
         a.barrier[FINISHED] = 1
     return True
@@ -160,9 +162,11 @@ def _item(items, number):
         step=items.step[number],
         epoch=items.epoch[number],
         key=items.key[number],
+        keep=items.keep[number],
         rate=items.rate[number],
         decay=items.decay[number],
         l2=items.l2[number],
+        epsilon=items.epsilon[number],
         divisor=items.divisor[number],
     )
 
@@ -175,6 +179,19 @@ def _penalty(constants, item, squares):
         for unit in range(constants.units):
             total += squares[unit]
     return item.l2 / 2 * total
+
+
+@part
+def _keep_best(a, item, record):
+    """Copy the parameters if they have more right answers than any before.
+
+    The others may be at work on the next item; no parameter changes before thread 0 has met them.
+    """
+    right = record.val_correct[item.epoch] / item.divisor
+    if right > record.best[0]:
+        record.best[0] = right
+        for i in range(len(a.best)):
+            a.best[i] = a.params[i]
 
 
 @part

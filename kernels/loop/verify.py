@@ -57,6 +57,7 @@ class _Phase:
         parts["the activations"] = buffers.activations
         parts["the sums of groups"] = buffers.sums_of_groups
         parts["the gathered columns"] = tape.gathered
+        parts |= {f"the mask of layer {i}": mask.ravel() for i, mask in enumerate(buffers.masks)}
         parts["the scaled inputs"] = tape.inputs.ravel()
         self.regions = [
             (name, part.ctypes.data, part.nbytes, np.full(part.size, -1))

@@ -1,0 +1,80 @@
+"""The course's Solver on fastnn's compiled loop beside the same Solver in NumPy, on one thread.
+
+Run ``python asv_bench/course.py``. Each line is a whole training: batches of 100 of 49,000 rows, as
+CIFAR-10 has them in the course, with the accuracies on 1,000 training and 1,000 validation rows at
+the end of each epoch; the toy's epochs are a single step on its five rows. The two take turns on
+the same data, and the fastest turn of each counts, as everything else that the machine does can
+only add. Before that, the losses of the first epoch are compared: times of different work would say
+nothing. Unset ``OPENBLAS_CORETYPE`` first: it may hold NumPy to the kernels of an older processor.
+"""
+
+import argparse
+
+import numpy as np
+
+from benchmarks.common import DTYPES, IMPLS, Threads
+from benchmarks.solver import PROBLEMS, UPDATE_RULES, solver_of, steps_of, training_of
+from fastnn.benchmark import blas_kernels
+
+#: What the losses of the first steps may differ by, relative.
+TOLERANCES = {"float32": 1e-3, "float64": 1e-9}
+
+
+def compared(problem, dtype, rule):
+    """Return the largest relative difference of the losses of up to a hundred steps."""
+    few = problem._replace(epochs=100 if steps_of(problem) == problem.epochs else 1)
+    losses = []
+    for impl in IMPLS:
+        solver = solver_of(impl, few, dtype, rule)
+        np.random.seed(1)
+        solver.train()
+        losses.append(np.array(solver.loss_history[:100]))
+    return np.max(np.abs(losses[1] / losses[0] - 1))
+
+
+def measured(problem, dtype, rule, rounds):
+    """Return the seconds of a step of each implementation, in their fastest turn."""
+    fastest = dict.fromkeys(IMPLS, float("inf"))
+    trainings = {impl: training_of(impl, problem, dtype, rule) for impl in IMPLS}
+    for _ in range(rounds):
+        for impl, training in trainings.items():
+            fastest[impl] = min(fastest[impl], training.seconds())
+    return fastest
+
+
+def main(arguments=None):
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--networks", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
+    parser.add_argument("--rules", nargs="+", choices=UPDATE_RULES, default=list(UPDATE_RULES))
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES)
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each (default 2)")
+    parser.add_argument("--epochs", type=int, default=5, help="of a training (default 5)")
+    parser.add_argument("--rows", type=int, default=49_000, help="to train on (default 49,000)")
+    chosen = parser.parse_args(arguments)
+
+    threads = Threads(1)
+    print(f"One thread; NumPy computes on {blas_kernels()}.\n")
+    print("| network | batch | precision | update rule | NumPy us | fastnn us | ratio |")
+    print("|---|--:|---|---|--:|--:|--:|")
+    for network in chosen.networks:
+        problem = PROBLEMS[network]
+        if problem.rows > problem.batch_size:
+            problem = problem._replace(rows=chosen.rows, epochs=chosen.epochs)
+        for dtype in chosen.dtypes:
+            for rule in chosen.rules:
+                difference = compared(problem, dtype, rule)
+                if not difference <= TOLERANCES[dtype]:
+                    raise SystemExit(f"{network}, {dtype}, {rule}: losses differ by {difference}")
+                step = measured(problem, dtype, rule, chosen.rounds)
+                times = (f"{step[impl] * 1e6:.4g}" for impl in IMPLS)
+                print(
+                    f"| {network} | {problem.batch_size} | {dtype} | {rule} | "
+                    f"{' | '.join(times)} | {step['numpy'] / step['fastnn']:.2f} |",
+                    flush=True,
+                )
+    threads.restore()
+
+
+if __name__ == "__main__":
+    main()
