@@ -38,19 +38,9 @@ def indicators_of(estimator, y, n):
 
     Not None for integers, all of which the estimator knows.
     """
-    classes = getattr(estimator, "classes_", None)
-    if (
-        type(y) is not np.ndarray
-        or y.ndim != 1
-        or y.dtype.kind not in "iu"
-        or len(y) != n
-        or estimator.warm_start
-        or type(classes) is not np.ndarray
-        or classes.dtype.kind not in "iu"
-        or len(classes) < 2
-        or not is_of_classes(estimator)
-    ):
+    if estimator.warm_start or not are_labels(estimator, y, n):
         return None
+    classes = estimator.classes_
     places = classes.searchsorted(y)
     np.minimum(places, len(classes) - 1, out=places)
     if not (classes[places] == y).all():
@@ -58,6 +48,21 @@ def indicators_of(estimator, y, n):
     if len(classes) == 2:
         return places.astype(bool)[:, None]
     return places[:, None] == np.arange(len(classes))
+
+
+def are_labels(estimator, y, n):
+    """Tell whether y are n integers, and those that the estimator knows are integers, too."""
+    classes = getattr(estimator, "classes_", None)
+    return (
+        type(y) is np.ndarray
+        and y.ndim == 1
+        and y.dtype.kind in "iu"
+        and len(y) == n
+        and type(classes) is np.ndarray
+        and classes.dtype.kind in "iu"
+        and len(classes) > 1
+        and is_of_classes(estimator)
+    )
 
 
 def is_of_classes(estimator):

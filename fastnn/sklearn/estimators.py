@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn import neural_network
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
@@ -13,7 +14,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
 from . import installed
-from .certainty import classes_of, indicators_of, is_certain, is_certain_number, is_of_classes
+from .certainty import (
+    are_labels,
+    classes_of,
+    indicators_of,
+    is_certain,
+    is_certain_number,
+    is_of_classes,
+)
 from .outputs import OutputsBinarizer, is_of_outputs, lists_of_classes
 from .perceptron import CONSTRAINTS, PARAMETERS, Perceptron, initializer, with_keywords
 
@@ -197,7 +205,15 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             indicators = indicators_of(self, y, len(X))
             if indicators is not None:
                 return X, indicators
-        return super()._validate_input(X, y, incremental, reset)
+        if keeps or getattr(y, "ndim", None) != 1:
+            return super()._validate_input(X, y, incremental, reset)
+        X, y = installed.validated_pair(self, X, y, reset)
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+        indicators = indicators_of(self, y, len(y))
+        if indicators is None:
+            indicators = self._label_binarizer.transform(y).astype(bool)
+        return X, indicators
 
     def _predict(self, X, check_input=True):
         if not is_of_classes(self) or len(self.classes_) < 2:
@@ -229,9 +245,11 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
 
     def score(self, X, y, sample_weight=None):
         """Compute the accuracy; of several outputs or labels, a row is right if all of it is."""
-        if not self._has_outputs():
-            return super().score(X, y, sample_weight=sample_weight)
-        return self._label_binarizer.accuracy(y, self.predict(X), sample_weight)
+        if self._has_outputs():
+            return self._label_binarizer.accuracy(y, self.predict(X), sample_weight)
+        if sample_weight is None and is_certain(self, X) and are_labels(self, y, len(X)):
+            return float(np.mean(self.predict(X) == y))
+        return super().score(X, y, sample_weight=sample_weight)
 
     def _score(self, X, y, sample_weight=None):
         if self.scoring is not None or not self._has_outputs():

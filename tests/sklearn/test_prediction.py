@@ -70,6 +70,34 @@ def test_predictions_are_scikit_learn_s(name, dtype, blobs):
                 np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("name", ["binary", "classes", "names", "labels", "number", "numbers"])
+def test_scores_are_scikit_learn_s(name, blobs):
+    X, y = blobs[0], targets_of(name, blobs[0])
+    kind = "MLPRegressor" if name.startswith("number") else "MLPClassifier"
+    model, ours = fitted(kind, X, y)
+    weights = np.linspace(0, 1, len(X))
+    for targets in (y, y.tolist(), y[::-1]):
+        assert ours.score(X, targets) == pytest.approx(model.score(X, targets), rel=1e-10)
+        assert type(ours.score(X, targets)) is type(model.score(X, targets))
+        assert ours.score(X, targets, weights) == pytest.approx(model.score(X, targets, weights))
+    with pytest.raises(ValueError):
+        ours.score(X, y[:-1])
+
+
+@pytest.mark.parametrize("labels", [[4, 4], [0, 1], [3, 1, 7]])
+@pytest.mark.parametrize("dtype", ["i8", "u1", "f8", "U2", "?"])
+def test_classes_are_found_as_there(labels, dtype, blobs):
+    y = np.array(labels)[np.arange(len(blobs[0])) % len(labels)].astype(dtype)
+    fits = [
+        module.MLPClassifier((3,), max_iter=2, random_state=0).fit(blobs[0], y)
+        for module in (theirs, fastnn)
+    ]
+    assert fits[1].classes_.dtype == fits[0].classes_.dtype
+    np.testing.assert_array_equal(fits[1].classes_, fits[0].classes_)
+    np.testing.assert_allclose(fits[1].coefs_[1], fits[0].coefs_[1], rtol=1e-9)
+    np.testing.assert_array_equal(fits[1].predict(blobs[0]), fits[0].predict(blobs[0]))
+
+
 @pytest.mark.parametrize("wrong", ["columns", "nan", "infinite", "vector", "empty", "text"])
 def test_what_scikit_learn_refuses_is_refused_in_its_words(wrong, blobs):
     model, ours = fitted("MLPClassifier", *blobs)

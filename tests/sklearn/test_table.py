@@ -61,6 +61,12 @@ def test_a_file_without_a_place_is_left_alone():
         estimators.write_into("nothing here", "table", "README.md")
 
 
+@pytest.mark.parametrize("name", estimators.FILES)
+def test_files_have_a_place_for_the_table(name):
+    text = (estimators.ROOT / name).read_text(encoding="utf-8")
+    assert estimators.write_into(text, "table", name) != text
+
+
 def test_ratio_and_units():
     row = estimators.Row("fit", "float32", "1", {"scikit-learn": 1.5, "fastnn": 0.0123})
     assert row.cells() == ("fit", "float32", "1", "1.50 s", "12.3 ms", "122.0")
