@@ -38,6 +38,6 @@ for j in range(4):
     cell(axes, left + 2.05 + j * 0.5, top, 0.46, 1.96, text, face, edge, 8.5, rotation=90)
 note(axes, left + 3.05, top - 0.22, "weights", size=9.5)
 arrow(axes, (left + 2.1, top + 2.15), (left + 4.0, top + 2.15), BLUE)
-note(axes, left + 3.05, top + 2.35, "panel after panel, for the same block", BLUE)
+note(axes, left + 3.05, top + 2.35, "panel after panel", BLUE)
 arrow(axes, (left - 0.2, top + 0.55), (left - 0.2, top + 1.5), ORANGE)
 note(axes, left - 0.33, top + 1.0, "then the next block", ORANGE, rotation=90, size=8.5)

@@ -4,12 +4,14 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 BLUE, ORANGE, GREY, GREEN, RED = "#1f6fb4", "#e07b00", "#8a8a8a", "#2e7d32", "#c62828"
+#: Inches of a unit.
+SCALE = 0.84
 PALE_BLUE, PALE_ORANGE, PALE_GREY, PALE_GREEN = "#dcebf8", "#fdebd5", "#eeeeee", "#e2f1e3"
 
 
 def canvas(width, height):
-    """Return empty axes of so many inches, with a unit of one inch and y downwards."""
-    figure = plt.figure(figsize=(width, height))
+    """Return empty axes of so many units, y downwards; texts are large, as pages are narrow."""
+    figure = plt.figure(figsize=(SCALE * width, SCALE * height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
