@@ -1,7 +1,7 @@
 """Settings that must be in place before the first test, and the code in the pages of the book.
 
-README.md and the book are tests too: the Python in a page runs from top to bottom, its commands in a
-folder of their own.
+README.md and the book are tests too: the Python in a page runs from top to bottom, its commands in
+a folder of their own.
 """
 
 import os
@@ -11,6 +11,7 @@ from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 
 import pytest
+
 from benchmarks.numba_cache import use_cache_of_these_kernels
 
 # Before anything imports numba, which reads the setting once.

@@ -2,8 +2,8 @@
 A decision boundary as it forms
 ===============================
 
-Two half moons, sixteen tanh units. A callback looks at the network at the end of each epoch, and keeps
-what it predicts all over the plane.
+Two half moons, sixteen tanh units. A callback looks at the network at the end of each epoch, and
+keeps what it predicts all over the plane.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Weights as images
 =================
 
-Each unit of the first layer has a weight for each pixel. Drawn as an image, they show what the unit looks
-for: here on scikit-learn's digits of 8x8 pixels.
+Each unit of the first layer has a weight for each pixel. Drawn as an image, they show what the
+unit looks for: here on scikit-learn's digits of 8x8 pixels.
 """
 
 from sklearn.datasets import load_digits

@@ -2,8 +2,8 @@
 Learning curves of the optimisers
 =================================
 
-The same network, the same first weights and the same batches, under each of the six optimisers, with a
-learning rate that suits each.
+The same network, the same first weights and the same batches, under each of the six optimisers,
+with a learning rate that suits each.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Schedules of the learning rate
 ==============================
 
-What each schedule makes of the learning rate, and of the training. A falling rate lets the network settle
-where a constant one goes on jumping; a warm-up spares it the first, longest steps.
+What each schedule makes of the learning rate, and of the training. A falling rate lets the
+network settle where a constant one goes on jumping; a warm-up spares it the first, longest steps.
 """
 
 import matplotlib.pyplot as plt

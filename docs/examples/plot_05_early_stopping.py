@@ -2,9 +2,9 @@
 Early stopping
 ==============
 
-A large network on few rows learns them by heart: its training loss goes on falling while that of the
-validation rows rises again. Early stopping ends the training there, and restores the parameters of the
-best epoch.
+A large network on few rows learns them by heart: its training loss goes on falling while that of
+the validation rows rises again. Early stopping ends the training there, and restores the
+parameters of the best epoch.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 Class weights on unbalanced data
 ================================
 
-One row in twenty is of the second class. Trained on all rows alike, a network does best by calling most
-things the first. ``class_weight="balanced"`` gives both classes the same weight in the loss: more of the
-rare rows are found, at the price of false alarms.
+One row in twenty is of the second class. Trained on all rows alike, a network does best by
+calling most things the first. ``class_weight="balanced"`` gives both classes the same weight in
+the loss: more of the rare rows are found, at the price of false alarms.
 """
 
 import matplotlib.pyplot as plt

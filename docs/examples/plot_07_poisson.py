@@ -2,9 +2,9 @@
 Counts: a Poisson head
 ======================
 
-How many events an hour, by the time of the day and the temperature? Counts are never negative, and their
-variance grows with their mean. ``head="exponential"`` predicts the rate, and is trained on half of the
-Poisson deviance; squared errors would be ruled by the busiest hours.
+How many events an hour, by the time of the day and the temperature? Counts are never negative,
+and their variance grows with their mean. ``head="exponential"`` predicts the rate, and is trained
+on half of the Poisson deviance; squared errors would be ruled by the busiest hours.
 """
 
 import matplotlib.pyplot as plt

@@ -3,8 +3,8 @@ Texts as sparse rows
 ====================
 
 Which library does a documentation text come from: NumPy, SciPy, scikit-learn or matplotlib? Every
-docstring is a row of some ten thousand columns, of which a few dozen are not zero. The matrix stays in
-CSR form, and a step touches the weights of the words that occur in it.
+docstring is a row of some ten thousand columns, of which a few dozen are not zero. The matrix
+stays in CSR form, and a step touches the weights of the words that occur in it.
 """
 
 import importlib
@@ -21,7 +21,14 @@ from fastnn import Network, Trainer
 libraries = {
     "numpy": ["", ".linalg", ".fft", ".random", ".ma"],
     "scipy": [".linalg", ".stats", ".signal", ".special", ".sparse", ".optimize", ".ndimage"],
-    "sklearn": [".metrics", ".linear_model", ".ensemble", ".preprocessing", ".cluster", ".datasets"],
+    "sklearn": [
+        ".metrics",
+        ".linear_model",
+        ".ensemble",
+        ".preprocessing",
+        ".cluster",
+        ".datasets",
+    ],
     "matplotlib": [".axes", ".figure", ".patches", ".colors", ".ticker", ".lines", ".collections"],
 }
 texts = {}
@@ -29,7 +36,9 @@ for label, (library, parts) in enumerate(libraries.items()):
     for part in parts:
         module = importlib.import_module(library + part)
         things = [thing for name, thing in vars(module).items() if not name.startswith("_")]
-        things += [member for thing in things if inspect.isclass(thing) for member in vars(thing).values()]
+        things += [
+            member for thing in things if inspect.isclass(thing) for member in vars(thing).values()
+        ]
         for thing in things:
             doc = inspect.getdoc(thing) if callable(thing) else None
             if doc and len(doc) > 100 and not inspect.ismodule(thing):

@@ -2,12 +2,13 @@
 CIFAR-10 in two minutes
 =======================
 
-A network of fully-connected layers is not what one would choose for photographs, but it gets further than
-the course's fifty units: this one has two hidden layers, Adam, dropout and a cosine schedule, and reads
-the images as the bytes that they are.
+A network of fully-connected layers is not what one would choose for photographs, but it gets
+further than the course's fifty units: this one has two hidden layers, Adam, dropout and a cosine
+schedule, and reads the images as the bytes that they are.
 
-The data have to be fetched (CIFAR-10, *binary version*). With ``FASTNN_CIFAR10`` set to their folder, this
-program trains and writes ``recorded_two_minutes.json``; without, it draws what that file holds.
+The data have to be fetched (CIFAR-10, *binary version*). With ``FASTNN_CIFAR10`` set to their
+folder, this program trains and writes ``recorded_two_minutes.json``; without, it draws what that
+file holds.
 """
 
 import json

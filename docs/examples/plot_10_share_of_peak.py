@@ -2,13 +2,13 @@
 Share of the peak against width
 ===============================
 
-How much of what the processor's multiply-add units can do does a training step use? The peak is what a
-loop on registers alone reaches, measured in the same seconds. Narrow networks spend their time on what is
-not a product: activations, the loss, meetings. Sizes that fill whole panels do better than those in
-between.
+How much of what the processor's multiply-add units can do does a training step use? The peak is
+what a loop on registers alone reaches, measured in the same seconds. Narrow networks spend their
+time on what is not a product: activations, the loss, meetings. Sizes that fill whole panels do
+better than those in between.
 
-On the machine that built this book, other programs may have run meanwhile: see *Speed* for tables that
-were measured in quiet.
+On the machine that built this book, other programs may have run meanwhile: see *Speed* for tables
+that were measured in quiet.
 """
 
 import matplotlib.pyplot as plt

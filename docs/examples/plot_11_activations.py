@@ -2,8 +2,8 @@
 Activations and their derivatives
 =================================
 
-All activations, drawn by the kernel that the training loop uses: ``fastnn.kernels.activation`` replaces
-each number by f of it, and writes the derivative beside.
+All activations, drawn by the kernel that the training loop uses: ``fastnn.kernels.activation``
+replaces each number by f of it, and writes the derivative beside.
 """
 
 import matplotlib.pyplot as plt

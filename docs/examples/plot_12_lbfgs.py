@@ -2,8 +2,8 @@
 An optimiser of your own: L-BFGS
 ================================
 
-``loss_and_gradient`` computes the loss over all rows and its whole gradient. SciPy's L-BFGS asks for no
-more than that, and on small data sets reaches a lower loss than any number of minibatches.
+``loss_and_gradient`` computes the loss over all rows and its whole gradient. SciPy's L-BFGS asks
+for no more than that, and on small data sets reaches a lower loss than any number of minibatches.
 """
 
 import matplotlib.pyplot as plt

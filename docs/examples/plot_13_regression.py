@@ -2,8 +2,9 @@
 Regression, several outputs at once
 ===================================
 
-A robot's arm with two joints: from the angles to the position of the hand and the size of its torque.
-Three outputs share the hidden layers; targets are standardised, so that each counts the same.
+A robot's arm with two joints: from the angles to the position of the hand and the size of its
+torque. Three outputs share the hidden layers; targets are standardised, so that each counts the
+same.
 """
 
 import matplotlib.pyplot as plt

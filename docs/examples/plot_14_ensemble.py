@@ -2,8 +2,8 @@
 Many networks at once: an ensemble
 ==================================
 
-Twenty networks from twenty seeds, trained side by side in threads that share the data. Where they agree,
-the ensemble is sure; far from all data they differ, and their spread says so.
+Twenty networks from twenty seeds, trained side by side in threads that share the data. Where they
+agree, the ensemble is sure; far from all data they differ, and their spread says so.
 """
 
 from concurrent.futures import ThreadPoolExecutor

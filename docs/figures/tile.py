@@ -34,7 +34,8 @@ note(
     axes,
     1.0,
     top + 1.0,
-    "one element of\neach of eight rows,\nthrough a table of\ntheir addresses:\neight loads, each\ncopied to all lanes",
+    "one element of\neach of eight rows,\nthrough a table of\n"
+    "their addresses:\neight loads, each\ncopied to all lanes",
     ORANGE,
 )
 note(

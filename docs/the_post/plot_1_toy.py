@@ -2,8 +2,8 @@
 1. A toy: scores, loss and gradients
 ====================================
 
-Five rows, four inputs, ten hidden units, three classes. On a network as small as this, every number
-can be checked by hand, and the assignment begins with that.
+Five rows, four inputs, ten hidden units, three classes. On a network as small as this, every
+number can be checked by hand, and the assignment begins with that.
 """
 
 # sphinx_gallery_thumbnail_number = 1

@@ -2,9 +2,9 @@
 2. Images: the same network on digits
 =====================================
 
-The post goes on with CIFAR-10, which has to be fetched. Before that, here is its whole programme on
-images that come with scikit-learn: 1,797 handwritten digits of 8x8 pixels. The next page has the
-results on CIFAR-10.
+The post goes on with CIFAR-10, which has to be fetched. Before that, here is its whole programme
+on images that come with scikit-learn: 1,797 handwritten digits of 8x8 pixels. The next page has
+the results on CIFAR-10.
 """
 
 import numpy as np
@@ -36,10 +36,10 @@ print("training rows", X_train.shape, "validation rows", X_val.shape, "test rows
 # A first try
 # -----------
 #
-# The weights begin very small (``std=1e-4``), so that all scores are alike, and so are the gradients
-# of all units: for a hundred steps, nothing seems to happen. Then the loss falls, and training and
-# validation accuracy rise together. A network of which the two still agree has learnt nothing by
-# heart, and may be given more: a larger rate, more steps, less penalty.
+# The weights begin very small (``std=1e-4``), so that all scores are alike, and so are the
+# gradients of all units: for a hundred steps, nothing seems to happen. Then the loss falls, and
+# training and validation accuracy rise together. A network of which the two still agree has learnt
+# nothing by heart, and may be given more: a larger rate, more steps, less penalty.
 
 np.random.seed(0)
 net = TwoLayerNet(64, 50, 10)

@@ -2,16 +2,17 @@
 3. CIFAR-10
 ===========
 
-Fifty thousand colour images of 32x32 pixels in ten classes, and a network of 3,072 inputs and fifty
-hidden units: the last and the longest part of the post. The data have to be fetched (its *binary
-version*, 163 MB), so what is shown here was recorded. This page is the program that did it:
+Fifty thousand colour images of 32x32 pixels in ten classes, and a network of 3,072 inputs and
+fifty hidden units: the last and the longest part of the post. The data have to be fetched (its
+*binary version*, 163 MB), so what is shown here was recorded. This page is the program that did
+it:
 
 .. code-block:: sh
 
     FASTNN_CIFAR10=cifar-10-batches-bin python docs/the_post/plot_3_cifar10.py
 
-With the variable set to the folder of the data, it trains and writes ``recorded_cifar10.npz``; without,
-it draws what that file holds.
+With the variable set to the folder of the data, it trains and writes ``recorded_cifar10.npz``;
+without, it draws what that file holds.
 """
 
 import json
@@ -54,11 +55,11 @@ def load(dtype):
 # The first try, and the grid
 # ---------------------------
 #
-# The post's first network is trained for 1,000 steps with a learning rate of 1e-4, and reaches 0.287
-# on the validation images. Then it tries learning rates of 1e-2 and 1e-3 with penalties of 0.4, 0.5
-# and 0.6, for 2,000 steps each, and reaches 0.497 on validation and 0.496 on test images. At 1e-2
-# the training diverges: after some three hundred steps the loss is infinite. The grid survives that, with
-# a warning.
+# The post's first network is trained for 1,000 steps with a learning rate of 1e-4, and reaches
+# 0.287 on the validation images. Then it tries learning rates of 1e-2 and 1e-3 with penalties of
+# 0.4, 0.5 and 0.6, for 2,000 steps each, and reaches 0.497 on validation and 0.496 on test images.
+# At 1e-2 the training diverges: after some three hundred steps the loss is infinite. The grid
+# survives that, with a warning.
 
 
 def first_try(train, val):
@@ -104,8 +105,8 @@ def grid(train, val):
 # The time of a step
 # ------------------
 #
-# NumPy's twin and the compiled loop in turns, on the same rows, with as many threads each: the fastest
-# of several turns counts.
+# NumPy's twin and the compiled loop in turns, on the same rows, with as many threads each: the
+# fastest of several turns counts.
 
 
 def time_both(data, threads):
@@ -192,7 +193,8 @@ print(f"first try: validation accuracy {facts['first']:.3f} (the post: 0.287)")
 figure = plot_history(history_of("first"))
 
 # %%
-# The first weights hardly differ from each other: blurred pictures of what most images have in common.
+# The first weights hardly differ from each other: blurred pictures of what most images have in
+# common.
 
 figure = plot_weights(network_of("first"), (32, 32, 3))
 
