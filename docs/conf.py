@@ -46,6 +46,7 @@ math_number_all = False
 html_math_renderer = "mathml"
 
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -70,13 +71,15 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
     "write_computation_times": False,
-    "image_srcset": ["2x"],
+    "image_scrapers": ("scraper.figures",),
     "matplotlib_animations": False,
     "copyfile_regex": r".*\.(md|rst)",
 }
 # A warning of an example is a mistake of the example.
 warnings.filterwarnings("error", module=r"__main__")
 
+# Quotation marks, but no dashes: the command's options begin with two hyphens.
+smartquotes_action = "qe"
 html_theme = "pydata_sphinx_theme"
 html_title = "fastnn"
 html_static_path = ["_static"]
@@ -91,9 +94,10 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
-    "show_prev_next": True,
+    "navbar_persistent": ["search-button", "theme-switcher"],
+    "navbar_end": ["navbar-icon-links"],
 }
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "start": [], "speed": []}
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

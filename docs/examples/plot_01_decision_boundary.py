@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
 
-from fastnn import Network, Trainer
+from fastnn import Network, Trainer, optimizers
 
 X, y = make_moons(500, noise=0.2, random_state=0)
 net = Network((2, 16, 2), activation="tanh", random_state=0)
@@ -26,7 +26,8 @@ def look(status):
         pictures.append((status.epoch, status.loss, chance))
 
 
-Trainer(net, batch_size=50, max_iter=150, random_state=0).fit(X, y, callback=look)
+trainer = Trainer(net, optimizers.Adam(0.01), batch_size=50, max_iter=150, random_state=0)
+trainer.fit(X, y, callback=look)
 
 figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained", sharex=True, sharey=True)
 for axis, (epoch, loss, chance) in zip(axes.flat, pictures):
