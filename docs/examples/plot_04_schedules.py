@@ -32,7 +32,7 @@ for name, schedule in choices.items():
     axes[0].plot(epochs, history["learning_rate"], label=name)
     axes[1].plot(epochs, history["val_loss"])
 axes[0].set(ylabel="Learning rate", title="Gradient descent on the digits")
-axes[1].set(xlabel="Epoch", ylabel="Validation loss", ylim=(0.1, 0.5))
+axes[1].set(xlabel="Epoch", ylabel="Validation loss", ylim=(0.2, 0.5))
 axes[0].legend(frameon=False, ncols=2, loc="upper right")
 for axis in axes:
     axis.grid(alpha=0.25)

@@ -18,7 +18,7 @@ from fastnn import TwoLayerNet, set_num_threads
 from fastnn.benchmark import flops_per_step, peak_gflops, share_of_peak, time_step
 
 set_num_threads(1)
-widths, batch_size = (8, 16, 32, 48, 64, 96, 100, 128, 192, 256, 384, 512), 128
+widths, batch_size = (8, 16, 32, 48, 64, 100, 128, 192, 256, 384, 512), 128
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((2000, 256), dtype=np.float32), rng.integers(0, 10, 2000)
 
