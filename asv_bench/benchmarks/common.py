@@ -5,6 +5,7 @@ NumPy twin, so that nothing is timed that computes something else.
 """
 
 import time
+import types
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ import threadpoolctl
 import fastnn
 import fastnn.kernels
 from fastnn import reference
-from fastnn.benchmark import PAUSE
 
 IMPLS = ["numpy", "fastnn"]
 DTYPES = ["float32", "float64"]
+#: Seconds between two turns of several threads: BLAS's go on spinning for up to 100 ms after a
+#: product, on the cores that the next turn needs. (Not `fastnn.benchmark.PAUSE`: the suite also
+#: runs the project's first commits, which have none.)
+PAUSE = 0.12
 
 
 class Shape(NamedTuple):
@@ -277,7 +281,7 @@ def warm(call, seconds=0.01):
     return Batch(call, max(1, min(10_000, int(seconds / max(once, 1e-9)))))
 
 
-def ratio(numpy, fastnn, rounds=7):
+def ratio(numpy, fastnn, rounds=5, threads=1):
     """Return the time of the second batch over that of the first; below one, fastnn is faster.
 
     The two take turns, so that a change of the processor's speed meets both, and the quickest run
@@ -286,18 +290,52 @@ def ratio(numpy, fastnn, rounds=7):
     quickest = {numpy: float("inf"), fastnn: float("inf")}
     for _ in range(rounds):
         for batch in quickest:
-            time.sleep(PAUSE)
-            batch.seconds()  # wakes all cores
+            if threads > 1:
+                time.sleep(PAUSE)
+                batch.seconds()  # wakes all cores
             quickest[batch] = min(quickest[batch], batch.seconds())
     return quickest[fastnn] / quickest[numpy]
+
+
+def over_limit(batch, flops, dtype="float32", threads=1):
+    """Return the time of a step over that of its products at the peak of the machine."""
+    from fastnn.benchmark import peak_gflops
+
+    step = min(batch.seconds() for _ in range(3))
+    return step * peak_gflops(dtype) * 1e9 * threads / flops
+
+
+# --------------------------------------------------------------------------------- what asv is told
+
+
+def described(pretty_name, unit=None):
+    """Give a benchmark the name that the dashboard shows, and the unit of what it tracks."""
+
+    def decorate(function):
+        function.pretty_name = pretty_name
+        if unit is not None:
+            function.unit = unit
+        return function
+
+    return decorate
+
+
+def own_copy(function, **attributes):
+    """Return a copy of a benchmark that subclasses share, with attributes of its own."""
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__
+    )
+    copy.__doc__, copy.__qualname__ = function.__doc__, function.__qualname__
+    vars(copy).update(vars(function) | attributes)
+    return copy
 
 
 class Comparison:
     """Base of the benchmarks whose first parameter is the implementation; none itself.
 
     A subclass defines :meth:`batch`, `params` and `param_names`; for those methods that compare the
-    two implementations themselves, `impl` is left away. It comes first because the dashboard, of
-    its own accord, shows a curve for every value of the first parameter and then for as few of the
+    implementations themselves, `impl` is left away. It comes first because the dashboard, of its
+    own accord, shows a curve for every value of the first parameter and then for as few of the
     others as keep the plot legible.
     """
 
@@ -319,9 +357,9 @@ class Comparison:
 
 
 def without_impl(benchmark_class):
-    """Give `track_ratio` of a class the parameters of the class but `impl`, and its unit."""
-    track_ratio = benchmark_class.track_ratio
-    track_ratio.params = benchmark_class.params[1:]
-    track_ratio.param_names = benchmark_class.param_names[1:]
-    track_ratio.unit = "fastnn / numpy"
+    """Give what compares the implementations the parameters of its class but `impl`."""
+    for name, method in list(vars(benchmark_class).items()):
+        if name in ("track_ratio", "track_over_peer"):
+            method.params = benchmark_class.params[1:]
+            method.param_names = benchmark_class.param_names[1:]
     return benchmark_class

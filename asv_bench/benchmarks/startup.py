@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+from .common import described
+
 #: A cold start compiles for seconds; three of them agree within a few per cent.
 ROUNDS = 3
 
@@ -40,7 +42,9 @@ class Import:
     params = ("numpy", "numba", "fastnn")
     param_names = ("package",)
 
+    @described("Import: time")
     def timeraw_import(self, package):
+        """Seconds to import a package in a fresh process."""
         return f"import {package}"
 
 
@@ -50,9 +54,10 @@ class FirstTraining:
     params = ("warm", "empty")
     param_names = ("cache",)
     timeout = 600
-    unit = "seconds"
 
+    @described("First training: time", unit="seconds")
     def track_first_training(self, cache):
+        """Seconds, with the machine code in Numba's cache, and with an empty cache."""
         times = []
         with tempfile.TemporaryDirectory() as shared:
             if cache == "warm":
