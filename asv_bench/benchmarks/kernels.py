@@ -34,10 +34,11 @@ class _Kernel(Comparison):
 
     def __init_subclass__(cls):
         # asv shows a name and a source for each; those of the base would be the same for all.
-        kernel, title = KERNEL_CASES[cls.__name__].kernel, cls.__doc__.rstrip(".")
+        kernel = KERNEL_CASES[cls.__name__].kernel
+        title = f"{kernel}: {cls.__doc__.rstrip('.')}"
         source = inspect.getsource(KERNEL_CASES[cls.__name__].arguments)
         shown = f"# {cls.__doc__}\n# fastnn.kernels.{kernel}, on these arguments:\n\n{source}"
-        for method, suffix in ((cls.time_call, ""), (cls.track_ratio, ": fastnn / numpy")):
+        for method, suffix in ((cls.time_call, ""), (cls.track_ratio, ", fastnn / numpy")):
             setattr(
                 cls,
                 method.__name__,
@@ -61,11 +62,11 @@ class AffineHidden(_Kernel):
 
 
 class AffineScores(_Kernel):
-    """A W2 + b2: few columns."""
+    """A W2 + b2, few columns."""
 
 
 class AffineBackwardInput(_Kernel):
-    """S W2^T: a short inner dimension."""
+    """S W2^T, a short inner dimension."""
 
 
 class AffineBackwardWeights(_Kernel):
@@ -77,67 +78,67 @@ class AffineBackwardSGD(_Kernel):
 
 
 class ReluBackward(_Kernel):
-    """The mask of the hidden layer."""
+    """mask of the hidden layer."""
 
 
 class SoftmaxGradient(_Kernel):
-    """Softmax, loss and gradient."""
+    """probabilities, loss and gradient."""
 
 
 class SGDUpdate(_Kernel):
-    """The update of W1 from a gradient in memory."""
+    """W1, from a gradient in memory."""
 
 
 class MomentumUpdate(_Kernel):
-    """The same with Nesterov's momentum."""
+    """W1, with Nesterov's momentum."""
 
 
 class AdamUpdate(_Kernel):
-    """The same with AdamW."""
+    """W1, with decoupled decay."""
 
 
 class Exp(_Kernel):
-    """Of each hidden activation, as the following."""
+    """of each hidden activation."""
 
 
 class Log(_Kernel):
-    """The natural logarithm."""
+    """of each hidden activation."""
 
 
 class Tanh(_Kernel):
-    """The hyperbolic tangent."""
+    """of each hidden activation."""
 
 
 class Logistic(_Kernel):
-    """The logistic function."""
+    """of each hidden activation."""
 
 
 class Erf(_Kernel):
-    """The error function; its twin calls Python's for each element."""
+    """of each hidden activation; the twin calls Python's."""
 
 
 class Gelu(_Kernel):
-    """An activation with its derivative."""
+    """gelu and its derivative."""
 
 
 class Dropout(_Kernel):
-    """Of the hidden layer."""
+    """of the hidden layer."""
 
 
 class LogisticGradient(_Kernel):
-    """The logistic head's loss and gradient."""
+    """loss and gradient."""
 
 
 class SquaredErrorGradient(_Kernel):
-    """The identity head's loss and gradient."""
+    """loss and gradient."""
 
 
 class PoissonGradient(_Kernel):
-    """The exponential head's loss and gradient."""
+    """loss and gradient."""
 
 
 class CsrAffine(_Kernel):
-    """X[rows] W1 + b1 and ReLU, a fifth of X non-zero; its twin is a loop over rows."""
+    """X[rows] W1 + b1 and ReLU, a fifth of X not zero."""
 
 
 class CsrAffineBackwardWeights(_Kernel):
