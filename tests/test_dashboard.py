@@ -46,13 +46,13 @@ def test_a_page_loads_its_scripts_from_beside_it(tmp_path, archives, kind):
 
 def test_a_script_that_is_not_what_the_page_states_is_refused(tmp_path, archives):
     page = write_page(tmp_path, hash_of(b"another"))
-    with pytest.raises(ScriptError, match=r"dist/answer.min.js of answer@1.0 is not what it must"):
+    with pytest.raises(ScriptError, match=r"dist/answer\.min\.js of answer@1\.0 is not what it must"):
         vendor(page, archives)
     assert LINK in page.read_text()
 
 
 def test_a_script_without_any_hash_is_refused(tmp_path, archives):
-    with pytest.raises(ScriptError, match="states no hash of https://example.org"):
+    with pytest.raises(ScriptError, match=r"states no hash of https://example\.org"):
         vendor(write_page(tmp_path, None), archives)
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_script_is_named(tmp_path, archives, monkeypatch):
 
 def test_without_npm_the_message_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(ScriptError, match="install Node.js, or copy what `npm pack answer@1.0`"):
+    with pytest.raises(ScriptError, match=r"install Node\.js, or copy what `npm pack answer@1\.0`"):
         vendored_scripts.packed("answer@1.0", tmp_path)
 
 
