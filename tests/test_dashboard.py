@@ -46,7 +46,9 @@ def test_a_page_loads_its_scripts_from_beside_it(tmp_path, archives, kind):
 
 def test_a_script_that_is_not_what_the_page_states_is_refused(tmp_path, archives):
     page = write_page(tmp_path, hash_of(b"another"))
-    with pytest.raises(ScriptError, match=r"dist/answer\.min\.js of answer@1\.0 is not what it must"):
+    with pytest.raises(
+        ScriptError, match=r"dist/answer\.min\.js of answer@1\.0 is not what it must"
+    ):
         vendor(page, archives)
     assert LINK in page.read_text()
 

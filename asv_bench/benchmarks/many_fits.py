@@ -6,7 +6,7 @@ import numpy as np
 
 import fastnn
 
-from .common import Threads, described
+from .common import Threads, cores_at_hand, described
 
 #: Trainings at a time.
 FITS = 8
@@ -34,6 +34,8 @@ class ManyFits:
     def setup(self, workers):
         if not hasattr(fastnn, "Trainer"):
             raise NotImplementedError("this commit has no Trainer")  # asv skips it
+        if workers > cores_at_hand():
+            raise NotImplementedError(f"needs {workers} cores")
         self.threads = Threads(1)
         fit_all(workers)
 

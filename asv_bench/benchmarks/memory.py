@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .common import DTYPES, IMPLS, NETWORKS, Threads, described
+from .common import IMPLS, Threads, described
 from .training import training_of
 
 
 class PeakMemory:
     """Of a process that trains TwoLayerNet for some steps, on one thread."""
 
-    params = (IMPLS, list(NETWORKS), DTYPES)
+    params = (IMPLS, ["4-10-3", "784-100-10", "3072-50-10"], ["float32"])
     param_names = ("impl", "network", "dtype")
 
     def setup(self, impl, network, dtype):

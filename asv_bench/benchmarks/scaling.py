@@ -49,10 +49,10 @@ class ThreadEfficiency:
     param_names = ("network",)
 
     def setup(self, network):
-        self.threads = Threads(1)
-        self.one = step_of("fastnn", THREADED[network], 1)
-        Threads(2)
+        self.threads = Threads(2)
         self.two = step_of("fastnn", THREADED[network], 2)
+        Threads(1)
+        self.one = step_of("fastnn", THREADED[network], 1)
 
     def teardown(self, network):
         self.threads.restore()
