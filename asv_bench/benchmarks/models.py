@@ -5,6 +5,7 @@ commit may have named otherwise. What a commit does not have is skipped.
 """
 
 import dataclasses
+import inspect
 import os
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -18,6 +19,15 @@ from .common import Batch
 
 #: Peers by the name in a plot.
 LIBRARIES = {"scikit-learn": "sklearn", "PyTorch": "torch", "JAX": "jax"}
+
+
+def network_of_images(units, scale=255):
+    """Return a network that divides images of 784 pixels by `scale` itself, as they are read."""
+    if not hasattr(fastnn, "Trainer"):
+        raise NotImplementedError("this commit has no Trainer")  # asv skips it
+    if "input_scale" not in inspect.signature(fastnn.Network).parameters:
+        raise NotImplementedError("this commit scales no inputs")
+    return fastnn.Network((784, units, 10), random_state=0, input_scale=scale)
 
 
 @contextmanager
@@ -67,8 +77,9 @@ def training_of(impl, problem, threads=1, epochs=None):
         raise NotImplementedError("this commit has no Trainer")  # asv skips it
     if impl in LIBRARIES:
         return peer_training_of(impl, problem, threads)
-    # So many epochs that what `fit` does once a call costs little.
-    epochs = epochs or (1 if impl == "numpy" else max(2, 100 // problem.steps_per_epoch))
+    # So many steps that what `fit` does once a call costs little, but no more than take long.
+    steps = 1 if impl == "numpy" else max(10, min(100, 2e10 / problem.flops))
+    epochs = epochs or max(1, round(steps / problem.steps_per_epoch))
 
     def train():
         if impl == "fastnn":
