@@ -125,7 +125,7 @@ class SparseRatio:
 @lru_cache(maxsize=2)
 def image_step_of(pixels):
     """Return training steps on images of 784 pixels, warm."""
-    network = network_of_images(UNITS, scale=255 if pixels == "bytes" else None)
+    network = network_of_images(UNITS, scale=255 if pixels == "bytes" else 1)
     images = np.random.default_rng(0).integers(1, 256, (4000, 784), np.uint8)
     X = images if pixels == "bytes" else images.astype(np.float32) / 255
     trainer = fastnn.Trainer(network, optimizer_of("sgd"), batch_size=ROWS, max_iter=3)
