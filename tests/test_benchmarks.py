@@ -226,7 +226,7 @@ def test_kernel_folder_is_that_of_the_imported_package():
 def test_batch_counts_calls_and_steps(monkeypatch):
     calls = []
     ticks = itertools.count(step=6.0)
-    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("benchmarks.common.now", lambda: next(ticks))
     batch = Batch(lambda: calls.append(1), 3, steps=2)
     assert batch.seconds() == 1.0
     assert len(calls) == 3
@@ -235,9 +235,17 @@ def test_batch_counts_calls_and_steps(monkeypatch):
 
 def test_warm_batch_has_as_many_calls_as_the_time_allows(monkeypatch):
     ticks = itertools.count(step=0.002)
-    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("benchmarks.common.now", lambda: next(ticks))
     assert warm(lambda: None, seconds=0.0101).count == 5
     assert warm(lambda: None, seconds=0.0).count == 1
+
+
+def test_the_processors_time_is_that_of_one_thread(monkeypatch):
+    monkeypatch.setattr("benchmarks.common.time.process_time", lambda: 1.0)
+    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: 2.0)
+    for threads, expected in ((1, 1.0), (2, 2.0)):
+        monkeypatch.setattr("fastnn.get_num_threads", lambda threads=threads: threads)
+        assert benchmarks.common.now() == expected
 
 
 def test_ratio_is_of_the_quickest_runs_that_are_timed(monkeypatch):

@@ -259,6 +259,15 @@ class Threads:
         fastnn.set_num_threads(self._before)
 
 
+def now():
+    """Read the clock by which times are taken, in seconds.
+
+    Of one thread, that is the processor's time, which nothing else that the machine does can add
+    to; several threads also wait for one another, and only the clock on the wall tells.
+    """
+    return time.process_time() if fastnn.get_num_threads() == 1 else time.perf_counter()
+
+
 class Batch(NamedTuple):
     """A warm call, and how often to make it so that a clock can tell its time."""
 
@@ -273,9 +282,9 @@ class Batch(NamedTuple):
 
     def seconds(self):
         """Return the mean time of one step in one run of the batch."""
-        start = time.perf_counter()
+        start = now()
         self.run()
-        return (time.perf_counter() - start) / (self.count * self.steps)
+        return (now() - start) / (self.count * self.steps)
 
     def clock(self):
         """Read a clock under which the whole batch takes as long as one of its steps.
@@ -283,7 +292,7 @@ class Batch(NamedTuple):
         It is asv's `timer`: asv makes one call a sample, since it runs `setup` before each, and a
         kernel of a microsecond would disappear in the cost of reading a clock.
         """
-        return time.perf_counter() / (self.count * self.steps)
+        return now() / (self.count * self.steps)
 
 
 def warm(call, seconds=0.01):
