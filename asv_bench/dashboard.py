@@ -2,6 +2,7 @@
 
     python asv_bench/dashboard.py              # publish what is in asv_bench/results
     python asv_bench/dashboard.py --run NEW    # measure commits without results first
+    python asv_bench/dashboard.py --run HEAD^! --quick
 
 asv's own pages load their scripts from the web, and their data from a web server. This takes the
 scripts from packages, keeps the data as scripts besides, and writes a front page, so that the
@@ -20,6 +21,8 @@ from vendored_scripts import ScriptError, vendor
 HERE = Path(__file__).parent
 #: What asv.conf.json names, from here.
 RESULTS, PAGES = HERE / "results", HERE / "html"
+#: Where asv keeps the name of the machine.
+MACHINE = Path.home() / ".asv-machine.json"
 #: Packages that hold the pages' scripts, kept for the next time.
 ARCHIVES = HERE / "scripts"
 #: Explanations of steps in the plots, beside the results that show them: a list of objects with
@@ -129,10 +132,19 @@ def main(arguments=None):
         metavar="RANGE",
         help="measure these commits first (NEW, EXISTING, HEAD^!, or a range as git has it)",
     )
+    parser.add_argument("--quick", action="store_true", help="measure each benchmark once")
     options = parser.parse_args(arguments)
     try:
         if options.run:
-            asv("run", "--skip-existing-successful", options.run)
+            if not MACHINE.exists():
+                asv("machine", "--yes")
+            quick = ["--quick"] if options.quick else ["--skip-existing-successful"]
+            asv("run", *quick, options.run)
+        if not (RESULTS / "benchmarks.json").exists():
+            raise ScriptError(
+                f"there are no results in {RESULTS}: measure some with --run, or fetch what is "
+                f"kept with `git worktree add {RESULTS} results`"
+            )
         asv("publish", "--no-pull")
         packages = stand_alone(PAGES)
         front_page(PAGES, steps_of(RESULTS))

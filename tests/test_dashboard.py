@@ -114,3 +114,9 @@ def test_data_are_kept_as_scripts_too(tmp_path):
     (tmp_path / "graphs" / "a.json").write_text("[1, 2]\n")
     dashboard.keep_data_as_scripts(tmp_path)
     assert (tmp_path / "graphs" / "a.json.js").read_text() == "asvData = [1, 2];\n"
+
+
+def test_without_results_the_message_says_where_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dashboard, "RESULTS", tmp_path)
+    assert dashboard.main([]) == 1
+    assert "measure some with --run, or fetch what is kept" in capsys.readouterr().err
