@@ -15,7 +15,7 @@ CAPTION = re.compile(r"{code-block} py\n:caption: (\S+), (above|below|at the end
 
 def copy_checkout(folder):
     """Copy what the page works on; the kernels lie where an installed package has them."""
-    ignored = shutil.ignore_patterns("__pycache__", "kernels", "env", "results", "html")
+    ignored = shutil.ignore_patterns("__pycache__", "kernels", "env", "results", "html", "scripts")
     for name in ("fastnn", "asv_bench", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copytree(ROOT / "tests/kernels", folder / "tests/kernels", ignore=ignored)
