@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from peers import THREAD_VARIABLES
+
 HERE = Path(__file__).parent
 #: Processes of each commit, and the least change that is worth a report.
 PROCESSES, FLOOR = 3, 0.05
@@ -44,7 +46,6 @@ SELECTION = [
     r"sparse\.SparseStep\.time_step\(sparse, digits, sgd\)",
     r"many_fits\.ManyFits\.time_all\(1\)",
 ]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class GateError(Exception):

@@ -3,6 +3,7 @@
 Questions come as lines of JSON on stdin, answers leave as lines of JSON on stdout.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -27,7 +28,7 @@ class Cases:
                     self.found[name] = (benchmark, index)
 
     def names(self):
-        """Return the names of all cases that do not time NumPy or another library."""
+        """Return the names of all cases."""
         return list(self.found)
 
     def prepare(self, name):
@@ -68,8 +69,6 @@ class Cases:
 
 def names_of(benchmark):
     """Yield the name and the index of each choice of parameters that times fastnn."""
-    import itertools
-
     if not benchmark._params:
         yield benchmark.name, 0
         return
