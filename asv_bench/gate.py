@@ -157,7 +157,7 @@ def compare(folders, names, report):
     try:
         for _, side in product(range(PROCESSES), (0, 1)):
             sides[side].append(Process(folders[side]))
-        chosen = names(sides[0][0].ask("names")) if callable(names) else names
+        chosen = names(sides[1][0].ask("names")) if callable(names) else names
         for name in chosen:
             results[name] = measure(name, sides, order)
             report(name, results[name])

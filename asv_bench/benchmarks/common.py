@@ -8,7 +8,7 @@ import os
 import time
 import types
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -354,11 +354,13 @@ def own_copy(function, **attributes):
 class Comparison:
     """Base of the benchmarks whose first parameter is the implementation; none itself.
 
-    A subclass defines :meth:`batch`, `params` and `param_names`; for those methods that compare the
-    implementations themselves, `impl` is left away. It comes first because the dashboard, of its
-    own accord, shows a curve for every value of the first parameter and then for as few of the
-    others as keep the plot legible.
+    A subclass defines :meth:`batch`, `params` and `param_names`, and `impls` where it compares
+    others than NumPy; for those methods that compare the two implementations themselves, `impl` is
+    left away. It comes first because the dashboard, of its own accord, shows a curve for every
+    value of the first parameter and then for as few of the others as keep the plot legible.
     """
+
+    impls: ClassVar[list] = IMPLS
 
     def batch(self, *params):
         """Build, seed and warm. Cached: asv runs `setup` again before every sample."""
@@ -371,7 +373,7 @@ class Comparison:
             self.chosen = self.batch(*params)
             self.timer = self.chosen.clock
         else:
-            self.both = [self.batch(impl, *params) for impl in IMPLS]
+            self.both = [self.batch(impl, *params) for impl in self.impls]
 
     def teardown(self, *params):
         self.threads.restore()
