@@ -157,6 +157,7 @@ def test_every_benchmark_has_a_name_and_says_what_it_is():
     assert len(set(names.values())) == len(names), "two have the same name"
     for benchmark in FOUND.values():
         assert benchmark.type != "track" or benchmark.unit != "unit"
+        assert len(benchmark.version) < 9, "the digest of its code: results would not outlive it"
         assert '"""' in benchmark.code or "fastnn.kernels." in benchmark.code
 
 

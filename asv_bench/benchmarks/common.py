@@ -329,11 +329,15 @@ def over_limit(batch, flops, dtype="float32", threads=1):
 # --------------------------------------------------------------------------------- what asv is told
 
 
-def described(pretty_name, unit=None):
-    """Give a benchmark the name that the dashboard shows, and the unit of what it tracks."""
+def described(pretty_name, unit=None, version="1"):
+    """Give a benchmark the name that the dashboard shows, and the unit of what it tracks.
+
+    Results of another version are not shown, so give it a new one when it measures something else.
+    Left alone, asv would take every change of the code for that.
+    """
 
     def decorate(function):
-        function.pretty_name = pretty_name
+        function.pretty_name, function.version = pretty_name, version
         if unit is not None:
             function.unit = unit
         return function
