@@ -12,6 +12,7 @@ folder can be copied anywhere, and opened as it is.
 import argparse
 import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,27 @@ def replaced(text, mark, addition, before=False):
 # --------------------------------------------------------------------------------------- front page
 
 
+def drop_unmeasured(pages):
+    """Leave out of the index what no commit has results of: it would have an empty place."""
+    path = pages / "index.json"
+    index = json.loads(path.read_text("utf-8"))
+    measured = {each.name.removesuffix(".json") for each in pages.glob("graphs/summary/*.json")}
+    index["benchmarks"] = {
+        name: benchmark for name, benchmark in index["benchmarks"].items() if name in measured
+    }
+    path.write_text(json.dumps(index), "utf-8")
+
+
+def measured_items(text, names):
+    """Return the page without those items of lists that lead to a benchmark without results."""
+
+    def kept(item):
+        links = [link.partition("?")[0] for link in re.findall(r'href="#([^"]*)"', item[0])]
+        return item[0] if all(link.startswith("/") or link in names for link in links) else ""
+
+    return re.sub(r"<li>.*?</li>", kept, text, flags=re.DOTALL)
+
+
 def front_page(pages, steps):
     """Put what the plots are, where to look first and which machine it was above the grid."""
     index = json.loads((pages / "index.json").read_text("utf-8"))
@@ -85,10 +107,12 @@ def front_page(pages, steps):
         steps="".join(map(step_item, steps)) or "<li>None has been explained yet.</li>",
     )
     page = pages / "index.html"
-    text = replaced(page.read_text("utf-8"), 'id="summarygrid-display"', "", before=True)
-    head, _, tail = text.partition('id="summarygrid-display"')
+    head, mark, tail = page.read_text("utf-8").partition('id="summarygrid-display"')
+    if not mark:
+        raise ScriptError("asv's page has no grid: it is of a version that is not known here")
     style, _, rest = tail.partition(">")
-    page.write_text(f'{head}id="summarygrid-display"{style}>{filled}{rest}', "utf-8")
+    filled = measured_items(filled, index["benchmarks"])
+    page.write_text(f"{head}{mark}{style}>{filled}{rest}", "utf-8")
 
 
 def machine_row(machine):
@@ -146,6 +170,7 @@ def main(arguments=None):
                 f"kept with `git worktree add {RESULTS} results`"
             )
         asv("publish", "--no-pull")
+        drop_unmeasured(PAGES)
         packages = stand_alone(PAGES)
         front_page(PAGES, steps_of(RESULTS))
     except subprocess.CalledProcessError as error:

@@ -85,7 +85,7 @@ def test_the_front_page_says_what_ran_and_explains_the_steps(tmp_path):
         "params": {"python": ["3.11"], "cpu": ["a <CPU>"]},
         "revision_to_date": {"10": 1, "9": 0},
         "revision_to_hash": {"10": "b" * 40, "9": "a" * 40},
-        "benchmarks": {"one": {}, "two": {}},
+        "benchmarks": {"a.time_b": {}, "two": {}},
     }
     (tmp_path / "index.json").write_text(json.dumps(index))
     page = tmp_path / "index.html"
@@ -107,6 +107,19 @@ def test_every_benchmark_that_the_front_page_names_is_there():
     names = {benchmark.name for benchmark in disc_benchmarks(Path(dashboard.HERE) / "benchmarks")}
     links = [part.partition('"')[0] for part in template.split('href="#')[1:]]
     assert {link.partition("?")[0] for link in links if not link.startswith("/")} <= names
+
+
+def test_what_has_no_results_is_not_shown(tmp_path):
+    (tmp_path / "graphs" / "summary").mkdir(parents=True)
+    (tmp_path / "graphs" / "summary" / "a.time_b.json").write_text("[]")
+    (tmp_path / "index.json").write_text(json.dumps({"benchmarks": {"a.time_b": 1, "c": 2}}))
+    dashboard.drop_unmeasured(tmp_path)
+    names = json.loads((tmp_path / "index.json").read_text())["benchmarks"]
+    assert names == {"a.time_b": 1}
+    items = ['<li><a href="#a.time_b?x=1">b</a></li>', '<li>\n<a href="#/list">all</a></li>']
+    assert dashboard.measured_items("".join([*items, '<li><a href="#c">c</a></li>']), names) == (
+        "".join(items)
+    )
 
 
 def test_data_are_kept_as_scripts_too(tmp_path):
