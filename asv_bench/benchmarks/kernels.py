@@ -18,7 +18,7 @@ from .common import (
 
 #: The toy, MNIST, and the course's case: overhead, products in the caches, products beyond them.
 SHAPES = ["4-10-3", "784-100-10", "3072-50-10"]
-#: What works on hidden units or scores has no operand that is larger in the course's case.
+#: The others have no operand that is much larger in the course's case.
 FEW_SHAPES = SHAPES[:2]
 
 
@@ -65,11 +65,11 @@ class AffineHidden(_Kernel):
     """X[rows] W1 + b1 and ReLU."""
 
 
-class AffineScores(_Kernel):
+class AffineScores(_Kernel, shapes=FEW_SHAPES):
     """A W2 + b2, few columns."""
 
 
-class AffineBackwardInput(_Kernel):
+class AffineBackwardInput(_Kernel, shapes=FEW_SHAPES):
     """S W2^T, a short inner dimension."""
 
 
@@ -89,15 +89,15 @@ class SoftmaxGradient(_Kernel, shapes=FEW_SHAPES):
     """probabilities, loss and gradient."""
 
 
-class SGDUpdate(_Kernel):
+class SGDUpdate(_Kernel, shapes=FEW_SHAPES):
     """W1, from a gradient in memory."""
 
 
-class MomentumUpdate(_Kernel):
+class MomentumUpdate(_Kernel, shapes=FEW_SHAPES):
     """W1, with Nesterov's momentum."""
 
 
-class AdamUpdate(_Kernel):
+class AdamUpdate(_Kernel, shapes=FEW_SHAPES):
     """W1, with decoupled decay."""
 
 

@@ -31,7 +31,7 @@ def prediction_of(impl, network, dtype, rows):
 class Predict(Comparison):
     """Classes of some rows, on one thread."""
 
-    params = (IMPLS, ["4-10-3", "784-100-10", "3072-50-10"], DTYPES, [1, 10_000])
+    params = (IMPLS, ["4-10-3", "784-100-10"], DTYPES, [1, 10_000])
     param_names = ("impl", "network", "dtype", "rows")
 
     def batch(self, impl, network, dtype, rows):
