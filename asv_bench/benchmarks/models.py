@@ -8,6 +8,7 @@ import dataclasses
 import inspect
 import os
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -54,6 +55,12 @@ def optimizer_of(name):
     return dataclasses.replace(OPTIMIZERS[name], learning_rate_init=RATE)
 
 
+@lru_cache(maxsize=2)
+def numbers_of(problem):
+    """Return X and y of a problem, made once: to draw them takes longer than many trainings."""
+    return data_of(problem)
+
+
 def fit(problem, epochs, checkpoint=None):
     """Train a new network on the data of a problem; return the trainer."""
     network = fastnn.Network(problem.layer_sizes, problem.activation, problem.head, random_state=0)
@@ -64,7 +71,7 @@ def fit(problem, epochs, checkpoint=None):
         max_iter=epochs,
         random_state=0,
     )
-    trainer.fit(*data_of(problem), checkpoint=checkpoint)
+    trainer.fit(*numbers_of(problem), checkpoint=checkpoint)
     return trainer
 
 
