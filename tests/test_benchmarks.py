@@ -12,9 +12,12 @@ from asv_runner.discovery import disc_benchmarks
 
 import benchmarks
 import benchmarks.common
+import benchmarks.deep
 import benchmarks.estimators
-import benchmarks.networks
+import benchmarks.models
+import benchmarks.optimizers
 import benchmarks.solver
+import benchmarks.sparse
 import benchmarks.startup
 import benchmarks.training
 import course
@@ -24,6 +27,7 @@ from benchmarks.common import (
     KERNEL_CASES,
     NETWORKS,
     Batch,
+    cores_at_hand,
     examples_of,
     kernel_of,
     network_of,
@@ -31,10 +35,12 @@ from benchmarks.common import (
     warm,
 )
 from benchmarks.numba_cache import digest_of, kernel_folder
-from fastnn.jobs import Records
+from peer_libraries import Problem
 
 FOLDER = str(Path(benchmarks.__file__).parent)
 WORKSPACES = ("workspace", "positions", "padded", "table")
+#: What a method of a benchmark begins with.
+METHODS = ("time_", "timeraw_", "track_", "peakmem_")
 FOUND = {benchmark.name: benchmark for benchmark in disc_benchmarks(FOLDER)}
 
 
@@ -106,34 +112,33 @@ def test_the_solver_computes_what_its_twin_does(network, dtype, rule):
     assert course.compared(problem, dtype, rule) < course.TOLERANCES[dtype]
 
 
-@pytest.mark.parametrize("network", benchmarks.networks.PROBLEMS)
-def test_deep_training_computes_what_its_twin_does(network):
-    problem, losses = benchmarks.networks.PROBLEMS[network], {}
-    for impl in IMPLS:
-        records = Records.empty(3, 1)
-        loop = benchmarks.networks.loop_of(impl, problem, 2, benchmarks.networks.source_of(problem))
-        loop.run(benchmarks.networks.items_of(problem, 3), records)
-        losses[impl] = records.losses
-    np.testing.assert_allclose(losses["fastnn"], losses["numpy"], rtol=1e-4)
+def problems():
+    yield from benchmarks.deep.PROBLEMS.values()
+    for optimizer in benchmarks.optimizers.OPTIMIZERS:
+        yield Problem((784, 256, 128, 10), "relu", "softmax", optimizer, 128)
 
 
-@pytest.mark.parametrize("data", benchmarks.networks.SPARSE)
-def test_sparse_training_computes_what_the_dense_does(data):
-    problem, losses = benchmarks.networks.SPARSE[data], []
-    share = np.count_nonzero(benchmarks.networks.data_of(problem)[0]) / (
-        len(benchmarks.networks.data_of(problem)[0]) * problem.layer_sizes[0]
-    )
-    assert share == pytest.approx(problem.density, rel=0.05)
-    for csr in (False, True):
-        records = Records.empty(3, 1)
-        source = benchmarks.networks.source_of(problem, csr)
-        loop = benchmarks.networks.loop_of("fastnn", problem, 2, source)
-        loop.run(benchmarks.networks.items_of(problem, 3), records)
-        losses.append(records.losses)
-    train, records = benchmarks.networks.densifying(problem, 3)
-    train()
+@pytest.mark.parametrize("problem", list(problems()), ids=str)
+def test_a_trainer_computes_what_its_twin_does(problem):
+    steps = min(problem.steps_per_epoch, 5)
+    losses = {"fastnn": benchmarks.models.fit(problem, 1).history["step_loss"]}
+    with benchmarks.models.by_the_twin():
+        losses["numpy"] = benchmarks.models.fit(problem, 1).history["step_loss"]
+    np.testing.assert_allclose(losses["fastnn"][:steps], losses["numpy"][:steps], rtol=1e-4)
+    assert not (losses["fastnn"] == losses["numpy"]).all()  # two computations, not one
+
+
+@pytest.mark.parametrize("name", benchmarks.sparse.DATA)
+def test_every_way_of_sparse_training_computes_the_same(name):
+    data = benchmarks.sparse.DATA[name]
+    X = benchmarks.sparse.numbers_of(data.columns, data.density)
+    assert np.count_nonzero(X) / X.size == pytest.approx(data.density, rel=0.05)
+    losses = []
+    for way in benchmarks.sparse.WAYS:
+        trainer, rows, y = benchmarks.sparse.fitted(way, data, 1)
+        losses.append(trainer.fit(rows, y)["step_loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
-    np.testing.assert_allclose(records.losses, losses[0], rtol=1e-4)
+    np.testing.assert_allclose(losses[2], losses[0], rtol=1e-4)
 
 
 def test_the_table_of_the_course_is_printed(capsys, monkeypatch):
@@ -165,7 +170,7 @@ def classes_of_benchmarks():
         if inspect.isclass(member)
         and member.__module__ == module.__name__
         and not name.startswith("_")
-        and hasattr(member, "params")
+        and any(name.startswith(METHODS) for name in dir(member))
     }
 
 
@@ -173,6 +178,16 @@ def test_every_benchmark_class_is_collected():
     collected = {name.rpartition(".")[0] for name in FOUND}
     assert collected == classes_of_benchmarks()
     assert {f"kernels.{name}" for name in KERNEL_CASES} <= collected
+
+
+def test_every_benchmark_has_a_name_and_says_what_it_is():
+    names = {name: benchmark.pretty_name for name, benchmark in FOUND.items()}
+    assert all(names.values())
+    assert len(set(names.values())) == len(names), "two have the same name"
+    for benchmark in FOUND.values():
+        assert benchmark.type != "track" or benchmark.unit != "unit"
+        assert len(benchmark.version) < 9, "the digest of its code: results would not outlive it"
+        assert '"""' in benchmark.code or "fastnn.kernels." in benchmark.code
 
 
 def test_every_kernel_of_the_table_has_time_and_ratio():
@@ -204,7 +219,10 @@ def test_every_benchmark_runs_once(name, index, monkeypatch):
     benchmark = FOUND[name]
     assert benchmark.check(FOLDER)
     benchmark.set_param_idx(index)
-    assert not benchmark.do_setup(), "skipped"
+    if benchmark.do_setup():
+        missing = set(benchmark._current_params) & set(benchmarks.models.LIBRARIES)
+        assert missing or (name.startswith("scaling.Thread") and cores_at_hand() == 1)
+        pytest.skip("a library, or a core, is missing")
     try:
         result = benchmark.func(*benchmark._current_params)
         if benchmark.type == "track":
@@ -241,7 +259,7 @@ def test_kernel_folder_is_that_of_the_imported_package():
 def test_batch_counts_calls_and_steps(monkeypatch):
     calls = []
     ticks = itertools.count(step=6.0)
-    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("benchmarks.common.now", lambda: next(ticks))
     batch = Batch(lambda: calls.append(1), 3, steps=2)
     assert batch.seconds() == 1.0
     assert len(calls) == 3
@@ -250,9 +268,17 @@ def test_batch_counts_calls_and_steps(monkeypatch):
 
 def test_warm_batch_has_as_many_calls_as_the_time_allows(monkeypatch):
     ticks = itertools.count(step=0.002)
-    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("benchmarks.common.now", lambda: next(ticks))
     assert warm(lambda: None, seconds=0.0101).count == 5
     assert warm(lambda: None, seconds=0.0).count == 1
+
+
+def test_the_processors_time_is_that_of_one_thread(monkeypatch):
+    monkeypatch.setattr("benchmarks.common.time.process_time", lambda: 1.0)
+    monkeypatch.setattr("benchmarks.common.time.perf_counter", lambda: 2.0)
+    for threads, expected in ((1, 1.0), (2, 2.0)):
+        monkeypatch.setattr("fastnn.get_num_threads", lambda threads=threads: threads)
+        assert benchmarks.common.now() == expected
 
 
 def test_ratio_is_of_the_quickest_runs_that_are_timed(monkeypatch):
@@ -265,6 +291,7 @@ def test_ratio_is_of_the_quickest_runs_that_are_timed(monkeypatch):
         def seconds(self):
             return next(self.times)
 
-    # The first run of each turn wakes the cores, and does not count.
+    assert ratio(Fake(4.0, 5.0), Fake(3.0, 1.0), rounds=2) == 0.25
+    # Of several threads, the first run of each turn wakes the cores, and does not count.
     numpy, fastnn = Fake(1.0, 4.0, 1.0, 5.0), Fake(0.1, 3.0, 0.1, 1.0)
-    assert ratio(numpy, fastnn, rounds=2) == 0.25
+    assert ratio(numpy, fastnn, rounds=2, threads=2) == 0.25

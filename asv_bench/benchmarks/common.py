@@ -4,7 +4,9 @@
 NumPy twin, so that nothing is timed that computes something else.
 """
 
+import os
 import time
+import types
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -14,10 +16,13 @@ import threadpoolctl
 import fastnn
 import fastnn.kernels
 from fastnn import reference
-from fastnn.benchmark import PAUSE
 
 IMPLS = ["numpy", "fastnn"]
 DTYPES = ["float32", "float64"]
+#: Seconds between two turns of several threads: BLAS's go on spinning for up to 100 ms after a
+#: product, on the cores that the next turn needs. (Not `fastnn.benchmark.PAUSE`: the suite also
+#: runs the project's first commits, which have none.)
+PAUSE = 0.12
 
 
 class Shape(NamedTuple):
@@ -207,7 +212,10 @@ KERNEL_CASES = {
 
 def kernel_of(impl, name):
     """Return the function of that name: the kernel, or its NumPy twin."""
-    return getattr({"numpy": reference, "fastnn": fastnn.kernels}[impl], name)
+    function = getattr({"numpy": reference, "fastnn": fastnn.kernels}[impl], name, None)
+    if not callable(function):  # a module of that name may be there before the function is
+        raise NotImplementedError(f"this commit has no kernel {name}")  # asv skips it
+    return function
 
 
 # ------------------------------------------------------------------------------------- whole models
@@ -230,10 +238,18 @@ def examples_of(network, dtype, count, seed=0):
 # --------------------------------------------------------------------------------- threads and time
 
 
+def cores_at_hand():
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 class Threads:
     """Give NumPy's BLAS and fastnn the same number of threads, until :meth:`restore`."""
 
     def __init__(self, count):
+        if count > cores_at_hand():
+            # On one core, threads that wait for one another measure the scheduler.
+            raise NotImplementedError(f"needs {count} cores")  # asv skips it
         self._before = fastnn.get_num_threads()
         self._limits = threadpoolctl.threadpool_limits(count)
         fastnn.set_num_threads(count)
@@ -241,6 +257,15 @@ class Threads:
     def restore(self):
         self._limits.restore_original_limits()
         fastnn.set_num_threads(self._before)
+
+
+def now():
+    """Read the clock by which times are taken, in seconds.
+
+    Of one thread, that is the processor's time, which nothing else that the machine does can add
+    to; several threads also wait for one another, and only the clock on the wall tells.
+    """
+    return time.process_time() if fastnn.get_num_threads() == 1 else time.perf_counter()
 
 
 class Batch(NamedTuple):
@@ -257,9 +282,9 @@ class Batch(NamedTuple):
 
     def seconds(self):
         """Return the mean time of one step in one run of the batch."""
-        start = time.perf_counter()
+        start = now()
         self.run()
-        return (time.perf_counter() - start) / (self.count * self.steps)
+        return (now() - start) / (self.count * self.steps)
 
     def clock(self):
         """Read a clock under which the whole batch takes as long as one of its steps.
@@ -267,7 +292,7 @@ class Batch(NamedTuple):
         It is asv's `timer`: asv makes one call a sample, since it runs `setup` before each, and a
         kernel of a microsecond would disappear in the cost of reading a clock.
         """
-        return time.perf_counter() / (self.count * self.steps)
+        return now() / (self.count * self.steps)
 
 
 def warm(call, seconds=0.01):
@@ -277,7 +302,7 @@ def warm(call, seconds=0.01):
     return Batch(call, max(1, min(10_000, int(seconds / max(once, 1e-9)))))
 
 
-def ratio(numpy, fastnn, rounds=7):
+def ratio(numpy, fastnn, rounds=5, threads=1):
     """Return the time of the second batch over that of the first; below one, fastnn is faster.
 
     The two take turns, so that a change of the processor's speed meets both, and the quickest run
@@ -286,10 +311,48 @@ def ratio(numpy, fastnn, rounds=7):
     quickest = {numpy: float("inf"), fastnn: float("inf")}
     for _ in range(rounds):
         for batch in quickest:
-            time.sleep(PAUSE)
-            batch.seconds()  # wakes all cores
+            if threads > 1:
+                time.sleep(PAUSE)
+                batch.seconds()  # wakes all cores
             quickest[batch] = min(quickest[batch], batch.seconds())
     return quickest[fastnn] / quickest[numpy]
+
+
+def over_limit(batch, flops, dtype="float32", threads=1):
+    """Return the time of a step over that of its products at the peak of the machine."""
+    from fastnn.benchmark import peak_gflops
+
+    step = min(batch.seconds() for _ in range(3))
+    return step * peak_gflops(dtype) * 1e9 * threads / flops
+
+
+# --------------------------------------------------------------------------------- what asv is told
+
+
+def described(pretty_name, unit=None, version="1"):
+    """Give a benchmark the name that the dashboard shows, and the unit of what it tracks.
+
+    Results of another version are not shown, so give it a new one when it measures something else.
+    Left alone, asv would take every change of the code for that.
+    """
+
+    def decorate(function):
+        function.pretty_name, function.version = pretty_name, version
+        if unit is not None:
+            function.unit = unit
+        return function
+
+    return decorate
+
+
+def own_copy(function, **attributes):
+    """Return a copy of a benchmark that subclasses share, with attributes of its own."""
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__
+    )
+    copy.__doc__, copy.__qualname__ = function.__doc__, function.__qualname__
+    vars(copy).update(vars(function) | attributes)
+    return copy
 
 
 class Comparison:
@@ -321,9 +384,9 @@ class Comparison:
 
 
 def without_impl(benchmark_class):
-    """Give `track_ratio` of a class the parameters of the class but `impl`, and its unit."""
-    track_ratio = benchmark_class.track_ratio
-    track_ratio.params = benchmark_class.params[1:]
-    track_ratio.param_names = benchmark_class.param_names[1:]
-    track_ratio.unit = f"fastnn / {benchmark_class.impls[0]}"
+    """Give what compares the implementations the parameters of its class but `impl`."""
+    for name, method in list(vars(benchmark_class).items()):
+        if name in ("track_ratio", "track_over_peer"):
+            method.params = benchmark_class.params[1:]
+            method.param_names = benchmark_class.param_names[1:]
     return benchmark_class

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import tempfile
 
+from .common import described
+
 #: A cold start compiles for seconds; three of them agree within a few per cent.
 ROUNDS = 3
 
 FIRST_TRAINING = """
 import numba, numpy as np, time
-start = time.perf_counter()
+start = time.process_time()
 import fastnn
 X, y = np.zeros((20, 4)), np.zeros(20, np.int64)
 fastnn.TwoLayerNet(4, 10, 3).train(X, y, X, y, num_iters=1, batch_size=5)
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 
@@ -40,7 +42,9 @@ class Import:
     params = ("numpy", "numba", "fastnn")
     param_names = ("package",)
 
+    @described("Import: time")
     def timeraw_import(self, package):
+        """Seconds to import a package in a fresh process."""
         return f"import {package}"
 
 
@@ -50,9 +54,10 @@ class FirstTraining:
     params = ("warm", "empty")
     param_names = ("cache",)
     timeout = 600
-    unit = "seconds"
 
+    @described("First training: time", unit="seconds")
     def track_first_training(self, cache):
+        """Seconds of the processor, with the machine code in Numba's cache, and with none."""
         times = []
         with tempfile.TemporaryDirectory() as shared:
             if cache == "warm":

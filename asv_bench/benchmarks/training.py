@@ -2,17 +2,16 @@
 
 from functools import lru_cache
 
-from fastnn.benchmark import peak_gflops
-
 from .common import (
     DTYPES,
     IMPLS,
     NETWORKS,
     Batch,
     Comparison,
-    Threads,
+    described,
     examples_of,
     network_of,
+    over_limit,
     ratio,
     without_impl,
 )
@@ -35,7 +34,7 @@ def training_set(network, dtype):
 
 # The warm-up depends on `threads`, though nothing in it reads them.
 @lru_cache(maxsize=2)
-def training_of(impl, network, dtype, threads):
+def training_of(impl, network, dtype, threads=1):
     net = network_of(impl, network, dtype)
     X, y = training_set(network, dtype)
     n = NETWORKS[network].n
@@ -50,39 +49,25 @@ def training_of(impl, network, dtype, threads):
 
 @without_impl
 class TrainingStep(Comparison):
-    """Seconds a step."""
-
-    params = (IMPLS, list(NETWORKS), DTYPES, [1, 2])
-    param_names = ("impl", "network", "dtype", "threads")
-
-    def batch(self, impl, network, dtype, threads):
-        return training_of(impl, network, dtype, threads)
-
-    def time_step(self, impl, network, dtype, threads):
-        self.chosen.run()
-
-    def track_ratio(self, network, dtype, threads):
-        return ratio(*self.both, rounds=3)
-
-    def track_over_limit(self, impl, network, dtype, threads):
-        """Return a step's time over that of its products at the peak of the machine."""
-        step = min(self.chosen.seconds() for _ in range(3))
-        return step * peak_gflops(dtype) * 1e9 * threads / NETWORKS[network].flops
-
-    track_over_limit.unit = "time / limit"  # type: ignore[attr-defined]
-
-
-class PeakMemory:
-    """Of the process, the training set included, after some steps on one thread."""
+    """A step of the course's network, on one thread."""
 
     params = (IMPLS, list(NETWORKS), DTYPES)
     param_names = ("impl", "network", "dtype")
 
-    def setup(self, impl, network, dtype):
-        self.threads = Threads(1)
+    def batch(self, impl, network, dtype):
+        return training_of(impl, network, dtype)
 
-    def teardown(self, impl, network, dtype):
-        self.threads.restore()
+    @described("TwoLayerNet: time of a step")
+    def time_step(self, impl, network, dtype):
+        """Seconds a step, drawing its batch and keeping its loss included."""
+        self.chosen.run()
 
-    def peakmem_train(self, impl, network, dtype):
-        training_of(impl, network, dtype, 1)
+    @described("TwoLayerNet: step, fastnn / numpy", unit="fastnn / numpy")
+    def track_ratio(self, network, dtype):
+        """Fastnn's time of a step over NumPy's, measured in turns."""
+        return ratio(*self.both, rounds=3)
+
+    @described("TwoLayerNet: step over the limit", unit="time / limit")
+    def track_over_limit(self, impl, network, dtype):
+        """A step's time over that of its multiplications at the peak of the machine."""
+        return over_limit(self.chosen, NETWORKS[network].flops, dtype)

@@ -1,10 +1,10 @@
 """The pure NumPy twin: what every kernel computes, written as the textbook writes it.
 
 This package is the specification. Each kernel in :mod:`fastnn.kernels` is tested and benchmarked
-against the function of the same name in :mod:`.kernels`; ``TwoLayerNet`` against the class of that
-name, ``Network`` against :mod:`.network`, and the compiled loop against :class:`TrainingLoop`. With
-``NUMBA_DISABLE_JIT=1`` fastnn itself runs on it, so that a debugger can walk through a training run
-line by line.
+against the function of the same name here; ``TwoLayerNet`` against the class of that name,
+``Network`` against ``fastnn.reference.network``, and the compiled loop against
+:class:`TrainingLoop`. With ``NUMBA_DISABLE_JIT=1`` fastnn itself runs on it, so that a debugger can
+walk through a training run line by line.
 """
 
 from .kernels import (

@@ -16,7 +16,7 @@ LAYER_KEY = 0x2545F4914F6CDD1D
 
 
 class TrainingLoop:
-    """The twin of :class:`fastnn.engine.loop.CompiledLoop`: the same job, items and records."""
+    """The twin of ``fastnn.engine.loop.CompiledLoop``: the same job, items and records."""
 
     threads = 1
     flops = 0

@@ -1,0 +1,158 @@
+"""Training steps on sparse and uint8 input, beside the same numbers as dense arrays."""
+
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
+
+import fastnn
+
+from .common import Batch, Threads, described, ratio
+from .models import network_of_images, optimizer_of
+
+#: Rows of a minibatch, and hidden units.
+ROWS, UNITS = 200, 100
+
+
+class Data(NamedTuple):
+    """Numbers of which most are zero, and how they are trained on."""
+
+    columns: int
+    density: float  #: share of X that is not zero
+    optimizer: str
+
+
+DATA = {
+    f"{name}, {optimizer}": Data(columns, density, optimizer)
+    for name, columns, density in (("digits", 784, 0.19), ("20,000 columns", 20_000, 0.01))
+    for optimizer in ("sgd", "adam")
+}
+#: How the same numbers are passed: as a CSR matrix; as a dense array; as a dense array whose zeros
+#: are skipped.
+WAYS = ["sparse", "dense", "zeros skipped"]
+
+
+@lru_cache(maxsize=1)
+def numbers_of(columns, density):
+    """Return X; zeros lie at the border, as in images of digits, or anywhere."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((10 * ROWS, columns), dtype=np.float32)
+    chance = np.full(columns, density)
+    if columns == 784:
+        row, column = np.mgrid[:28, :28] - 13.5
+        chance = np.clip(1 - np.maximum(np.abs(row) / 1.25, np.abs(column)) / 9, 0, 1).ravel()
+        chance = np.minimum(chance * density * columns / chance.sum(), 0.95)
+    X *= rng.random(X.shape, dtype=np.float32) < chance
+    return X
+
+
+def fitted(way, data, epochs):
+    """Train a new network; return its trainer."""
+    X = numbers_of(data.columns, data.density)
+    if way == "sparse":
+        from scipy.sparse import csr_matrix
+
+        X = csr_matrix(X)
+    network = fastnn.Network((data.columns, UNITS, 10), random_state=0)
+    trainer = fastnn.Trainer(
+        network,
+        optimizer_of(data.optimizer),
+        batch_size=ROWS,
+        max_iter=epochs,
+        skip_zeros=way == "zeros skipped",
+        random_state=0,
+    )
+    return trainer, X, np.arange(X.shape[0]) % 10
+
+
+@lru_cache(maxsize=2)
+def step_of(way, name):
+    """Return training steps, warm."""
+    if not hasattr(fastnn, "Trainer"):
+        raise NotImplementedError("this commit has no Trainer")  # asv skips it
+    if way == "sparse" and find_spec("scipy") is None:
+        raise NotImplementedError("needs SciPy")
+    data, epochs = DATA[name], 3
+    trainer, X, y = fitted(way, data, epochs)
+
+    def train():
+        trainer.fit(X, y)
+
+    train()
+    return Batch(train, 1, epochs * len(y) // ROWS)
+
+
+class SparseStep:
+    """A step of D-100-10 on batches of 200 rows, one thread."""
+
+    params = (WAYS, list(DATA))
+    param_names = ("way", "data")
+
+    def setup(self, way, data):
+        self.threads = Threads(1)
+        self.chosen = step_of(way, data)
+        self.timer = self.chosen.clock
+
+    def teardown(self, way, data):
+        self.threads.restore()
+
+    @described("Sparse input: time of a step")
+    def time_step(self, way, data):
+        """Seconds a step of the same numbers as a CSR matrix, and dense."""
+        self.chosen.run()
+
+
+class SparseRatio:
+    """The sparse step's time over that of the other ways."""
+
+    params = (WAYS[1:], list(DATA))
+    param_names = ("way", "data")
+
+    def setup(self, way, data):
+        self.threads = Threads(1)
+        self.both = step_of(way, data), step_of("sparse", data)
+
+    def teardown(self, way, data):
+        self.threads.restore()
+
+    @described("Sparse input: step, sparse / other way", unit="sparse / other")
+    def track_ratio(self, way, data):
+        """The time of a step on a CSR matrix over that on a dense array, measured in turns."""
+        return ratio(*self.both, rounds=3)
+
+
+@lru_cache(maxsize=2)
+def image_step_of(pixels):
+    """Return training steps on images of 784 pixels, warm."""
+    network = network_of_images(UNITS, scale=255 if pixels == "bytes" else 1)
+    images = np.random.default_rng(0).integers(1, 256, (4000, 784), np.uint8)
+    X = images if pixels == "bytes" else images.astype(np.float32) / 255
+    trainer = fastnn.Trainer(network, optimizer_of("sgd"), batch_size=ROWS, max_iter=3)
+    y = np.arange(len(X)) % 10
+
+    def train():
+        trainer.fit(X, y)
+
+    train()
+    return Batch(train, 1, 3 * len(X) // ROWS)
+
+
+class ByteStep:
+    """A step of 784-100-10 on images of bytes, scaled while they are read, and of float32."""
+
+    params = (["bytes", "float32"],)
+    param_names = ("pixels",)
+
+    def setup(self, pixels):
+        self.threads = Threads(1)
+        self.chosen = image_step_of(pixels)
+        self.timer = self.chosen.clock
+
+    def teardown(self, pixels):
+        self.threads.restore()
+
+    @described("uint8 input: time of a step")
+    def time_step(self, pixels):
+        """Seconds a step."""
+        self.chosen.run()
