@@ -1,4 +1,4 @@
-"""MLPClassifier of fastnn's beside scikit-learn's: the table of docs/scikit-learn.md.
+"""MLPClassifier of fastnn's beside scikit-learn's: the table of docs/guides/scikit-learn.md.
 
 Run ``python asv_bench/estimators.py``; with ``--write`` it writes the table into the guide, and the
 lines of it that README.md shows.
@@ -46,7 +46,7 @@ from fastnn.threads import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The lines of the table that a file shows: all, or those of the named rows on one thread.
-FILES = {"docs/scikit-learn.md": None, "README.md": ["10,000 x 20, defaults", "digits, defaults"]}
+FILES = {"docs/guides/scikit-learn.md": None, "README.md": ["10,000 x 20, defaults", "digits, defaults"]}
 BEGIN, END = "<!-- table of asv_bench/estimators.py -->", "<!-- end of the table -->"
 #: What the losses may differ by, relative.
 TOLERANCES = {"float32": 1e-2, "float64": 1e-6}

@@ -18,8 +18,8 @@ from drawing import (
 axes = canvas(10.0, 3.5)
 for y, name, size in (
     (0.3, "registers", "24 vectors of sums"),
-    (1.0, "first-level cache", "a few rows of the panel, eight rows of the block"),
-    (1.7, "second-level cache", "a block of rows, and one panel"),
+    (1.0, "first-level cache", "eight rows of the block"),
+    (1.7, "second-level cache", "a block of rows, this panel and the next"),
     (2.4, "third level and memory", "all of the weights, all of the data"),
 ):
     box(axes, 0.3, y, 4.3, 0.52, face=PALE_GREY)

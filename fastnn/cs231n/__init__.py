@@ -1,7 +1,7 @@
 """Stanford's CS231n, the classes of its first two assignments, with the training compiled.
 
 ``from fastnn.cs231n import TwoLayerNet, FullyConnectedNet, Solver`` is the change of import that a
-notebook of any year needs; docs/cs231n.md says what else, year by year.
+notebook of any year needs; docs/guides/cs231n.md says what else, year by year.
 """
 
 from .fully_connected_net import FullyConnectedNet

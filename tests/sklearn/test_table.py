@@ -31,14 +31,14 @@ def clear():
 
 
 def test_whole_table_is_measured_and_written(tiny, tmp_path, monkeypatch, capsys):
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/guides").mkdir(parents=True)
     marks = f"before\n{estimators.BEGIN}\nstale\n{estimators.END}\nafter\n"
     for name in estimators.FILES:
         (tmp_path / name).write_text(marks)
     monkeypatch.setattr(estimators, "ROOT", tmp_path)
     assert estimators.main(["--rounds", "1", "--write"]) == 0
     printed = capsys.readouterr().out
-    guide = (tmp_path / "docs/scikit-learn.md").read_text()
+    guide = (tmp_path / "docs/guides/scikit-learn.md").read_text()
     for what in ("fit: digits", "predict: 1 x", "partial_fit: 200", "search: 12 points"):
         assert f"| {what}" in printed
         assert f"| {what}" in guide
