@@ -20,6 +20,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(module, "FITS", TINY)
         monkeypatch.setattr(module, "PREDICTED_ROWS", [1])
     monkeypatch.setattr(estimators, "available_cores", lambda: 2)
+    monkeypatch.setattr("benchmarks.common.cores_at_hand", lambda: 2)
     clear()
     yield
     clear()
