@@ -413,6 +413,7 @@ class CompiledPyTorch(PyTorch):
     def make_loss(self, softmax):
         import torch
 
+        torch.compiler.reset()  # a function is compiled for a few networks only
         return torch.compile(super().make_loss(softmax), fullgraph=True, dynamic=False)
 
 
