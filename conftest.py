@@ -30,7 +30,7 @@ SHORTER = {
     "fastnn bench": "fastnn bench --dtype float32 --seconds 0.01",
 }
 #: What only a checkout of its own can show: .ci/run does, from README.md itself.
-ELSEWHERE = ("python3 -m venv", "cd asv_bench", "git ")
+ELSEWHERE = ("python3 -m venv", "python asv_bench/", "cd asv_bench", "git ")
 
 
 def run_commands(example):

@@ -166,8 +166,8 @@ def main(arguments=None):
             asv("run", *quick, options.run)
         if not (RESULTS / "benchmarks.json").exists():
             raise ScriptError(
-                f"there are no results in {RESULTS}: measure some with --run, or fetch what is "
-                f"kept with `git worktree add {RESULTS} results`"
+                f"there are no results in {RESULTS}: measure some with --run, or take back what is "
+                f"kept with `git checkout -- {RESULTS}`"
             )
         asv("publish", "--no-pull")
         drop_unmeasured(PAGES)

@@ -46,7 +46,10 @@ from fastnn.threads import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The lines of the table that a file shows: all, or those of the named rows on one thread.
-FILES = {"docs/guides/scikit-learn.md": None, "README.md": ["10,000 x 20, defaults", "digits, defaults"]}
+FILES = {
+    "docs/guides/scikit-learn.md": None,
+    "README.md": ["10,000 x 20, defaults", "digits, defaults"],
+}
 BEGIN, END = "<!-- table of asv_bench/estimators.py -->", "<!-- end of the table -->"
 #: What the losses may differ by, relative.
 TOLERANCES = {"float32": 1e-2, "float64": 1e-6}

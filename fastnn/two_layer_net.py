@@ -17,6 +17,7 @@ from .engine import course, inference
 from .engine.progress import Reporter
 from .files.course import TWO_LAYER_NET_FORMAT
 from .files.saved import Saved
+from .jobs import Architecture
 from .named_params import NamedParams
 
 _NAMES = ("W1", "b1", "W2", "b2")
@@ -83,7 +84,7 @@ class TwoLayerNet(NamedParams, Saved):
 
     _format, _readable = TWO_LAYER_NET_FORMAT, (TWO_LAYER_NET_FORMAT,)
 
-    __slots__ = ("_history", "_random", "_reg_factor")
+    __slots__ = ("_architecture", "_history", "_random", "_reg_factor")
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class TwoLayerNet(NamedParams, Saved):
         std = check_deviation(std, "std", self._dtype)
         self.reg_factor = reg_factor
         self._shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
+        self._architecture = Architecture((D, H, C))
         self._random = None if random_state is None else check_random_state(random_state)
         random = self._random or np.random
         size = 8 * (D + C) * H
@@ -283,7 +285,7 @@ class TwoLayerNet(NamedParams, Saved):
         params = self._current_params()
         X = check_X(X, self._shapes["W1"][0], self.dtype)
         layers = self._layers(params)
-        return inference.predict_classes(course.architecture_of(layers), layers, X)
+        return inference.predict_classes(self._architecture, layers, X)
 
     def _contents(self):
         params = self._current_params()

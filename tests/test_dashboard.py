@@ -132,4 +132,4 @@ def test_data_are_kept_as_scripts_too(tmp_path):
 def test_without_results_the_message_says_where_they_are(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dashboard, "RESULTS", tmp_path)
     assert dashboard.main([]) == 1
-    assert "measure some with --run, or fetch what is kept" in capsys.readouterr().err
+    assert "measure some with --run, or take back what is" in capsys.readouterr().err

@@ -32,7 +32,8 @@ def predict_classes(architecture, layers, X, scaling=None):
         int64; the first of several equal scores.
     """
     if _is_small(architecture, X):
-        return np.atleast_1d(_scores(architecture, layers, X, scaling).argmax(axis=-1))
+        outputs = _scores(architecture, layers, X, scaling)
+        return outputs.argmax(axis=-1, keepdims=outputs.ndim == 1)
     return _evaluated(architecture, layers, X, None, scaling).predicted
 
 
