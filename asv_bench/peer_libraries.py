@@ -166,6 +166,11 @@ class Peer:
         """Tell whether all that it needs is installed."""
         return find_spec(cls.module) is not None
 
+    @classmethod
+    def takes(cls, problem):
+        """Tell whether it can compute a problem."""
+        return True
+
     def version(self):
         """Import the library; return its version."""
         return __import__(self.module).__version__
@@ -291,6 +296,11 @@ class ScikitLearn(Peer):
     title, module, package = "scikit-learn", "sklearn", "scikit-learn"
     #: What `fit` does before the first epoch takes about a tenth of one.
     least_epochs = 3
+
+    @classmethod
+    def takes(cls, problem):
+        """Tell whether it can: two classes have one logistic output there."""
+        return problem.head != "softmax" or problem.layer_sizes[-1] > 2
 
     def build(self, problem, seed, rate):
         self.problem, self.seed, self.rate = problem, seed, rate

@@ -212,6 +212,7 @@ def measure(row, children, seconds, note: Callable[[str], None]):
     from fastnn.benchmark import PAUSE
 
     problem = row.problem
+    children = {name: child for name, child in children.items() if PEERS[name].takes(problem)}
     row.disagreement = disagreements(
         {name: child.ask("losses", problem, 0) for name, child in children.items()}
     )

@@ -52,7 +52,7 @@ class Fake:
     def ask(self, method, *arguments):
         self.asked.append(method)
         if method == "step_seconds":
-            answer = next(self.turns)
+            answer = next(self.turns, 1e-6)
             if answer is None:
                 raise KeyboardInterrupt
             return answer
@@ -120,6 +120,14 @@ def test_torch_compile_needs_a_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert not peers.PEERS["torch.compile"].is_there()
     assert peers.PEERS["torch"].is_there()
+
+
+def test_two_classes_are_left_to_others_by_scikit_learn():
+    children = {name: Fake() for name in ("fastnn", "numpy", "sklearn")}
+    row = peers.Row(TINY._replace(layer_sizes=(4, 8, 2)), 1)
+    peers.measure(row, children, 1e-3, lambda message: None)
+    assert set(row.seconds) == {"fastnn", "numpy"}
+    assert children["sklearn"].asked == []
 
 
 def test_large_networks_get_fewer_rows():
