@@ -28,7 +28,7 @@ import numpy as np
 import sklearn
 
 import fastnn
-from benchmarks.common import DTYPES, Threads
+from benchmarks.common import DTYPES, PAUSE, Threads
 from benchmarks.estimators import (
     ESTIMATORS,
     FITS,
@@ -101,6 +101,7 @@ def in_turns(batches, rounds):
     best = dict.fromkeys(batches, math.inf)
     for _ in range(rounds):
         for impl, batch in batches.items():
+            time.sleep(PAUSE)  # the threads of the one before may still spin
             best[impl] = min(best[impl], batch())
     return best
 
