@@ -16,6 +16,7 @@ FLOORS = [
     {"engine"},
     {"files"},
     {"network"},
+    {"checkpoints"},
     {"trainer", "two_layer_net"},
     {"cs231n", "sklearn"},
     {"__init__"},

@@ -203,7 +203,6 @@ def _group_tile(emit, f, i, height):
         last = step(done, lambda place: emit.load_first(place, left), sums)
         after = emit.builder.block
     sums = emit.joined(before, sums, after, last)
-
     with emit.either(f.sums != 0) as (more_follows, complete):
         with more_follows:
             for (m, c), total in zip(pairs, sums, strict=True):
