@@ -11,7 +11,6 @@ from .affine import (
     affine_backward_input,
     affine_backward_sgd,
     affine_backward_weights,
-    empty_workspace,
 )
 from .dropout import dropout
 from .elementwise import erf, exp, log, logistic, tanh
@@ -20,6 +19,7 @@ from .peak import flops_per_repetition, fma_loop
 from .softmax import softmax_gradient
 from .sparse import csr_affine, csr_affine_backward_weights
 from .update import adam_update, momentum_update, sgd_update
+from .workspace import empty_workspace
 
 __all__ = [
     "activation",

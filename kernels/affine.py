@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import kernel, shared
+from ._jit import kernel
 from .layout import (
-    empty_aligned,
-    matrix_size,
     pack,
     panel_columns,
     round_up,
@@ -27,7 +25,6 @@ from .llvm.tiles import (
     GROUP,
     GROUP_VECTORS,
     NR,
-    TILE_VECTORS,
     MultiplyGroup,
     MultiplyPanel,
     OuterGroup,
@@ -39,49 +36,7 @@ from .llvm.tiles import (
 )
 from .rules import SGD, OptimizerStep, numbers_like, optimizer_step
 from .sums import ColumnSums, column_sums
-
-
-class _Pieces(NamedTuple):
-    """Where the pieces of a workspace start, in elements; all but the last begin a vector."""
-
-    table: int
-    tile: int
-    vector: int
-    sums: int
-    weights: int
-    activations: int
-    stop: int
-
-
-@shared
-def _pieces(n, K, N, itemsize):
-    """Divide a workspace for n rows and a K by N matrix, or its transpose."""
-    lanes = VECTOR_BYTES // itemsize
-    widest = max(row_stride(K, itemsize), row_stride(N, itemsize))
-    tile = round_up(n * 8 // itemsize, lanes)
-    vector = tile + TILE_VECTORS * lanes
-    sums = vector + widest
-    weights = sums + widest
-    activations = weights + max(matrix_size(K, N, lanes), matrix_size(N, K, lanes))
-    return _Pieces(0, tile, vector, sums, weights, activations, activations + n * widest)
-
-
-def empty_workspace(n, K, N, dtype):
-    """Allocate what the kernels of this file need for n rows and a K by N matrix.
-
-    Parameters
-    ----------
-    n, K, N : int
-        Rows of the batch, inputs and outputs of the affine map.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray of shape (elements,)
-        To be passed as `workspace` any number of times; its contents mean nothing.
-    """
-    return empty_aligned(_pieces(n, K, N, np.dtype(dtype).itemsize).stop, dtype)
+from .workspace import pieces_of
 
 
 @kernel
@@ -231,7 +186,7 @@ def affine(X, rows, W, b, relu, workspace, out):
     n, (K, N), size = len(rows), W.shape, W.itemsize
     if n == 0 or N == 0:
         return
-    pieces = _pieces(n, K, N, size)
+    pieces = pieces_of(n, K, N, size)
     table = _row_addresses(X, rows, workspace[: n * 8 // size].view(np.int64))
     pack(W, workspace, pieces.weights)
     stride = row_stride(N, size)
@@ -259,7 +214,7 @@ def affine_backward_input(dZ, W, workspace, out):
     n, (K, N), size = len(dZ), W.shape, W.itemsize
     if n == 0 or K == 0:
         return
-    pieces = _pieces(n, K, N, size)
+    pieces = pieces_of(n, K, N, size)
     addresses = workspace[: n * 8 // size].view(np.int64)
     for i in range(n):
         addresses[i] = address_of(dZ) + i * dZ.strides[0]
@@ -327,7 +282,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
     n, (K, N), size = len(rows), W.shape, W.itemsize
     if N == 0:
         return
-    pieces = _pieces(n, K, N, size)
+    pieces = pieces_of(n, K, N, size)
     table = _row_addresses(X, rows, workspace[: n * 8 // size].view(np.int64))
     stride, side = row_stride(N, size), pieces.activations
     for i in range(n):
