@@ -203,11 +203,11 @@ class Updates:
         operations = self._cleared(layer, sweep, lo, hi, behind + group_lo, behind + group_hi)
         stretches = set(range(group_lo * across, min(group_hi * across, K), across))
         in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
-        gathers = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
-        block = self.chunk if gathers else column_block(sweep.rows, K, self.size)
+        gathered = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
+        block = self.chunk if gathered else column_block(sweep.rows, K, self.size)
         for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
             inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
-            if gathers:
+            if gathered:
                 columns, inputs = self._gathered(inputs.table, k0, k1, sweep)
                 operations.append(columns)
             operations += self._panels(depth, k0, k1, inputs, sweep)
