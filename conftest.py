@@ -16,6 +16,9 @@ from benchmarks.numba_cache import use_cache_of_these_kernels
 
 # Before anything imports numba, which reads the setting once.
 use_cache_of_these_kernels()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before anything imports numpy: threads of its BLAS spin on the core of the other worker.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from sybil import Sybil  # noqa: E402
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser  # noqa: E402
@@ -46,6 +49,14 @@ def run_commands(example):
         text=True,
     )
     return f"{done.stdout}\n{done.stderr}" if done.returncode else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file in one worker, as ``--dist loadfile``: the code in a page goes on from line to line."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="module")

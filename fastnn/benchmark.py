@@ -184,7 +184,7 @@ def time_step(net: Any, X: np.ndarray, y: np.ndarray, num_iters: int, batch_size
 
 
 #: Seconds between two turns: BLAS's threads go on spinning for up to 100 ms after a product, on the
-#: cores that the next one needs.
+#: cores that the next one needs. With one thread none of them spins.
 PAUSE = 0.12
 
 
@@ -217,7 +217,8 @@ def compare(problem: Problem, threads: int, seconds: float = 4.0, rounds: int = 
             num_iters = {name: _calibrate(problem, name, turn) for name in fastest}
             for _ in range(rounds):
                 for name in fastest:
-                    time.sleep(PAUSE)
+                    if threads > 1:
+                        time.sleep(PAUSE)
                     problem.time_step(name, num_iters[name] // 3 + 1)  # wakes all cores
                     measured = problem.time_step(name, num_iters[name])
                     fastest[name] = min(fastest[name], measured)

@@ -273,12 +273,14 @@ def test_an_activation_for_each_layer_follows_the_twin(pair, kind, option):
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "gelu"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_follows_the_twin(option, activation, optimizer):
+    # Threads change no activation.
+    threads = (1, 3) if activation == "relu" else (1,)
     assert_follows_the_twin(
-        *((11, 17, 9, 4), np.float64, 1e-8, (1, 3)),
+        *((11, 17, 9, 4), np.float64, 1e-8, threads),
         **OPTIONS[option],
         activation=activation,
         optimizer=optimizer,
-        epochs=10,
+        epochs=4,
     )
 
 
@@ -291,7 +293,7 @@ def test_every_option_of_the_other_heads_follows_the_twin(option, head):
         activation="silu",
         head=head,
         optimizer="adam",
-        epochs=10,
+        epochs=4,
     )
 
 
@@ -504,7 +506,8 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
 @pytest.mark.parametrize("kind", ["dense", "bytes"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_bits_for_batches_in_parts(optimizer, kind):
-    for sizes, n in itertools.product([(4, 10, 3), (11, 17, 9, 4), (5, 3)], (1100, 2300, 2203)):
+    # One part alone, parts and a smaller last one, and a batch that is no multiple of a part.
+    for sizes, n in (((4, 10, 3), 1100), ((4, 10, 3), 2203), ((11, 17, 9, 4), 2300), ((5, 3), 2203)):
         assert Task(sizes, batch_sizes=(1100,)).shards > 0
         for option in ("plain", "all"):
             arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}

@@ -222,13 +222,22 @@ def sweep(
         `interrupted` set; those that had not begun are left out.
     """
     stop = threading.Event()
-    # Not the results of the futures: an interrupt may come between the start of a run and the note
-    # of its future.
-    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    # Not the futures, nor the pool: an interrupt may come between the start of a thread and the
+    # note of either. A run that comes too late for the count of those begun finds `stop` set.
+    begun: list[Settings] = []
+    outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    received = 0
 
     def one(settings: Settings) -> None:
-        if stop.is_set():
-            return
+        begun.append(settings)
+        outcome = None
+        try:
+            if not stop.is_set():
+                outcome = trained(settings)
+        finally:
+            outcomes.put(outcome)
+
+    def trained(settings: Settings) -> Outcome:
         done = 0
 
         def report(status: EpochStatus) -> None:
@@ -242,7 +251,7 @@ def sweep(
         outcome = run(problem, settings, report)
         measure(outcome, problem.dataset, ("val",))
         advance(settings.epochs_begun(len(problem.X)) - done)
-        outcomes.put(outcome)
+        return outcome
 
     threads = get_num_threads()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastnn-sweep")
@@ -265,11 +274,15 @@ def sweep(
                     continue
                 futures.remove(future)
                 while not outcomes.empty():
-                    yield outcomes.get()
+                    received += 1
+                    if outcome := outcomes.get():
+                        yield outcome
                 future.result()
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             set_num_threads(threads)
-    while not outcomes.empty():
-        yield outcomes.get()
+    while received < len(begun):
+        received += 1
+        if outcome := outcomes.get():
+            yield outcome

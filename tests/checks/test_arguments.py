@@ -18,6 +18,9 @@ class Tensor:
     def __bool__(self):
         return self.value
 
+    def __repr__(self):
+        return f"Tensor({self.value})"
+
 
 TRUE = [True, np.True_, np.array(True), np.array([1, 2]).sum() == 3, Tensor(True)]
 OTHER = [False, np.False_, None, 1, "no", np.array([True]), np.array(False), Tensor(False), {1: 2}]

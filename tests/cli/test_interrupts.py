@@ -82,6 +82,25 @@ def test_sweep_stopped_while_running_keeps_the_best_so_far(blobs):
     assert np.isfinite(best.model.params).all()
 
 
+def test_interrupt_between_the_start_of_a_thread_and_its_note_loses_no_run(blobs, monkeypatch):
+    begun = threading.Event()
+
+    class InterruptedPool(experiment.ThreadPoolExecutor):
+        """As an interrupt in the midst of Thread.start leaves it: shutdown joins no thread."""
+
+        def submit(self, *args):
+            super().submit(*args)
+            begun.wait()
+            self._threads.clear()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "ThreadPoolExecutor", InterruptedPool)
+    problem = problem_of(load_dataset(blobs), "float32")
+    endless = settings_for("npz", "classification", num_iters=5_000_000, hidden=4)
+    outcomes = list(experiment.sweep(problem, [endless], 2, lambda epochs: begun.set()))
+    assert [outcome.interrupted for outcome in outcomes] == [True]
+
+
 def train_in_a_process(folder, code):
     """Run a long ``fastnn train`` in which some code is called with each state of the bar."""
     program = (
