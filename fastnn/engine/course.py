@@ -151,8 +151,9 @@ def _learning_rates(plan, steps_per_epoch):
     factors = np.full(epochs + 1, plan.learning_rate_decay)
     factors[0] = plan.learning_rate
     by_epoch = np.multiply.accumulate(factors)
-    steps = np.arange(plan.num_iters)
-    return by_epoch[(steps + steps_per_epoch - 1) // steps_per_epoch]
+    # Of the first epoch's rate, one step.
+    rates = np.repeat(by_epoch[1:], steps_per_epoch)
+    return np.concatenate((by_epoch[:1], rates))[: plan.num_iters]
 
 
 class CourseRun(Run):

@@ -78,9 +78,11 @@ def _fetch(like, f, place, count, constants, factor, tile):
 def _outer_tiles(like, f, k0, k1, tiles):
     """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn."""
     size = VECTOR_BYTES // lanes_of(like)
-    # Once at least: the gradient by no rows is zero.
-    for first in range(0, max(f.rows, 1), f.part):
+    first = 0
+    # Once at least: the gradient by no rows is zero. (A range with a step would divide.)
+    while first == 0 or first < f.rows:
         k, tile = k0, tiles
+        rows = min(f.part, f.rows - first)
         while k < k1:
             height, skip = tile_height(k1 - k), (k - f.k0) * size
             outer = OuterPanel(
@@ -92,22 +94,24 @@ def _outer_tiles(like, f, k0, k1, tiles):
                 ahead=f.ahead + skip,
                 dZ=f.dZ + first * f.stride,
                 stride=f.stride,
-                rows=min(f.part, f.rows - first),
+                rows=rows,
                 more=1 if first else 0,
                 out=tile,
             )
             outer_panel(like, outer)
             k += height
             tile += height * f.vectors * VECTOR_BYTES
+        first += f.part
 
 
 @part
 def update_panel(f, like, constants, factor, tiles, numbers, squares):
     """Follow the gradient of some rows of a panel, a few tiles at a time."""
-    for k0 in range(f.k0, f.k1, f.chunk):
-        k1, k, tile = min(k0 + f.chunk, f.k1), k0, tiles
+    k = f.k0
+    while k < f.k1:
+        k1, tile = min(k + f.chunk, f.k1), tiles
         if f.gradient == op.COMPUTED:
-            _outer_tiles(like, f, k0, k1, tiles)
+            _outer_tiles(like, f, k, k1, tiles)
         while k < k1:
             height = tile_height(k1 - k)
             count, length = height * f.vectors * lanes_of(like), height * f.vectors * VECTOR_BYTES

@@ -191,7 +191,8 @@ class Updates:
         if sweep.squares < 0:
             return []
         places = [sweep.squares_of(layer, unit) for unit in units]
-        return [op.ClearSquares(*pair) for pair in zip(places[::2], places[1::2])]
+        ranges = zip(places[::2], places[1::2])
+        return [op.ClearSquares(first, stop) for first, stop in ranges if first < stop]
 
     def _packed(self, depth, sweep):
         """Return the updates of packed weights, and of their transposes where these are used."""
