@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from peers import THREAD_VARIABLES
+from peer_libraries.child import THREAD_VARIABLES
 
 HERE = Path(__file__).parent
 #: Processes of each commit, and the least change that is worth a report.

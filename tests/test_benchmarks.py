@@ -24,16 +24,15 @@ import course
 from benchmarks.common import (
     DTYPES,
     IMPLS,
-    KERNEL_CASES,
     NETWORKS,
     Batch,
     cores_at_hand,
     examples_of,
-    kernel_of,
     network_of,
     ratio,
     warm,
 )
+from benchmarks.kernel_cases import KERNEL_CASES, kernel_of
 from benchmarks.numba_cache import digest_of, kernel_folder
 from peer_libraries import Problem
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import fastnn
-import peer_libraries
 import peers
+from peer_libraries.jax_scan import JAX
+from peer_libraries.peer import Peer
+from peer_libraries.problems import CHECK_EPOCHS, ROWS, data_of, order_of
+from peer_libraries.pytorch import BFloat16PyTorch, PyTorch
 
 # torch.compile calls what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings(r"ignore:.torch\.jit\.:DeprecationWarning")
@@ -71,10 +74,8 @@ def test_flops_are_those_of_all_products(name):
 
 @pytest.mark.parametrize("problem", [*peers.NETWORKS.values(), TINY], ids=str)
 def test_epochs_have_no_short_batch_and_visit_each_row_once(problem):
-    order = peer_libraries.order_of(problem, 2)
-    assert (
-        order.steps * problem.n == 2 * problem.rows == 2 * len(peer_libraries.data_of(problem)[0])
-    )
+    order = order_of(problem, 2)
+    assert order.steps * problem.n == 2 * problem.rows == 2 * len(data_of(problem)[0])
     if problem.n == problem.rows:
         assert order.rows is None
     else:
@@ -88,18 +89,18 @@ def test_epochs_have_no_short_batch_and_visit_each_row_once(problem):
     "problem",
     [
         TINY,
-        TINY._replace(optimizer="adam", activation="tanh", n=peer_libraries.ROWS),
+        TINY._replace(optimizer="adam", activation="tanh", n=ROWS),
         peers.Problem((6, 9, 7, 1), "relu", "identity", "adam", 100),
     ],
     ids=lambda problem: f"{problem.sizes}-{problem.optimizer}-{problem.head}",
 )
 def test_library_computes_what_numpy_does(name, problem):
     expected = losses_of("numpy", problem)
-    assert expected.shape == (peer_libraries.CHECK_EPOCHS,)
+    assert expected.shape == (CHECK_EPOCHS,)
     found = peers.disagreements({"numpy": expected, name: losses_of(name, problem)})
     assert found[name] < 1e-5
     # Losses that stand still would agree whatever the step did.
-    assert expected[-1] < expected[0] * (1 - 5 * peer_libraries.Peer.tolerance)
+    assert expected[-1] < expected[0] * (1 - 5 * Peer.tolerance)
 
 
 @pytest.mark.parametrize("name", ["fastnn", "sklearn", "torch", "jax"])
@@ -112,11 +113,11 @@ def test_other_parameters_fail(name):
 def test_bfloat16_is_near_and_not_equal():
     expected = losses_of("numpy", TINY)
     found = peers.disagreements({"numpy": expected, "torch bf16": losses_of("torch bf16", TINY)})
-    assert 1e-5 < found["torch bf16"] < peer_libraries.BFloat16PyTorch.tolerance
+    assert 1e-5 < found["torch bf16"] < BFloat16PyTorch.tolerance
 
 
 def test_torch_compile_needs_a_compiler(monkeypatch):
-    monkeypatch.setattr(peer_libraries.PyTorch, "module", "numpy")
+    monkeypatch.setattr(PyTorch, "module", "numpy")
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert not peers.PEERS["torch.compile"].is_there()
     assert peers.PEERS["torch"].is_there()
@@ -154,8 +155,8 @@ def test_turn_is_timed_by_the_step(name):
 def test_table_has_all_columns_and_a_missing_library_is_left_out(
     tiny, monkeypatch, capsys, tmp_path
 ):
-    monkeypatch.setattr(peer_libraries.JAX, "module", "no_such_library")
-    monkeypatch.setattr(peer_libraries.PyTorch, "module", "no_such_library_either")
+    monkeypatch.setattr(JAX, "module", "no_such_library")
+    monkeypatch.setattr(PyTorch, "module", "no_such_library_either")
     before = dict(os.environ), peers.cores_at_hand(), signal.getsignal(signal.SIGINT)
     path = tmp_path / "peers.json"
 
@@ -185,7 +186,7 @@ def test_table_has_all_columns_and_a_missing_library_is_left_out(
     assert row["microseconds"]["jax"] is None
     assert row["microseconds"]["fastnn"] > 0
     assert 0 < row["share_of_peak"] < 1.5
-    assert row["disagreement"]["sklearn"] < peer_libraries.Peer.tolerance
+    assert row["disagreement"]["sklearn"] < Peer.tolerance
 
 
 def test_numbers_are_written_before_they_are_printed(tiny, monkeypatch, tmp_path):
@@ -249,7 +250,7 @@ def test_ctrl_c_prints_what_was_measured(tiny, monkeypatch, capsys):
             self.ended = True
 
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr(peers, "Child", FakeChild)
+    monkeypatch.setattr("peer_libraries.child.Child", FakeChild)
     assert peers.main(["--threads", "1", "--markdown"]) == peers.INTERRUPTED
     out, err = capsys.readouterr()
     assert "Interrupted" in err

@@ -3,18 +3,8 @@
 import inspect
 from functools import lru_cache, partial
 
-from .common import (
-    DTYPES,
-    IMPLS,
-    KERNEL_CASES,
-    Comparison,
-    described,
-    kernel_of,
-    own_copy,
-    ratio,
-    warm,
-    without_impl,
-)
+from .common import DTYPES, IMPLS, Comparison, described, own_copy, ratio, warm, without_impl
+from .kernel_cases import KERNEL_CASES, kernel_of
 
 #: The toy, MNIST, and the course's case: overhead, products in the caches, products beyond them.
 SHAPES = ["4-10-3", "784-100-10", "3072-50-10"]
