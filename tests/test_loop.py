@@ -507,7 +507,8 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_bits_for_batches_in_parts(optimizer, kind):
     # One part alone, parts and a smaller last one, and a batch that is no multiple of a part.
-    for sizes, n in (((4, 10, 3), 1100), ((4, 10, 3), 2203), ((11, 17, 9, 4), 2300), ((5, 3), 2203)):
+    toy, deep, flat = (4, 10, 3), (11, 17, 9, 4), (5, 3)
+    for sizes, n in ((toy, 1100), (toy, 2203), (deep, 2300), (flat, 2203)):
         assert Task(sizes, batch_sizes=(1100,)).shards > 0
         for option in ("plain", "all"):
             arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}
