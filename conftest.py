@@ -53,7 +53,7 @@ def run_commands(example):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file in one worker, as ``--dist loadfile``: code in a page goes on by line."""
+    """Keep a file in one worker: the code in a page goes on where it stood."""
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log)

@@ -214,6 +214,13 @@ def parse(arguments):
         default=2.0,
         help="time for each library, network and number of threads (default: 2)",
     )
+    parser.add_argument(
+        "--libraries",
+        nargs="+",
+        choices=list(PEERS)[1:],
+        default=list(PEERS)[1:],
+        help="what to measure besides fastnn (default: all that are installed)",
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
     options = parser.parse_args(arguments)
@@ -236,8 +243,8 @@ def parse(arguments):
     return options
 
 
-def installed(names=tuple(PEERS)):
-    """Return the libraries that are there; say which are not."""
+def installed(names):
+    """Return those of some libraries that are there; say which are not."""
     there = []
     for name in names:
         if not PEERS[name].is_there():
@@ -251,7 +258,8 @@ def installed(names=tuple(PEERS)):
 def main(arguments=None):
     """Measure and print; return the exit code."""
     options = parse(arguments)
-    names, versions, rows, code = installed(), {}, [], 0
+    wanted = [name for name in PEERS if name == "fastnn" or name in options.libraries]
+    names, versions, rows, code = installed(wanted), {}, [], 0
     if not cores_at_hand():
         note("This system does not let one choose cores: JAX may use more threads than asked for")
     try:

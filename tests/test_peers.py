@@ -157,6 +157,7 @@ def test_table_has_all_columns_and_a_missing_library_is_left_out(
 ):
     monkeypatch.setattr(JAX, "module", "no_such_library")
     monkeypatch.setattr(PyTorch, "module", "no_such_library_either")
+    pytest.importorskip("sklearn")  # its import sets a variable, once
     before = dict(os.environ), peers.cores_at_hand(), signal.getsignal(signal.SIGINT)
     path = tmp_path / "peers.json"
 
@@ -199,7 +200,7 @@ def test_numbers_are_written_before_they_are_printed(tiny, monkeypatch, tmp_path
     def fail(rows):
         raise BrokenPipeError
 
-    monkeypatch.setattr(peers, "installed", list)
+    monkeypatch.setattr(peers, "installed", lambda names: [])
     monkeypatch.setattr(peers, "measure", measure)
     monkeypatch.setattr(peers, "print_table", fail)
     with pytest.raises(BrokenPipeError):
@@ -271,6 +272,15 @@ def test_table_is_not_wrapped_in_a_file(capsys):
     peers.print_table([row])
     lines = capsys.readouterr().out.splitlines()
     assert sum("12,300" in line for line in lines) == 1
+
+
+def test_libraries_are_chosen(tiny, capsys):
+    options = ["--threads", "1", "--seconds", "0.01", "--markdown", "--libraries", "numpy"]
+    assert peers.main(options) == 0
+    head, _, line = (row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines())
+    titles = [peer.title for peer in peers.PEERS.values()]
+    measured = {title for title, cell in zip(head, line) if title in titles and cell != "-"}
+    assert measured == {"fastnn", "NumPy"}
 
 
 # ---------------------------------------------------------------------------------------- arguments
