@@ -31,6 +31,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "mathml",
+    "programs",
 ]
 exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "examples", "the_post"]
 nitpicky = True

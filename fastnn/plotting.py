@@ -130,7 +130,7 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
         from fastnn._figure import Figure
     except ImportError as error:
         raise ImportError(
-            'plots need matplotlib, which is missing: pip install "fastnn[plot]"'
+            "plots need matplotlib, which is missing: python -m pip install matplotlib"
         ) from error
     return Figure(figsize=size, dpi=120, layout="constrained")
 

@@ -237,9 +237,9 @@ class Trainer(Checkpointed):
             trainer are up to date then, so that it may save them. Returning True, or NumPy's, ends
             the training.
         progress : bool or callable, default=False
-            True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
-            "fastnn[cli]"``) or in a notebook; a callable gets an :class:`EpochStatus` about ten
-            times a second.
+            True shows a progress bar, in a terminal on stderr (needs rich: ``python -m pip install
+            rich``) or in a notebook; a callable gets an :class:`EpochStatus` about ten times a
+            second.
         checkpoint : str or Path, optional
             Write a file, see :meth:`save`, at the end of epochs and at the end of the training,
             whatever ends it.

@@ -212,9 +212,8 @@ class TwoLayerNet(NamedParams, Saved):
             Called after each epoch's evaluation with a `TrainingProgress`; ``params`` are up to
             date then. Returning True, or NumPy's, ends the training.
         progress : bool or callable, default=False
-            True shows a progress bar, in a terminal on stderr (needs rich: ``pip install
-            "fastnn[cli]"``) or in a notebook; a callable gets a `TrainingProgress` about ten times
-            a second.
+            True shows a progress bar, in a terminal on stderr (needs rich: ``python -m pip install
+            rich``) or in a notebook; a callable gets a `TrainingProgress` about ten times a second.
 
         Returns
         -------

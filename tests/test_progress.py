@@ -99,7 +99,7 @@ def test_what_a_callback_prints_stays_on_stdout(capsys):
 
 def test_rich_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.progress", None)
-    with pytest.raises(ImportError, match=r'progress=True needs rich: pip install "fastnn\[cli\]"'):
+    with pytest.raises(ImportError, match="progress=True needs rich: python -m pip install rich"):
         train()
 
 

@@ -6,7 +6,8 @@ try:
 except ImportError as error:
     # This module is only ever loaded to run the command, and a traceback would hide the remedy.
     raise SystemExit(
-        f'fastnn: the command line needs {error.name}, which is missing: pip install "fastnn[cli]"'
+        f"fastnn: the command line needs {error.name}, which is missing: "
+        "python -m pip install click rich"
     ) from error
 
 from fastnn.cli import bench, plot, predict, sweep, train

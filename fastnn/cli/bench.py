@@ -49,7 +49,7 @@ def bench(streams: Streams, dtypes: Sequence[str], seconds: float) -> None:
         say(f"Peak of one core, {dtype}: {benchmark.peak_gflops(dtype):.1f} GFLOP/s")
     say(f"NumPy {np.__version__}, BLAS: {benchmark.blas_kernels()}")
     if not benchmark.has_threadpoolctl():
-        note('NumPy uses its own number of threads; to set it: pip install "fastnn[bench]"')
+        note("NumPy uses its own number of threads; to set it: python -m pip install threadpoolctl")
     if streams.failed:
         return  # minutes of work that nobody would see
     results: list[Any] = []

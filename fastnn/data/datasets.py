@@ -191,7 +191,8 @@ def _read_digits(task: str) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ImportError(
-            'the digits come with scikit-learn, which is missing: pip install "fastnn[sklearn]"'
+            "the digits come with scikit-learn, which is missing: "
+            "python -m pip install scikit-learn"
         ) from error
     X, y = load_digits(return_X_y=True)
     return X, check_targets(y, "y", task)

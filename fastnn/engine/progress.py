@@ -75,7 +75,7 @@ class TerminalBar:
             )
         except ImportError:
             raise ImportError(
-                'progress=True needs rich: pip install "fastnn[cli]", or pass a function'
+                "progress=True needs rich: python -m pip install rich (or pass a function)"
             ) from None
         console = Console(file=_Tolerant(sys.stderr))
         bar = 20 if console.width >= 80 else 8

@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "fastnn's MLPClassifier, MLPRegressor and patch_sklearn build on scikit-learn, which is "
-        f"not to be had ({error}): install it, for example by pip install 'fastnn[sklearn]'"
+        f"not to be had ({error}); to install it: python -m pip install scikit-learn"
     ) from error
 
 from .adoption import from_sklearn

@@ -58,7 +58,8 @@ def test_missing_console_libraries(missing):
     )
     assert result.returncode == 1
     assert result.stderr.strip() == (
-        f'fastnn: the command line needs {missing}, which is missing: pip install "fastnn[cli]"'
+        f"fastnn: the command line needs {missing}, which is missing: "
+        "python -m pip install click rich"
     )
 
 
