@@ -5,11 +5,16 @@ import math
 import numpy as np
 
 from .arrays import REAL, to_array
+from .feature_names import check_feature_names
 from .sparse import Sparse, checked_csr
 
 
-def check_input(X, n_features, dtype, name="X", standardization=None):
-    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse."""
+def check_input(X, n_features, dtype, name="X", standardization=None, names=None):
+    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse.
+
+    The columns of a data frame must have the `names`, where these are known.
+    """
+    check_feature_names(X, names, name)
     if hasattr(X, "tocsr"):
         return _check_sparse(X, n_features, dtype, name, standardization)
     array = to_array(X, name)

@@ -12,7 +12,7 @@ HEADS = {
 
 
 def describe_perceptron(estimator):
-    """Return the arguments of the network of a fitted perceptron, its weights and its biases."""
+    """Return the arguments of a fitted perceptron's network, its names, weights and biases."""
     if not hasattr(estimator, "hidden_layer_sizes") or not hasattr(estimator, "activation"):
         raise TypeError(
             f"estimator is {estimator!r}, but only perceptrons have a network: pass a fitted "
@@ -34,4 +34,5 @@ def describe_perceptron(estimator):
         "head": head,
         "dtype": np.result_type(*coefs, *intercepts),
     }
-    return description, coefs, intercepts
+    names = getattr(estimator, "feature_names_in_", None)
+    return description, None if names is None else tuple(names), coefs, intercepts

@@ -1,0 +1,66 @@
+"""The names of a data frame's columns: a network that knows them refuses others, and another order.
+
+As scikit-learn's estimators have it, names count where all of them are texts. What has none, such
+as an array, is taken by place.
+"""
+
+#: Names that an error lists.
+LISTED = 5
+
+
+def feature_names(X):
+    """Return the names of the columns of a data frame of pandas or polars, a tuple, or None.
+
+    None where one of them is no text, and for what is no data frame.
+    """
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return None
+    names = tuple(X.columns)
+    if not names or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(map(str, names))
+
+
+def check_feature_names(X, known, name="X"):
+    """Refuse a data frame whose columns are not the known ones, in their order.
+
+    Parameters
+    ----------
+    X : array-like
+        It passes where it has no names, see :func:`feature_names`.
+    known : tuple of str or None
+        The names of the training; None passes all.
+    name : str
+        What errors call X.
+
+    Raises
+    ------
+    ValueError
+    """
+    names = feature_names(X)
+    if names is None or known is None or names == known:
+        return
+    unseen = [each for each in names if each not in set(known)]
+    missing = [each for each in known if each not in set(names)]
+    if unseen or missing:
+        parts = []
+        if unseen:
+            parts.append(f"has the columns {_listed(unseen)}, which the training had not")
+        if missing:
+            parts.append(f"lacks {'' if unseen else 'the columns '}{_listed(missing)}")
+        raise ValueError(
+            f"{name} {', and '.join(parts)}: pass the columns of network.feature_names_in_, in "
+            f"that order, or {name}.to_numpy() where names do not count"
+        )
+    if len(names) == len(known):
+        place = next(i for i, each in enumerate(names) if each != known[i])
+        raise ValueError(
+            f"{name} has the columns of the training in another order: column {place} is "
+            f"{names[place]!r}, but {known[place]!r} was: pass "
+            f"{name}[list(network.feature_names_in_)]"
+        )
+
+
+def _listed(names):
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(map(repr, names[:LISTED])) + more
