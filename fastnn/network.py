@@ -128,7 +128,7 @@ class Network(Parameters, Saved):
     ):
         sizes = check_layer_sizes(layer_sizes)
         activation = check_names(
-            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layers"
+            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layer"
         )
         check_choice(head, "head", HEADS)
         if head == "softmax" and sizes[-1] < 2:

@@ -712,7 +712,7 @@ def test_an_activation_for_each_layer(tmp_path):
         (
             ["tanh"],
             ValueError,
-            "activation holds 1 names, but the network has 2 hidden layers: pass",
+            "activation holds 1 name, but the network has 2 hidden layers: pass",
         ),
         (
             ["tanh", "sine"],

@@ -100,8 +100,8 @@ def check_names(value, name, choices, count, of_what):
         return check_choice(value, name, choices)
     if len(value) != count:
         raise ValueError(
-            f"{name} holds {len(value)} names, but the network has {count} {of_what}: pass one "
-            "name for each, or a single name for all"
+            f"{name} holds {len(value)} name{'s' * (len(value) != 1)}, but the network has {count} "
+            f"{of_what}{'s' * (count != 1)}: pass one name for each, or a single name for all"
         )
     return tuple(check_choice(each, f"{name}[{i}]", choices) for i, each in enumerate(value))
 

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .. import schedules
+from ..checks.arguments import check_names
 from ..reference.activations import ACTIVATIONS
 from . import conversion, installed, prediction
 from .callbacks import CallbackSupport, EpochWatch, Tasks
@@ -137,6 +138,8 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     def _check_options(self, incremental, validation_data):
         """Refuse what does not go together."""
+        layers = np.size(self.hidden_layer_sizes)
+        check_names(self.activation, "activation", ACTIVATIONS, layers, "hidden layer")
         if self.solver == "lbfgs":
             steps = [name for name in ("dropout", "clip_norm") if getattr(self, name)]
             steps += ["validation_data"] * (validation_data is not None)

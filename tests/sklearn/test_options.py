@@ -1,6 +1,7 @@
 """What the estimators can do beyond scikit-learn's: each option of a training."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, schedules
-from fastnn.sklearn import installed
+from fastnn.sklearn import explain, installed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -310,10 +311,39 @@ def test_activations(blobs, activation, solver):
 def test_an_activation_for_each_layer(blobs):
     one = MLPClassifier((6, 5), "tanh", max_iter=4, **ALL).fit(*blobs)
     assert_same(MLPClassifier((6, 5), ("tanh", "tanh"), max_iter=4, **ALL).fit(*blobs), one)
-    with pytest.raises(ValueError, match="it has 3 activations, but 2 hidden layers"):
-        MLPClassifier((6, 5), ["tanh"] * 3).fit(*blobs)
-    with pytest.raises(ValueError, match="activation"):
-        MLPClassifier((6,), ["cube"]).fit(*blobs)
+    assert_same(
+        MLPClassifier(6, ["tanh"], **ALL).fit(*blobs), MLPClassifier(6, "tanh", **ALL).fit(*blobs)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "activation", "message"),
+    [
+        (
+            (6, 5),
+            ["tanh"] * 3,
+            "activation holds 3 names, but the network has 2 hidden layers: pass",
+        ),
+        ((6,), ["gelu", "tanh"], "activation holds 2 names, but the network has 1 hidden layer: "),
+        (6, ("gelu", "tanh"), "activation holds 2 names, but the network has 1 hidden layer: "),
+        (
+            [6, 5],
+            ["gelu"],
+            "activation holds 1 name, but the network has 2 hidden layers: pass one",
+        ),
+        ((6,), [], "activation holds 0 names, but the network has 1 hidden layer: pass one name "),
+        ((6, 5), ["tanh", "gel"], r"activation\[1\] is 'gel', but it is one of identity, relu,"),
+        ((6,), [3], r"activation\[0\] is 3, but it is one of identity, relu,"),
+    ],
+)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_activations_that_do_not_suit_the_layers(blobs, sizes, activation, message, kind):
+    model = kind(hidden_layer_sizes=sizes, activation=activation)
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+        model.fit(*blobs)
+    found = explain(model)
+    assert found.training == "nothing"
+    assert re.match(f"fit would raise: {message}", found.reason)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
