@@ -14,7 +14,9 @@ MANY_CLASSES = 100
 #: Classes that a note names.
 LISTED = 5
 
-ENCODE = "number the classes with np.unique(y, return_inverse=True)[1]"
+#: Of the targets by their name.
+NUMBER = "number the classes with names, {0} = np.unique({0}, return_inverse=True)"
+ENCODE = NUMBER.format("y")
 REGRESSION = "train with --task regression"
 
 

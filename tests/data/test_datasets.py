@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import zipfile
 
 import numpy as np
@@ -294,7 +295,16 @@ BAD_FILES = {
     ),
     "one-hot": ({"y": np.eye(4)}, r"has shape \(4, 4\).*argmax"),
     "too few": ({"X": np.zeros((2, 2)), "y": np.zeros(2, int)}, "2 rows, too few to split"),
-    "objects": ({"X": np.array([[{}], [1]], object)}, "pickled Python objects.*never loaded"),
+    "objects": (
+        {"X": np.array([[{}], [1]], object)},
+        r"X in .*bad\.npz is an array of Python objects, as data frames give whose columns are of "
+        r"several types, and objects are never loaded: save X\.to_numpy\(float\), after encoding ",
+    ),
+    "objects of text": (
+        {"y": np.array(["a", "b", "a", "b"], object)},
+        r"y in .*bad\.npz is an array of Python objects, as text gives, and objects are never "
+        r"loaded: number the classes with names, y = np\.unique\(y, return_inverse=True\)",
+    ),
 }
 
 
@@ -374,13 +384,27 @@ def test_path_that_cannot_be():
 @pytest.mark.parametrize("text", ["not an array", "1,2,3"])
 def test_text_is_never_unpickled(tmp_path, text):
     (tmp_path / "a.npz").write_text(text)
-    with pytest.raises(ValueError, match="never loaded, or is no NumPy file") as caught:
+    with pytest.raises(ValueError, match="it is no NumPy file: save arrays of num") as caught:
         load_xy(tmp_path / "a.npz")
     assert "allow_pickle" not in str(caught.value)
 
 
 def test_pickles_are_never_loaded(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object))
-    with pytest.raises(ValueError, match="never loaded") as caught:
+    with pytest.raises(ValueError, match=r"X in .*a\.npy is .* never loaded") as caught:
         load_xy(tmp_path / "a.npy")
     assert "allow_pickle" not in str(caught.value)
+    with (tmp_path / "b.npz").open("wb") as file:
+        pickle.dump({"X": 1}, file)
+    with pytest.raises(ValueError, match="it is no NumPy file: save arrays of num") as caught:
+        load_dataset(tmp_path / "b.npz")
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_a_table_of_text_is_told_how_to_become_a_file_of_arrays(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(
+        ValueError, match=r"Of a data frame: np\.savez\('table\.npz', X=frame\.to_n"
+    ):
+        load_dataset(path)
