@@ -133,11 +133,11 @@ class Network(Parameters, Saved):
         check_choice(head, "head", HEADS)
         if head == "softmax" and sizes[-1] < 2:
             raise ValueError(
-                "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'"
+                "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'; for "
+                "numbers to predict, head='identity'"
             )
         self._architecture = Architecture(sizes, activation, head)
-        self._feature_names = None
-        self._dtype = check_dtype(dtype)
+        self._dtype, self._feature_names = check_dtype(dtype), None
         self._init = check_init(init, self._dtype)
         random = check_random_state(random_state)
         count = count_parameters(sizes)

@@ -4,8 +4,7 @@ As scikit-learn's estimators have it, names count where all of them are texts. W
 as an array, is taken by place.
 """
 
-#: Names that an error lists.
-LISTED = 5
+from .arrays import is_frame, listed
 
 
 def feature_names(X):
@@ -13,7 +12,7 @@ def feature_names(X):
 
     None where one of them is no text, and for what is no data frame.
     """
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+    if not is_frame(X):
         return None
     names = tuple(X.columns)
     if not names or not all(isinstance(name, str) for name in names):
@@ -40,14 +39,15 @@ def check_feature_names(X, known, name="X"):
     names = feature_names(X)
     if names is None or known is None or names == known:
         return
-    unseen = [each for each in names if each not in set(known)]
-    missing = [each for each in known if each not in set(names)]
+    ours, theirs = set(known), set(names)
+    unseen = [repr(each) for each in names if each not in ours]
+    missing = [repr(each) for each in known if each not in theirs]
     if unseen or missing:
         parts = []
         if unseen:
-            parts.append(f"has the columns {_listed(unseen)}, which the training had not")
+            parts.append(f"has the columns {listed(unseen)}, which the training had not")
         if missing:
-            parts.append(f"lacks {'' if unseen else 'the columns '}{_listed(missing)}")
+            parts.append(f"lacks {'' if unseen else 'the columns '}{listed(missing)}")
         raise ValueError(
             f"{name} {', and '.join(parts)}: pass the columns of network.feature_names_in_, in "
             f"that order, or {name}.to_numpy() where names do not count"
@@ -59,8 +59,3 @@ def check_feature_names(X, known, name="X"):
             f"{names[place]!r}, but {known[place]!r} was: pass "
             f"{name}[list(network.feature_names_in_)]"
         )
-
-
-def _listed(names):
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(map(repr, names[:LISTED])) + more
