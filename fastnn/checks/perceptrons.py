@@ -11,12 +11,19 @@ HEADS = {
 }
 
 
+def unwrapped(value, remedy):
+    """Return a remedy, or which part to pass of a pipeline or of a search of scikit-learn's."""
+    if hasattr(value, "named_steps"):
+        return "pass its last step, pipeline[-1]"
+    return "pass its best_estimator_" if hasattr(value, "best_estimator_") else remedy
+
+
 def describe_perceptron(estimator):
     """Return the arguments of a fitted perceptron's network, its names, weights and biases."""
     if not hasattr(estimator, "hidden_layer_sizes") or not hasattr(estimator, "activation"):
         raise TypeError(
-            f"estimator is {estimator!r}, but only perceptrons have a network: pass a fitted "
-            "MLPClassifier or MLPRegressor"
+            f"estimator is a {type(estimator).__name__}, but only perceptrons have a network: "
+            f"{unwrapped(estimator, 'pass a fitted MLPClassifier or MLPRegressor')}"
         )
     if not hasattr(estimator, "coefs_"):
         raise ValueError(f"{type(estimator).__name__} is not fitted: call its fit first")
