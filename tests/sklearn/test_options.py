@@ -5,7 +5,11 @@ import re
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from sklearn.compose import ColumnTransformer
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnn
@@ -145,14 +149,36 @@ def test_validation_data_of_partial_fit(blobs):
     [
         (3, TypeError, "is no tuple of two or three arrays: pass"),
         ((np.zeros((2, 2)),), TypeError, "is no tuple of two or three arrays: pass"),
-        ((np.zeros((2, 3)), [0, 1]), ValueError, "X has 3 features, but MLPClassifier"),
-        ((np.zeros((2, 2)), [0]), ValueError, "has 2 rows and 1 targets: pass one target"),
+        ((np.zeros((2, 3)), [0, 1]), ValueError, "^validation_data: X has 3 features, but MLPCl"),
+        ((np.full((2, 2), np.nan), [0, 1]), ValueError, "^validation_data: Input X contains NaN"),
+        ((np.zeros((2, 2)), [0, 1], [1]), ValueError, "^validation_data: sample_weight.shape == "),
+        ((csr_array((2, 2)).tocoo().data, [0, 1]), ValueError, "^validation_data: Expected 2D"),
+        ((np.zeros((2, 2)), [0]), ValueError, "X_val has 2 rows, but y_val has 1: pass one target"),
         ((np.zeros((2, 2)), [0, 9]), ValueError, r"holds the classes \[9\], which the training"),
     ],
 )
 def test_validation_data_that_does_not_suit(blobs, data, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier((8,)).fit(*blobs, validation_data=data)
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_validation_data_that_a_pipeline_did_not_transform(blobs):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame({"a": blobs[0][:, 0], "city": "Kyoto"})
+    first = ColumnTransformer([("a", "passthrough", ["a"]), ("city", OneHotEncoder(), ["city"])])
+    pipeline = make_pipeline(first, MLPClassifier((8,), max_iter=2))
+    with pytest.raises(
+        ValueError,
+        match=r"^validation_data: .*\. A Pipeline transforms X, but not X_val: pass it as the "
+        r"steps before the network give it$",
+    ):
+        pipeline.fit(X, blobs[1], mlpclassifier__validation_data=(X, blobs[1]))
+
+
+def test_validation_data_of_numbers_that_does_not_suit(blobs):
+    with pytest.raises(ValueError, match=r"^validation_data: Input y contains NaN"):
+        MLPRegressor().fit(*blobs, validation_data=(blobs[0], np.full(120, np.nan)))
 
 
 def test_validation_data_needs_steps(blobs):
