@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn.data.targets import NUMBER, check_targets
+from fastnn.data.targets import NUMBER, check_finite, check_targets
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -103,9 +103,6 @@ def check_rows(X: np.ndarray, name: str) -> np.ndarray:
             f"{name} has shape {X.shape}: needed (n_samples, n_features) or "
             "(n_samples, height, width[, channels]), with at least one row"
         )
-    if X.dtype.kind == "f" and (bad := X.size - np.count_nonzero(np.isfinite(X))):
-        raise ValueError(
-            f"{name} holds {bad} values that are NaN or infinite: needed finite numbers only. "
-            "Remove those rows or fill them in"
-        )
+    if X.dtype.kind == "f":
+        check_finite(X, name, "Drop those rows, or fill in the median of the column")
     return X.reshape(len(X), -1)

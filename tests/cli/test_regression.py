@@ -117,7 +117,10 @@ def test_who_insists_on_classes_gets_them(invoke):
 def test_notes_on_odd_labels(invoke):
     words = ("--epochs", 1, "--out", "out")
     result = invoke("train", saved("a.npz", X=X, y=1 + np.arange(1000) % 2), *words)
-    assert result.stderr == "Note: of the classes 0 to 2, 1 never occurs in y in a.npz: 0\n"
+    assert result.stderr == (
+        "Note: class 0 does not occur in y in a.npz (classes 0 to 2). If your labels start at 1, "
+        "number them from 0: y - 1\n"
+    )
     result = invoke("train", saved("a.npz", X=X, y=np.zeros(1000)), *words)
     assert "y in a.npz holds one class only, 0: there is nothing to tell apart" in result.stderr
     assert result.fact("Test accuracy") == 1

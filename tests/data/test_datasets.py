@@ -193,7 +193,10 @@ BAD_NUMBERS = {
         "to the precision of float32, so that there is nothing to predict: take it out, or save",
     ),
     "text": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: needed numbers"),
-    "NaN": ({"y": np.array([1, np.nan, 2, np.inf])}, "holds 2 values that are NaN or infinite"),
+    "NaN": (
+        {"y": np.array([1, np.nan, 2, np.inf])},
+        "holds 2 values that are NaN or infinite, the first at row 1: ",
+    ),
     "largest": ({"y": np.array([1, -1.7e308, 2, 3])}, r"holds -1.7e\+308: needed numbers of at"),
     "cube": ({"y": np.zeros((4, 1, 1))}, r"shape \(4, 1, 1\): needed \(n_samples,\), or"),
     "none": ({"y": np.zeros((4, 0))}, r"shape \(4, 0\): needed"),
@@ -279,7 +282,14 @@ BAD_FILES = {
     "text": ({"X": np.full((4, 2), "a")}, "X in .* has dtype <U1: needed numbers"),
     "flat": ({"X": np.zeros(4)}, r"X in .* has shape \(4,\): needed \(n_samples, n_features\)"),
     "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
-    "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
+    "nan": (
+        {"X": np.full((4, 2), np.nan)},
+        "X in .* holds 8 values that are NaN or infinite, the first at row 0, column 0: needed fi",
+    ),
+    "one nan": (
+        {"X": np.where(np.eye(4)[:, :2] * [[0], [1], [1], [1]], np.inf, 0)},
+        "X in .* holds 1 value that is NaN or infinite, at row 1, column 1: needed finite numbers",
+    ),
     "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* number the classes with"),
     "fractions": (
         {"y": np.array([0, 1, 0.5, 1])},
