@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.checks.perceptrons import unwrapped
+from fastnn.checks.perceptrons import type_of, unwrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,8 +180,8 @@ def _parts_of(history: Any) -> _Parts:
     if not hasattr(history, "history"):
         remedy = unwrapped(history, "pass one of these")
         raise TypeError(
-            f"history is a {kind}, but needed is what Trainer.fit or TwoLayerNet.train returned, "
-            f"or who holds it, or a fitted perceptron: {remedy}"
+            f"history is {type_of(history)}, but needed is what Trainer.fit or TwoLayerNet.train "
+            f"returned, or who holds it, or a fitted perceptron: {remedy}"
         )
     if history.history is None:
         raise ValueError("the history is empty: call train first")

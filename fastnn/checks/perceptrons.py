@@ -11,6 +11,11 @@ HEADS = {
 }
 
 
+def type_of(value):
+    """Return what to call a value that is of a wrong type, whatever it holds."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
 def unwrapped(value, remedy):
     """Return a remedy, or which part to pass of a pipeline or of a search of scikit-learn's."""
     if hasattr(value, "named_steps"):
@@ -22,7 +27,7 @@ def describe_perceptron(estimator):
     """Return the arguments of a fitted perceptron's network, its names, weights and biases."""
     if not hasattr(estimator, "hidden_layer_sizes") or not hasattr(estimator, "activation"):
         raise TypeError(
-            f"estimator is a {type(estimator).__name__}, but only perceptrons have a network: "
+            f"estimator is {type_of(estimator)}, but only perceptrons have a network: "
             f"{unwrapped(estimator, 'pass a fitted MLPClassifier or MLPRegressor')}"
         )
     if not hasattr(estimator, "coefs_"):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sklearn.base import is_classifier
 
+from ..checks.perceptrons import type_of, unwrapped
 from ..threads import get_num_threads, limited
 from . import installed, support
 from .hooks import METHODS
@@ -72,8 +73,8 @@ def explain(estimator):
     """
     if isinstance(estimator, type) or not isinstance(estimator, installed.BASE):
         raise TypeError(
-            f"explain got {estimator!r}, but it explains perceptrons: pass an MLPClassifier or an "
-            "MLPRegressor, of scikit-learn's or of fastnn's"
+            f"estimator is {type_of(estimator)}, but explain knows perceptrons only: "
+            f"{unwrapped(estimator, 'pass an MLPClassifier or an MLPRegressor')}"
         )
     trains = "_loss_grad_lbfgs" if estimator.solver == "lbfgs" else "_fit_stochastic"
     hooked = [_is_hooked(estimator, name) for name in (trains, "_forward_pass_fast")]

@@ -39,6 +39,13 @@ def test_plain_targets(invoke):
     assert result.fact("Validation RMSE") < 0.5
 
 
+def test_the_help_says_that_the_model_is_of_float64(invoke):
+    out = " ".join(invoke("train", "--help").stdout.split())
+    assert "The model of a regression is float64 in any case" in out
+    invoke("train", saved("a.npz", X=X, y=Z), *REGRESSION, "--epochs", 1, "--out", "out")
+    assert Network.load("out/model.safetensors").dtype == np.float64
+
+
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 def test_targets_of_any_unit_and_offset(invoke, y):
     expected = invoke("train", saved("a.npz", X=X, y=Z), *REGRESSION)

@@ -360,5 +360,5 @@ def test_explain_knows_that_a_fit_would_raise(patched, blobs, model, reason):
 
 @pytest.mark.parametrize("wrong", [3, theirs.MLPClassifier, theirs.BernoulliRBM()])
 def test_explain_takes_perceptrons_only(wrong):
-    with pytest.raises(TypeError, match="but it explains perceptrons: pass an MLPClassifier"):
+    with pytest.raises(TypeError, match="but explain knows perceptrons only: pass an MLP"):
         explain(wrong)
