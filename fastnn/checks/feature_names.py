@@ -48,10 +48,10 @@ def check_feature_names(X, known, name="X"):
             parts.append(f"has the columns {listed(unseen)}, which the training had not")
         if missing:
             parts.append(f"lacks {'' if unseen else 'the columns '}{listed(missing)}")
-        raise ValueError(
-            f"{name} {', and '.join(parts)}: pass the columns of network.feature_names_in_, in "
-            f"that order, or {name}.to_numpy() where names do not count"
-        )
+        remedy = "pass the columns of network.feature_names_in_, in that order"
+        if len(names) == len(known):
+            remedy += f", or {name}.to_numpy() where names do not count"
+        raise ValueError(f"{name} {', and '.join(parts)}: {remedy}")
     if len(names) == len(known):
         place = next(i for i, each in enumerate(names) if each != known[i])
         raise ValueError(

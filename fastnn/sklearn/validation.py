@@ -34,10 +34,12 @@ def _of_validation_data(data):
         kind, remedy = TypeError if isinstance(error, TypeError) else ValueError, ""
         if isinstance(data, (tuple, list)) and data and is_frame(data[0]):
             remedy = (
-                ". A Pipeline transforms X, but not X_val: pass it as the steps before the network "
+                "A Pipeline transforms X, but not X_val: pass it as the steps before the network "
                 "give it"
             )
-        raise kind(f"validation_data: {error}{remedy}") from None
+        text = str(error).rstrip()
+        between = "" if not remedy else "\n" if "\n" in text else ". "
+        raise kind(f"validation_data: {text}{between}{remedy}") from None
 
 
 def _checked(estimator, data, X):

@@ -176,6 +176,16 @@ def test_validation_data_that_a_pipeline_did_not_transform(blobs):
         pipeline.fit(X, blobs[1], mlpclassifier__validation_data=(X, blobs[1]))
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_a_message_of_several_lines_keeps_them(blobs):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(blobs[0], columns=["a", "b"])
+    with pytest.raises(
+        ValueError, match=r"^validation_data: The feature.*\n.*\n- c\nA Pipeline tr"
+    ):
+        MLPClassifier((8,)).fit(X, blobs[1], validation_data=(X.assign(c=1), blobs[1]))
+
+
 def test_validation_data_of_numbers_that_does_not_suit(blobs):
     with pytest.raises(ValueError, match=r"^validation_data: Input y contains NaN"):
         MLPRegressor().fit(*blobs, validation_data=(blobs[0], np.full(120, np.nan)))
