@@ -28,15 +28,20 @@ __all__ = [
 #: What needs scikit-learn, an extra, which is imported where one of these is asked for.
 _OF_SKLEARN = ("MLPClassifier", "MLPRegressor", "patch_sklearn", "unpatch_sklearn")
 
+#: Folders and files that are imported where one asks for them.
+_MODULES = ("benchmark", "cs231n", "data", "kernels", "plotting", "reference", "sklearn")
+
 
 def __getattr__(name):
+    if name in _MODULES:
+        return import_module(f"fastnn.{name}")
     if name not in _OF_SKLEARN:
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
     return getattr(import_module("fastnn.sklearn"), name)
 
 
 def __dir__():
-    return sorted({*globals(), *_OF_SKLEARN})
+    return sorted({*globals(), *_OF_SKLEARN, *_MODULES})
 
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):

@@ -75,6 +75,9 @@ class Network(Parameters, Saved):
     init : str or float
     input_mean, input_scale : ndarray of shape (n_inputs,)
         float64, read-only.
+    feature_names_in_ : ndarray of shape (n_inputs,) or None
+        Names of the columns, of a data frame that it was trained on if all of them are texts. Other
+        data frames must have them, in that order; what has no names is taken by place.
     params : ndarray of shape (n_params,)
         All parameters: the weights of the first layer, row by row, its biases, those of the next.
         What is assigned, or written into it, is what the network uses next.
@@ -125,15 +128,16 @@ class Network(Parameters, Saved):
     ):
         sizes = check_layer_sizes(layer_sizes)
         activation = check_names(
-            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layers"
+            activation, "activation", ACTIVATIONS, len(sizes) - 2, "hidden layer"
         )
         check_choice(head, "head", HEADS)
         if head == "softmax" and sizes[-1] < 2:
             raise ValueError(
-                "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'"
+                "the softmax of 1 output is always 1: pass 2 outputs, or head='logistic'; for "
+                "numbers to predict, head='identity'"
             )
         self._architecture = Architecture(sizes, activation, head)
-        self._dtype = check_dtype(dtype)
+        self._dtype, self._feature_names = check_dtype(dtype), None
         self._init = check_init(init, self._dtype)
         random = check_random_state(random_state)
         count = count_parameters(sizes)
@@ -250,7 +254,9 @@ class Network(Parameters, Saved):
 
     def _checked(self, X, name="X"):
         """Return X as the kernels take it."""
-        return check_input(X, self.layer_sizes[0], self._dtype, name, self.standardization)
+        return check_input(
+            *(X, self.layer_sizes[0], self._dtype, name, self.standardization, self._feature_names)
+        )
 
     def _outputs(self, X, head):
         return inference.predict_outputs(
@@ -319,32 +325,26 @@ class Network(Parameters, Saved):
         TypeError, ValueError
             If the estimator is another one, or not fitted.
         """
-        description, coefs, intercepts = describe_perceptron(estimator)
+        description, names, coefs, intercepts = describe_perceptron(estimator)
         net = cls(**description, random_state=0)
         net.coefs_, net.intercepts_ = coefs, intercepts
+        net.note_feature_names(names)
         return net
 
     # -------------------------------------------------------------------------------- files
 
     def _contents(self):
-        description = {
-            "layer_sizes": list(self.layer_sizes),
-            "activation": self.activation,
-            "head": self.head,
-            "dtype": self.dtype.name,
-            "init": self.init,
-        }
-        arrays = {
-            "params": self.params,
-            "input_mean": self.input_mean,
-            "input_scale": self.input_scale,
-        }
-        return description, arrays
+        description = {name: getattr(self, name) for name in formats.NETWORK}
+        description["dtype"] = self.dtype.name
+        if self._feature_names is not None:
+            description["feature_names"] = self._feature_names
+        return description, {name: getattr(self, name) for name in formats.NETWORK_ARRAYS}
 
     @classmethod
     def _from_contents(cls, description, arrays):
         kept = {name: description[name] for name in formats.NETWORK}
-        read = {name: arrays[name] for name in ("input_mean", "input_scale")}
+        read = {name: arrays[name] for name in formats.NETWORK_ARRAYS if name != "params"}
         net = cls(**kept, **read, random_state=np.random.RandomState(0))
         net.params[:] = arrays["params"]
+        net.note_feature_names(tuple(description.get("feature_names", ())))
         return net

@@ -97,7 +97,7 @@ def check_parameters(values, name, shape):
 class Parameters:
     """Base of a network: its parameters in one array, the views of it, and what they belong to."""
 
-    __slots__ = ("__weakref__", "_architecture", "_layers", "_params")
+    __slots__ = ("__weakref__", "_architecture", "_feature_names", "_layers", "_params")
 
     def _hold(self, params):
         """Take the parameters."""
@@ -123,6 +123,20 @@ class Parameters:
     def head(self):
         """Name of the output head."""
         return self._architecture.head
+
+    @property
+    def feature_names(self):
+        """Names of the inputs, a tuple, or None where none are known."""
+        return self._feature_names
+
+    @property
+    def feature_names_in_(self):
+        """Names of the inputs, an array, or None where none are known."""
+        return None if self._feature_names is None else np.array(self._feature_names, object)
+
+    def note_feature_names(self, names):
+        """Take the names of the inputs, checked to be as many and no others; None adds none."""
+        self._feature_names = names or self._feature_names
 
     @property
     def dtype(self):
@@ -168,7 +182,7 @@ class Parameters:
         return {name: getattr(self, name) for name in kept} | getattr(self, "__dict__", {})
 
     def __setstate__(self, state):
-        for name, value in state.items():
+        for name, value in {"_feature_names": None, **state}.items():
             setattr(self, name, value)
         params = self._params
         if type(params) is not np.ndarray or not params.flags.writeable:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.checks.perceptrons import type_of, unwrapped
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -20,7 +22,7 @@ _BLUE, _ORANGE, _GREY = "#1f6fb4", "#e07b00", "#8a8a8a"
 
 
 def plot_history(
-    history: Mapping[str, npt.ArrayLike],
+    history: Any,
     ax: "Sequence[Axes] | None" = None,
     *,
     score: str | None = None,
@@ -29,10 +31,13 @@ def plot_history(
 
     Parameters
     ----------
-    history : dict
-        What :meth:`fastnn.Trainer.fit` returns, of which ``step_loss`` and ``val_score`` are drawn;
-        or :meth:`fastnn.TwoLayerNet.train`: ``loss_history``, ``train_acc_history`` and
-        ``val_acc_history``. Losses may be NaN or infinite: a line marks where that begins.
+    history : dict, Trainer, TwoLayerNet or estimator
+        What :meth:`fastnn.Trainer.fit` returns, of which ``step_loss``, ``val_loss`` and
+        ``val_score`` are drawn; or :meth:`fastnn.TwoLayerNet.train`: ``loss_history``,
+        ``train_acc_history`` and ``val_acc_history``; or who holds it. Of a fitted perceptron, of
+        scikit-learn's or of fastnn's, the curves are drawn, over the epochs. Losses may be NaN or
+        infinite: a line marks where that begins. A dot marks the lowest loss on the validation set
+        or, of a Trainer that stops early, that of the epoch that it keeps.
     ax : sequence of two matplotlib Axes, optional
         Where to draw the loss and the scores; a new figure by default.
     score : str, optional
@@ -45,20 +50,20 @@ def plot_history(
 
     Raises
     ------
-    ValueError
-        If `history` is of neither kind.
+    TypeError, ValueError
+        If `history` is of no such kind, or not fitted.
     ImportError
         If matplotlib is missing.
     """
-    losses, curves, name = _parts_of(history)
+    parts = _parts_of(history)
     if ax is None:
         figure = _new_figure((8.0, 7.0))
         loss_axes, score_axes = figure.subplots(2, 1)
     else:
         loss_axes, score_axes = ax
         figure = cast("Figure", loss_axes.get_figure(root=True))
-    _draw_loss(loss_axes, np.asarray(losses, float))
-    _draw_scores(score_axes, curves, score or name)
+    _draw_loss(loss_axes, parts)
+    _draw_scores(score_axes, parts.curves, score or parts.name)
     return figure
 
 
@@ -136,7 +141,7 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
 
 
 class _Curve(NamedTuple):
-    """Scores over epochs."""
+    """Scores, or losses, over epochs."""
 
     label: str
     epochs: np.ndarray
@@ -144,16 +149,64 @@ class _Curve(NamedTuple):
     color: str
 
 
-def _parts_of(history: Mapping[str, npt.ArrayLike]) -> tuple[Any, list[_Curve], str]:
-    """Return the losses, the curves of the scores, and what these are."""
-    if {"step_loss", "val_score"} <= set(history):
-        scores = np.asarray(history["val_score"], float)
-        # Measured at the end of epochs, where TwoLayerNet does it after the first step of one.
-        return (
-            history["step_loss"],
-            [_Curve("validation", 1 + np.arange(len(scores)), scores, _ORANGE)],
-            "score",
+class _Parts(NamedTuple):
+    """What is drawn of a history."""
+
+    losses: np.ndarray
+    curves: list[_Curve]
+    name: str  #: what the scores are
+    per: str = "step"  #: what there is one loss of
+    val_loss: np.ndarray = np.empty(0)  #: after each epoch
+    kept: int = 0  #: the epoch, from 1 on, that is kept for sure
+
+
+def _validation(scores: npt.ArrayLike) -> _Curve:
+    # Measured at the end of epochs, where TwoLayerNet does it after the first step of one.
+    scores = np.asarray(scores, float)
+    return _Curve("validation", 1 + np.arange(len(scores)), scores, _ORANGE)
+
+
+def _parts_of(history: Any) -> _Parts:
+    """Return what is drawn of a history, or of who holds one."""
+    if isinstance(history, Mapping):
+        return _parts_of_dict(history)
+    if hasattr(history, "loss_curve_"):
+        return _parts_of_estimator(history)
+    kind = type(history).__name__
+    if hasattr(history, "hidden_layer_sizes"):
+        raise ValueError(
+            f"{kind} has no loss_curve_: fit it first, by a solver that takes steps, such as 'adam'"
         )
+    if not hasattr(history, "history"):
+        remedy = unwrapped(history, "pass one of these")
+        raise TypeError(
+            f"history is {type_of(history)}, but needed is what Trainer.fit or TwoLayerNet.train "
+            f"returned, or who holds it, or a fitted perceptron: {remedy}"
+        )
+    if history.history is None:
+        raise ValueError("the history is empty: call train first")
+    kept = getattr(history, "best_epoch_", 0)
+    return _parts_of_dict(history.history)._replace(kept=kept)
+
+
+def _parts_of_estimator(estimator: Any) -> _Parts:
+    """Return what is drawn of a perceptron that was fitted by steps."""
+    scores = getattr(estimator, "validation_scores_", None)
+    name = "accuracy" if hasattr(estimator, "classes_") else "R^2"
+    if getattr(estimator, "scoring", None) is not None:
+        name = "score"
+    val = getattr(estimator, "validation_loss_curve_", None)
+    losses, val_loss = (np.asarray(x, float) for x in (estimator.loss_curve_, val or []))
+    return _Parts(losses, [_validation(scores or [])], name, "epoch", val_loss)
+
+
+def _parts_of_dict(history: Mapping[str, npt.ArrayLike]) -> _Parts:
+    """Return what is drawn of what a training returned."""
+    if {"step_loss", "val_score"} <= set(history):
+        losses, val_loss = (
+            np.asarray(history.get(name, []), float) for name in ("step_loss", "val_loss")
+        )
+        return _Parts(losses, [_validation(history["val_score"])], "score", val_loss=val_loss)
     needed = ("loss_history", "train_acc_history", "val_acc_history")
     if missing := [key for key in needed if key not in history]:
         raise ValueError(
@@ -161,19 +214,18 @@ def _parts_of(history: Mapping[str, npt.ArrayLike]) -> tuple[Any, list[_Curve], 
             "dict that Trainer.fit() or TwoLayerNet.train() returned"
         )
     losses, train, val = (np.asarray(history[key], float) for key in needed)
-    return (
-        losses,
-        [
-            _Curve("training (one batch)", np.arange(len(train)), train, _GREY),
-            _Curve("validation", np.arange(len(val)), val, _ORANGE),
-        ],
-        "accuracy",
-    )
+    curves = [
+        _Curve("training (one batch)", np.arange(len(train)), train, _GREY),
+        _Curve("validation", np.arange(len(val)), val, _ORANGE),
+    ]
+    return _Parts(losses, curves, "accuracy")
 
 
-def _draw_loss(axes: "Axes", losses: np.ndarray) -> None:
+def _draw_loss(axes: "Axes", parts: _Parts) -> None:
+    losses, per = parts.losses, parts.per
     finite = np.isfinite(losses)
-    steps = np.arange(len(losses))
+    # Steps count from 0, epochs from 1.
+    steps = np.arange(len(losses)) + (per == "epoch")
     shown = np.where(finite, losses, np.nan)
     # A mark for the single step, which no line could show.
     marker = "o" if np.count_nonzero(finite) == 1 else None
@@ -186,22 +238,43 @@ def _draw_loss(axes: "Axes", losses: np.ndarray) -> None:
         alpha=0.35 if noisy else 1.0,
         linewidth=0.8 if noisy else 1.3,
         marker=marker,
-        label="each step",
+        label=f"each {per}",
     )
     if noisy:
         smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
         middle = steps[: len(smooth)] + (window - 1) / 2
-        axes.plot(middle, smooth, color=_BLUE, linewidth=1.8, label=f"mean of {window} steps")
+        axes.plot(middle, smooth, color=_BLUE, linewidth=1.8, label=f"mean of {window} {per}s")
     if not finite.all():
-        first = int(np.argmin(finite))
+        first = int(steps[np.argmin(finite)])
         axes.axvline(
-            first, color=_ORANGE, linestyle="--", linewidth=1.3, label=f"not finite at step {first}"
+            first, color=_GREY, linestyle="--", linewidth=1.3, label=f"not finite at {per} {first}"
         )
+    has_val = _draw_validation_loss(axes, parts)
     positive = losses[finite & (losses > 0)]
     if positive.size and positive.max() > 100 * positive[0]:
         axes.set_yscale("log")  # it explodes: a linear axis would show the last steps alone
-    axes.set(title="Loss", xlabel="Step", ylabel="Loss")
-    _finish(axes, legend=noisy or not finite.all())
+    axes.set(title="Loss", xlabel=per.capitalize(), ylabel="Loss")
+    _finish(axes, legend=noisy or has_val or not finite.all())
+
+
+def _draw_validation_loss(axes: "Axes", parts: _Parts) -> bool:
+    """Draw the loss on the validation set, and mark an epoch; tell whether there is any."""
+    finite = np.isfinite(parts.val_loss)
+    if not finite.any():
+        return False
+    epochs = 1 + np.arange(len(finite))
+    # How many steps an epoch has is not recorded: one that Ctrl-C has cut stretches the line a bit.
+    places = epochs if parts.per == "epoch" else epochs * (len(parts.losses) // len(epochs)) - 1
+    shown = np.where(finite, parts.val_loss, np.nan)
+    marker = "o" if np.count_nonzero(finite) == 1 else None
+    axes.plot(
+        places, shown, color=_ORANGE, linewidth=1.6, marker=marker, markersize=4, label="validation"
+    )
+    best = parts.kept or 1 + int(np.nanargmin(shown))
+    label = f"{'kept' if parts.kept else 'lowest'}, after epoch {best}"
+    dot = [places[best - 1]], [shown[best - 1]]
+    axes.plot(*dot, color=_ORANGE, linestyle="", marker="o", markersize=7, label=label)
+    return True
 
 
 def _draw_scores(axes: "Axes", curves: Sequence[_Curve], name: str) -> None:

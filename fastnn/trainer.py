@@ -7,6 +7,7 @@ import numpy as np
 
 from .checkpoints import Checkpointed
 from .checks.arguments import check_function, check_number, check_random_state
+from .checks.feature_names import feature_names
 from .engine.fit import Fit, Watch
 from .engine.position import EPOCH_FIELDS, EpochStatus, Position, describe
 from .engine.progress import Reporter
@@ -292,6 +293,7 @@ class Trainer(Checkpointed):
             seed = np.random.RandomState([self._seed, self._runs]).randint(2**31 - 1)
             position = Position(n_samples=n, data=data, seed=int(seed))
         position.check_data(n, data)
+        self._network.note_feature_names(feature_names(X))
         save = None if checkpoint is None else functools.partial(self.save, checkpoint)
         waits = callback is not None or checkpoint is not None
         watch = Watch(self._keep, save, checkpoint_seconds, waits)

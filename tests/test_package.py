@@ -42,6 +42,21 @@ def test_importing_takes_nothing_but_numpy():
     assert not loaded & (extras | {"numba", "llvmlite"})
 
 
+def test_folders_and_files_are_attributes_without_an_import_of_their_own():
+    names = ["benchmark", "cs231n", "data", "kernels", "plotting", "reference", "sklearn"]
+    out = python(
+        f"""
+        import sys, fastnn
+        for name in {names}:
+            assert name in dir(fastnn)
+            assert getattr(fastnn, name) is sys.modules[f"fastnn.{{name}}"]
+        fastnn.data.load_xy, fastnn.plotting.plot_history, fastnn.cs231n.Solver
+        print(hasattr(fastnn, "plots"))
+        """
+    )
+    assert out == "False\n"
+
+
 def test_training_takes_no_extra(tmp_path):
     absent = {"sklearn", "matplotlib", "rich", "click", "threadpoolctl"}
     python(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastnn import Network, Trainer
+from fastnn import Network, Trainer, TwoLayerNet
 from fastnn.plotting import guess_image_shape, is_image_shape, plot_history, plot_weights
 
 matplotlib_figure = pytest.importorskip("matplotlib.figure")
@@ -125,6 +125,92 @@ def test_history_of_a_trainer(tmp_path):
     np.testing.assert_array_equal(curve.get_ydata(), [0.5, 0.7, 0.8])
     assert (score_axes.get_title(), score_axes.get_ylabel()) == ("Validation R²", "R²")
     draw(figure, tmp_path)
+
+
+def test_the_validation_loss_is_drawn_and_its_lowest_epoch_marked(tmp_path):
+    figure = plot_history(trainer_history(val_loss=np.array([3.0, 1.5, 2.0])))
+    steps, val, mark = figure.axes[0].lines
+    np.testing.assert_array_equal(steps.get_ydata(), np.linspace(2, 1, 12))
+    # Twelve steps in three epochs: the last of each.
+    np.testing.assert_array_equal(val.get_xdata(), [3, 7, 11])
+    np.testing.assert_array_equal(val.get_ydata(), [3.0, 1.5, 2.0])
+    assert (mark.get_xdata(), mark.get_ydata()) == ([7], [1.5])
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["each step", "validation", "lowest, after epoch 2"]
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("val_loss", [[np.nan] * 3, []])
+def test_no_validation_loss_no_line(val_loss):
+    figure = plot_history(trainer_history(val_loss=np.array(val_loss)))
+    assert len(figure.axes[0].lines) == 1
+    assert figure.axes[0].get_legend() is None
+
+
+def test_a_validation_loss_that_diverges_is_marked_where_it_is_lowest(tmp_path):
+    figure = plot_history(trainer_history(val_loss=np.array([2.0, np.inf, np.nan])))
+    assert figure.axes[0].lines[-1].get_xdata() == [3]
+    draw(figure, tmp_path)
+
+
+def blobs():
+    y = np.arange(80) % 2
+    return y[:, None] + 0.7 * np.random.RandomState(0).randn(80, 2), y
+
+
+def test_a_trainer_marks_the_epoch_that_it_keeps(tmp_path):
+    net = Network((2, 8, 2), random_state=0)
+    trainer = Trainer(net, batch_size=20, max_iter=15, early_stopping=True, random_state=0)
+    trainer.fit(*blobs())
+    figure = plot_history(trainer)
+    mark = figure.axes[0].lines[-1]
+    assert mark.get_label() == f"kept, after epoch {trainer.best_epoch_}"
+    assert mark.get_ydata() == [trainer.history["val_loss"][trainer.best_epoch_ - 1]]
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("module", ["sklearn.neural_network", "fastnn"])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_an_estimator_shows_its_curves(module, tmp_path):
+    clf = pytest.importorskip(module).MLPClassifier(
+        (8,), max_iter=9, early_stopping=True, random_state=0
+    )
+    figure = plot_history(clf.fit(*blobs()))
+    loss_axes, score_axes = figure.axes
+    np.testing.assert_array_equal(loss_axes.lines[0].get_xdata(), np.arange(1, 10))
+    np.testing.assert_array_equal(loss_axes.lines[0].get_ydata(), clf.loss_curve_)
+    assert loss_axes.get_xlabel() == "Epoch"
+    np.testing.assert_array_equal(score_axes.lines[0].get_ydata(), clf.validation_scores_)
+    assert score_axes.get_title() == "Validation accuracy"
+    val = getattr(clf, "validation_loss_curve_", None)
+    assert [line.get_label() for line in loss_axes.lines[1:]][:1] == ["validation"] * bool(val)
+    draw(figure, tmp_path)
+    plain = plot_history(clf.set_params(early_stopping=False).fit(*blobs()))
+    assert len(plain.axes[0].lines) == 1
+    assert plain.axes[1].texts[0].get_text() == "none was measured"
+    draw(plain, tmp_path)
+
+
+def test_what_has_no_history_is_refused_by_its_type():
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+
+    clf = neural_network.MLPClassifier(solver="lbfgs")
+    pipeline, search = make_pipeline(clf), GridSearchCV(clf, {})
+    search.best_estimator_ = clf
+    for wrong, message in (
+        ([1.0] * 999, "history is a list, but needed is what Trainer.fit or TwoLayerNet.train re"),
+        (pipeline, r"history is a Pipeline, but .*: pass its last step, pipeline\[-1\]$"),
+        (search, r"history is a GridSearchCV, but .*: pass its best_estimator_$"),
+    ):
+        with pytest.raises(TypeError, match=message) as caught:
+            plot_history(wrong)
+        assert len(str(caught.value)) < 250
+    with pytest.raises(ValueError, match=r"MLPClassifier has no loss_curve_: fit it .* 'adam'"):
+        plot_history(clf)
+    with pytest.raises(ValueError, match=r"history is empty: call train first"):
+        plot_history(TwoLayerNet(3, 4, 2))
 
 
 def test_title_says_no_more_than_is_known():

@@ -396,7 +396,10 @@ def in_trainer(**changes):
         (lambda d, a: a["history.learning_rate"].fill(-1), "learning_rate holds what is below 0"),
         (lambda d, a: a["state.val_correct"].fill(-1), "state.val_correct holds what is below 0"),
         (lambda d, a: a.update(input_scale=np.zeros(3)), "input_scale holds 0"),
-        (lambda d, a: a.update(input_mean=np.full(3, np.nan)), "input_mean holds numbers that are"),
+        (
+            lambda d, a: a.update(input_mean=np.full(3, np.nan)),
+            "input_mean holds nan in column 0, but it must be finite",
+        ),
         (lambda d, a: d.update(position=None), r"n_iter is \d, but no run was ended"),
     ],
 )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .arrays import column_of
+
 
 def check_size(value, name, at_least=1):
     """Return `value` as an int of at least `at_least`."""
@@ -100,8 +102,8 @@ def check_names(value, name, choices, count, of_what):
         return check_choice(value, name, choices)
     if len(value) != count:
         raise ValueError(
-            f"{name} holds {len(value)} names, but the network has {count} {of_what}: pass one "
-            "name for each, or a single name for all"
+            f"{name} holds {len(value)} name{'s' * (len(value) != 1)}, but the network has {count} "
+            f"{of_what}{'s' * (count != 1)}: pass one name for each, or a single name for all"
         )
     return tuple(check_choice(each, f"{name}[{i}]", choices) for i, each in enumerate(value))
 
@@ -127,8 +129,22 @@ def check_numbers(values, name, size):
             f"{name} has shape {array.shape}, but needed is one number, or shape ({size},)"
         )
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds numbers that are not finite")
+        raise ValueError(
+            f"{name} holds {place_of(~np.isfinite(array), array, values)}, but it must be finite: "
+            "pass numbers, of columns without missing values"
+        )
     return np.broadcast_to(array, (size,)).copy()
+
+
+def place_of(wrong, array, values):
+    """Return the first wrong number of an array, with its column where there are several.
+
+    Columns are called as the `values` do of which the array was made.
+    """
+    if array.ndim == 0:
+        return f"{array}"
+    i = int(np.argmax(wrong))
+    return f"{array[i]} in {column_of(values, i)}"
 
 
 def is_flag(value):

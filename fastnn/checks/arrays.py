@@ -40,7 +40,7 @@ def to_array(values, name):
         )
     if isinstance(values, np.ma.MaskedArray):
         _refuse_masked(values, name)
-    if hasattr(values, "dtypes") and hasattr(values, "columns"):
+    if is_frame(values):
         return _from_frame(values, name)
     if hasattr(values, "to_numpy") and hasattr(values, "dtype"):
         return _from_series(values, name)
@@ -51,6 +51,26 @@ def to_array(values, name):
             f"{name} makes no array ({error}): pass rows of equal lengths, all numbers"
         ) from None
     return _from_objects(array, name) if array.dtype == object else array
+
+
+def is_frame(values):
+    """Tell whether values are a data frame of pandas or polars."""
+    return hasattr(values, "dtypes") and hasattr(values, "columns")
+
+
+def listed(names):
+    """Return names as a text, of which only the first are said."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def column_of(values, i):
+    """Return what to call column i of a data frame, or element i of a series of columns."""
+    names = values.columns if is_frame(values) else ()
+    if hasattr(values, "iloc") and getattr(values, "ndim", 2) == 1:
+        names = values.index
+    name = names[i] if i < len(names) else None
+    return f"column {i} ({name!r})" if isinstance(name, str) else f"column {i}"
 
 
 def _refuse_masked(values, name):
@@ -76,10 +96,9 @@ def _from_frame(frame, name):
         if part is None
     ]
     if wrong:
-        more = f" and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
         raise TypeError(
-            f"{name} has columns that are no numbers: {', '.join(wrong[:LISTED])}{more}. Drop "
-            "them, or encode them, for example with sklearn.preprocessing.OneHotEncoder"
+            f"{name} has columns that are no numbers: {listed(wrong)}. Drop them, or encode "
+            "them, for example with sklearn.preprocessing.OneHotEncoder"
         )
     if not parts:
         return np.zeros((len(frame), 0))

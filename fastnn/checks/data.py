@@ -4,19 +4,24 @@ import math
 
 import numpy as np
 
-from .arrays import REAL, to_array
+from .arrays import REAL, column_of, to_array
+from .feature_names import check_feature_names
 from .sparse import Sparse, checked_csr
 
 
-def check_input(X, n_features, dtype, name="X", standardization=None):
-    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse."""
+def check_input(X, n_features, dtype, name="X", standardization=None, names=None):
+    """Return X as check_X does; uint8 as it is, and a CSR matrix as a Sparse.
+
+    The columns of a data frame must have the `names`, where these are known.
+    """
+    check_feature_names(X, names, name)
     if hasattr(X, "tocsr"):
         return _check_sparse(X, n_features, dtype, name, standardization)
     array = to_array(X, name)
     if array.dtype == np.uint8 and array.ndim == 2 and array.shape[1] == n_features and len(array):
         # Scaled row by row while it is read: no floating-point copy of images exists.
         return np.ascontiguousarray(array)
-    return check_X(array, n_features, dtype, name, standardization)
+    return _check_dense(X, array, n_features, dtype, name, standardization)
 
 
 def flat_rows(X, name="X"):
@@ -27,7 +32,11 @@ def flat_rows(X, name="X"):
 
 def check_X(X, n_features, dtype, name="X", standardization=None):
     """Return X as a C-contiguous array (n, n_features) of finite numbers of `dtype`."""
-    array = to_array(X, name)
+    return _check_dense(X, to_array(X, name), n_features, dtype, name, standardization)
+
+
+def _check_dense(X, array, n_features, dtype, name, standardization):
+    """Return what :func:`check_X` does of X as an array."""
     if array.dtype.kind not in REAL:
         raise TypeError(
             f"{name} has dtype {array.dtype}, but features are real numbers: convert it, for "
@@ -55,20 +64,20 @@ def check_X(X, n_features, dtype, name="X", standardization=None):
             numbers = np.ascontiguousarray(array, dtype)
     if not all_finite(numbers):
         row, column = np.argwhere(~np.isfinite(numbers))[0]
-        place = f"{name} holds {array[row, column]} at row {row}, column {column}"
-        raise ValueError(f"{place}, {_why_not_finite(array[row, column], numbers.dtype, name)}")
+        place = f"{name} holds {array[row, column]} at row {row}, {column_of(X, column)}"
+        raise ValueError(f"{place}, {_why_not_finite(array[row, column], numbers.dtype)}")
     return numbers
 
 
-def _why_not_finite(value, dtype, name):
+def _why_not_finite(value, dtype):
     if np.isfinite(value):
         remedy = "scale that feature"
         if dtype == np.float32:
             remedy += ", or make the network with dtype=numpy.float64"
         return f"which is beyond the range of the network's {dtype}: {remedy}"
     return (
-        f"but every feature must be finite in {dtype}: drop such rows or fill them in, for "
-        f"example with numpy.nan_to_num({name})"
+        f"but every feature must be finite in {dtype}: drop such rows, or fill in a number, such "
+        "as the median of the column"
     )
 
 
@@ -94,8 +103,7 @@ def _check_sparse(X, n_features, dtype, name, standardization):
             data = (stored / standardization.scale[indices]).astype(dtype)
     if not all_finite(data):
         value = stored[~np.isfinite(data)][0]
-        reason = _why_not_finite(value, data.dtype, f"{name}.data")
-        raise ValueError(f"{name} holds {value}, {reason}")
+        raise ValueError(f"{name} holds {value}, {_why_not_finite(value, data.dtype)}")
     return Sparse(X.shape, indptr, indices, data)
 
 
@@ -184,23 +192,27 @@ def check_y(y, n_samples, n_classes, name="y", X_name="X"):
             f"{name} has {len(array)} labels, but {X_name} has {n_samples} rows: pass one label a "
             "row"
         )
-    numbered = f"number the classes, for example with numpy.unique({name}, return_inverse=True)[1]"
+    encoding = f"names, {name} = numpy.unique({name}, return_inverse=True)"
+    if hasattr(y, "iloc"):
+        encoding = f"{name}, names = pandas.factorize({name})"
+    numbered = f"number the classes, for example with {encoding}"
     if array.dtype.kind not in REAL:
         raise TypeError(
-            f"{name} has dtype {array.dtype}, but labels are integers 0..{n_classes - 1}: "
-            f"{numbered}"
+            f"{name} has dtype {getattr(y, 'dtype', array.dtype)}, but labels are integers "
+            f"0..{n_classes - 1}: {numbered}"
         )
     if array.dtype.kind == "f":
         integral = np.isfinite(array) & (array == np.floor(array))
         if not integral.all():
             raise ValueError(
                 f"{name} holds the label {array[~integral][0]}, but labels are integers "
-                f"0..{n_classes - 1}: {numbered}"
+                f"0..{n_classes - 1}: {numbered}; for numbers to predict, make a Network with "
+                "head='identity'"
             )
     lowest, highest = array.min(), array.max()
     if lowest < 0 or highest >= n_classes:
         wrong = lowest if lowest < 0 else highest
-        remedy = f"relabel {name}, for example with numpy.unique({name}, return_inverse=True)[1]"
+        remedy = f"relabel {name}, for example with {encoding}"
         if 0 <= lowest and highest < max(10 * n_classes, 100):
             remedy = f"make a network with {int(highest) + 1} outputs, or relabel {name}"
         elif len(array) >= 20 and len(np.unique(array)) > len(array) // 2:

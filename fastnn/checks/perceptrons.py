@@ -11,12 +11,24 @@ HEADS = {
 }
 
 
+def type_of(value):
+    """Return what to call a value that is of a wrong type, whatever it holds."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
+def unwrapped(value, remedy):
+    """Return a remedy, or which part to pass of a pipeline or of a search of scikit-learn's."""
+    if hasattr(value, "named_steps"):
+        return "pass its last step, pipeline[-1]"
+    return "pass its best_estimator_" if hasattr(value, "best_estimator_") else remedy
+
+
 def describe_perceptron(estimator):
-    """Return the arguments of the network of a fitted perceptron, its weights and its biases."""
+    """Return the arguments of a fitted perceptron's network, its names, weights and biases."""
     if not hasattr(estimator, "hidden_layer_sizes") or not hasattr(estimator, "activation"):
         raise TypeError(
-            f"estimator is {estimator!r}, but only perceptrons have a network: pass a fitted "
-            "MLPClassifier or MLPRegressor"
+            f"estimator is {type_of(estimator)}, but only perceptrons have a network: "
+            f"{unwrapped(estimator, 'pass a fitted MLPClassifier or MLPRegressor')}"
         )
     if not hasattr(estimator, "coefs_"):
         raise ValueError(f"{type(estimator).__name__} is not fitted: call its fit first")
@@ -34,4 +46,5 @@ def describe_perceptron(estimator):
         "head": head,
         "dtype": np.result_type(*coefs, *intercepts),
     }
-    return description, coefs, intercepts
+    names = getattr(estimator, "feature_names_in_", None)
+    return description, None if names is None else tuple(names), coefs, intercepts

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import check_numbers
+from .arguments import check_numbers, place_of
 
 #: Rows that are standardised at a time.
 CHUNK = 1024
@@ -38,12 +38,13 @@ class Standardization(NamedTuple):
 
 def check_standardization(mean, scale, n_features):
     """Return the Standardization of some features, whose arrays are read-only."""
-    mean = check_numbers(mean, "input_mean", n_features)
+    given, mean = scale, check_numbers(mean, "input_mean", n_features)
     scale = check_numbers(scale, "input_scale", n_features)
     if not (scale > 0).all():
+        wrong = np.asarray(given, float)
         raise ValueError(
-            f"input_scale holds {scale.min()}, but inputs are divided by it: pass numbers above 0, "
-            "and 1 for a column that is constant"
+            f"input_scale holds {place_of(wrong <= 0, wrong, given)}, but inputs are "
+            "divided by it: pass numbers above 0, and 1 for a column that is constant"
         )
     for array in (mean, scale):
         array.flags.writeable = False

@@ -149,7 +149,8 @@ def training_options(many: bool) -> Callable[[Command], Command]:
             type=click.Choice(["float32", "float64"]),
             default="float32",
             show_default=True,
-            help="Precision of the training.",
+            help="Precision of the training. The model of a regression is float64 in any case, "
+            "since float32 would round what it predicts.",
         ),
         click.option("--threads", type=POSITIVE, show_default="all cores", help="CPU threads."),
         click.option(

@@ -37,7 +37,8 @@ def plot(model: Path, image_shape: tuple[int, ...], out: Path | None) -> None:
     shape = image_shape or guess_image_shape(n_features)
     if shape is None:
         raise click.UsageError(
-            f"the network has {n_features} inputs, which make no square image: give --image-shape"
+            f"the network has {n_features} inputs, which make no square image: give --image-shape. "
+            "plot draws images only; of a table, history.png shows the training"
         )
     path = out or model.with_name(saving.WEIGHTS)
     saving.check_file(path, model)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn.data.targets import check_targets
+from fastnn.data.targets import NUMBER, check_finite, check_targets
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a .npz file by name, or the one of a .npy file as ``X``."""
+    name = "X"
     if not path.is_file():
         raise ValueError(f"{path} is no regular file: give a .npz or .npy file that NumPy wrote")
     try:
@@ -17,8 +18,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"X": loaded}
-            # A zip file may also hold what is no array: as bytes.
-            return {name: each for name, each in loaded.items() if isinstance(each, np.ndarray)}
+            arrays = {}
+            for name in loaded.files:
+                array = loaded[name]
+                # A zip file may also hold what is no array: as bytes.
+                if isinstance(array, np.ndarray):
+                    arrays[name] = array
+            return arrays
     except MemoryError as error:
         problem = (
             f"it says that it holds more than fits into memory ({error}): it is damaged, or too "
@@ -30,14 +36,25 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             raise
         # NumPy's own message suggests allow_pickle=True, which would let the file run code.
         text = str(error)
-        if "Object arrays" in text or ("pickle" in text and "header" not in text.lower()):
-            problem = (
-                "it holds pickled Python objects, which are never loaded, or is no NumPy file: "
-                "save plain numeric arrays with np.savez"
-            )
+        if "Object arrays" in text:  # as the header of the array says: nothing was unpickled
+            raise ValueError(_of_objects(name, path)) from error
+        if "pickle" in text and "header" not in text.lower():
+            problem = "it is no NumPy file: save arrays of numbers with np.savez"
         else:
             problem = f"it is damaged ({text.partition(chr(10))[0]}): write it again"
         raise ValueError(f"cannot read {path}: {problem}") from error
+
+
+def _of_objects(name: str, path: Path) -> str:
+    """Return what is to be said of an array of objects."""
+    source = "data frames give whose columns are of several types"
+    remedy = f"save {name}.to_numpy(float), after encoding columns of text"
+    if name.startswith("y"):
+        source, remedy = "text gives", NUMBER.format(name)
+    return (
+        f"{name} in {path} is an array of Python objects, as {source}, and objects are never "
+        f"loaded: {remedy}"
+    )
 
 
 def checked_pair(
@@ -86,9 +103,6 @@ def check_rows(X: np.ndarray, name: str) -> np.ndarray:
             f"{name} has shape {X.shape}: needed (n_samples, n_features) or "
             "(n_samples, height, width[, channels]), with at least one row"
         )
-    if X.dtype.kind == "f" and (bad := X.size - np.count_nonzero(np.isfinite(X))):
-        raise ValueError(
-            f"{name} holds {bad} values that are NaN or infinite: needed finite numbers only. "
-            "Remove those rows or fill them in"
-        )
+    if X.dtype.kind == "f":
+        check_finite(X, name, "Drop those rows, or fill in the median of the column")
     return X.reshape(len(X), -1)

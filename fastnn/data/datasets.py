@@ -140,7 +140,8 @@ def load_dataset(
         return _npz_dataset(path, rng, task)
     raise ValueError(
         f"cannot train on {path}: needed the word digits, a folder with the binary version of "
-        "CIFAR-10, or a .npz file with the arrays X and y"
+        "CIFAR-10, or a .npz file with the arrays X and y. Of a data frame: "
+        f"np.savez({path.stem + '.npz'!r}, X=frame.to_numpy(float), y=y)"
     )
 
 

@@ -14,7 +14,9 @@ MANY_CLASSES = 100
 #: Classes that a note names.
 LISTED = 5
 
-ENCODE = "number the classes with np.unique(y, return_inverse=True)[1]"
+#: Of the targets by their name.
+NUMBER = "number the classes with names, {0} = np.unique({0}, return_inverse=True)"
+ENCODE = NUMBER.format("y")
 REGRESSION = "train with --task regression"
 
 
@@ -60,17 +62,27 @@ def _check_numbers(y: np.ndarray, name: str) -> np.ndarray:
             f"{name} has shape {y.shape}: needed (n_samples,), or (n_samples, n_targets) for "
             "several numbers a row"
         )
-    if bad := numbers.size - np.count_nonzero(np.isfinite(numbers)):
-        raise ValueError(
-            f"{name} holds {bad} values that are NaN or infinite: needed finite numbers only. Drop "
-            "those rows"
-        )
+    check_finite(numbers, name, "Drop those rows")
     if (beyond := np.abs(numbers, dtype=np.float64) > LARGEST_NUMBER).any():
         raise ValueError(
             f"{name} holds {numbers[beyond][0]}: needed numbers of at most {LARGEST_NUMBER:g}. "
             "Divide them by something"
         )
     return numbers
+
+
+def check_finite(X: np.ndarray, name: str, remedy: str) -> None:
+    """Refuse rows of numbers that are not all finite; say where the first of these is."""
+    if np.isfinite(X).all():
+        return
+    wrong = np.argwhere(~np.isfinite(X.reshape(len(X), -1)))
+    row, column = wrong[0]
+    what = "1 value that is" if len(wrong) == 1 else f"{len(wrong):,} values that are"
+    place = f"at row {row}" + (f", column {column}" if X[0].size > 1 else "")
+    raise ValueError(
+        f"{name} holds {what} NaN or infinite, {'' if len(wrong) == 1 else 'the first '}{place}: "
+        f"needed finite numbers only. {remedy}"
+    )
 
 
 def check_classes(y: np.ndarray, name: str, *, sure: bool = False) -> list[str]:
@@ -104,6 +116,10 @@ def check_classes(y: np.ndarray, name: str, *, sure: bool = False) -> list[str]:
     missing = np.setdiff1d(np.arange(count), classes)
     if len(missing) == 0:
         return []
+    if len(missing) == 1:
+        note = f"class {missing[0]} does not occur in {name} (classes 0 to {largest})"
+        if missing[0] == 0:
+            note += ". If your labels start at 1, number them from 0: y - 1"
+        return [note]
     listed = ", ".join(map(str, missing[:LISTED])) + (", ..." if len(missing) > LISTED else "")
-    verb = "occurs" if len(missing) == 1 else "occur"
-    return [f"of the classes 0 to {largest}, {len(missing):,} never {verb} in {name}: {listed}"]
+    return [f"{len(missing):,} of the classes 0 to {largest} do not occur in {name}: {listed}"]

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from ..checks.data import check_input, check_target, check_weights
+from ..checks.feature_names import feature_names
 from ..checks.sparse import Sparse
 from ..jobs import Source
 
@@ -34,8 +35,10 @@ def check_data(network, train, val, class_weight):
         raise ValueError(
             f"{given[0]} is given without {missing[0]}: pass both X_val and y_val, or neither"
         )
-    train = _check_source(network, train, "X", "y", "sample_weight")
-    val = _check_source(network, val, *names) if given else None
+    known = network.feature_names
+    columns = known or feature_names(train[0])
+    train = _check_source(network, known, train, "X", "y", "sample_weight")
+    val = _check_source(network, columns, val, *names) if given else None
     if class_weight is not None:
         factors = class_factors(class_weight, train.y, network.layer_sizes[-1])
         factors = factors.astype(network.dtype)
@@ -51,10 +54,10 @@ def check_data(network, train, val, class_weight):
     return train, val
 
 
-def _check_source(network, arrays, X_name, y_name, weight_name):
+def _check_source(network, columns, arrays, X_name, y_name, weight_name):
     (D, *_, C), dtype = network.layer_sizes, network.dtype
     X, y, weights = arrays
-    X = check_input(X, D, dtype, X_name, network.standardization)
+    X = check_input(X, D, dtype, X_name, network.standardization, columns)
     n = X.shape[0]
     y = check_target(y, network.head, n, C, dtype, y_name, X_name)
     return Source(X, y, check_weights(weights, n, dtype, weight_name))

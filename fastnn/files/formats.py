@@ -3,7 +3,7 @@
 Each format is a :class:`Format` in :data:`FORMATS`, of a description and of arrays:
 
 ======================= ===========================================================================
-fastnn.Network          the fields of `NETWORK`; ``params``, ``input_mean``, ``input_scale``
+fastnn.Network          the fields of `NETWORK`, and perhaps `NAMES`; the arrays `NETWORK_ARRAYS`
 fastnn.Trainer          those too, and the fields of `TRAINER`; ``history.*``, and of a training
                         that is not at its end ``state.*`` and perhaps ``best_params``
 fastnn.TwoLayerNet      and those of fastnn.cs231n: see :mod:`.course`
@@ -42,6 +42,7 @@ from .json_values import (
     sizes,
     text,
     text_or_texts,
+    texts,
     weights_of_classes,
 )
 
@@ -58,6 +59,9 @@ NETWORK = {
     "activation": text_or_texts,
     "head": text,
 }
+NETWORK_ARRAYS = ("params", "input_mean", "input_scale")
+#: In the files of networks that know the names of their inputs.
+NAMES = {"feature_names": texts}
 #: The arguments of Trainer, without the network and the seed.
 ARGUMENTS = {
     "optimizer": described(optimizers.OPTIMIZERS, optional=("corrected_root",)),
@@ -90,12 +94,17 @@ TRAINER = {
 
 
 def _network_layout(description, declared):
-    fields(description, NETWORK)
+    fields(description, {**NETWORK, **NAMES}, optional=NAMES)
     return _network_arrays(description, declared)
 
 
 def _network_arrays(description, declared):
-    layers = description["layer_sizes"]
+    layers, names = description["layer_sizes"], description.get("feature_names")
+    if names is not None:
+        _need(
+            len(names) == layers[0],
+            f"feature_names holds {len(names)} names, but the network has {layers[0]} inputs",
+        )
     count = sum(K * N + N for K, N in itertools.pairwise(layers))
     needed = {"params": (np.dtype(description["dtype"]), (count,))}
     needed |= dict.fromkeys(("input_mean", "input_scale"), (FLOAT64, (layers[0],)))
@@ -103,7 +112,7 @@ def _network_arrays(description, declared):
 
 
 def _trainer_layout(description, declared):
-    fields(description, TRAINER)
+    fields(description, {**TRAINER, **NAMES}, optional=NAMES)
     needed = _network_arrays(description, declared)
     steps = (*declared.get("history.step_loss", (FLOAT64, ()))[1], 0)[0]
     epochs, position = description["n_iter"], description["position"]

@@ -52,6 +52,13 @@ def text_or_texts(value, name):
         text(each, f"{name}[{i}]" if isinstance(value, list) else name)
 
 
+def texts(value, name):
+    """Check a list of texts."""
+    if not isinstance(value, list):
+        refuse(name, value, "a list of texts")
+    text_or_texts(value, name)
+
+
 def one_of(*names):
     """Return a check for one of some names."""
 

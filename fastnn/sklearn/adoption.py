@@ -5,6 +5,7 @@ import inspect
 
 from sklearn.base import is_classifier
 
+from ..checks.perceptrons import type_of, unwrapped
 from .estimators import MLPClassifier, MLPRegressor
 from .installed import BASE
 
@@ -35,8 +36,8 @@ def from_sklearn(estimator):
     """
     if isinstance(estimator, type) or not isinstance(estimator, BASE):
         raise TypeError(
-            f"estimator is {estimator!r}, but only perceptrons can be converted: pass an "
-            "MLPClassifier or an MLPRegressor"
+            f"estimator is {type_of(estimator)}, but only perceptrons can be converted: "
+            f"{unwrapped(estimator, 'pass an MLPClassifier or an MLPRegressor')}"
         )
     kind = MLPClassifier if is_classifier(estimator) else MLPRegressor
     names = inspect.signature(kind).parameters

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sklearn.base import is_classifier
 
+from ..checks.perceptrons import type_of, unwrapped
 from ..threads import get_num_threads, limited
 from . import installed, support
 from .hooks import METHODS
@@ -16,9 +17,10 @@ class Explanation:
     Attributes
     ----------
     training, prediction : str
-        "fastnn", or "scikit-learn" for the estimator's own code.
+        "fastnn", or "scikit-learn" for the estimator's own code; `training` is "nothing" where fit
+        would raise, whatever the data.
     reason : str or None
-        Why not all of it runs on the engine.
+        Why not all of it runs on the engine, or what fit would raise.
     threads : int
         Most threads of a call on the engine, here and now.
     """
@@ -30,6 +32,8 @@ class Explanation:
     threads: int
 
     def __str__(self):
+        if self.training == "nothing":
+            return f"{self.name} cannot be trained, since {self.reason}"
         places = {"fastnn": "on fastnn's engine", "scikit-learn": "by scikit-learn's own code"}
         text = f"{self.name} trains {places[self.training]} and predicts {places[self.prediction]}"
         if self.reason is not None:
@@ -69,8 +73,8 @@ def explain(estimator):
     """
     if isinstance(estimator, type) or not isinstance(estimator, installed.BASE):
         raise TypeError(
-            f"explain got {estimator!r}, but it explains perceptrons: pass an MLPClassifier or an "
-            "MLPRegressor, of scikit-learn's or of fastnn's"
+            f"estimator is {type_of(estimator)}, but explain knows perceptrons only: "
+            f"{unwrapped(estimator, 'pass an MLPClassifier or an MLPRegressor')}"
         )
     trains = "_loss_grad_lbfgs" if estimator.solver == "lbfgs" else "_fit_stochastic"
     hooked = [_is_hooked(estimator, name) for name in (trains, "_forward_pass_fast")]
@@ -81,10 +85,24 @@ def explain(estimator):
         hooked = [False, False]
     elif not all(hooked):
         reason = _why_not_hooked(estimator, trains, hooked)
+    places = ["fastnn" if engine else "scikit-learn" for engine in hooked]
+    refusal = _refusal(estimator)
+    if refusal is not None:
+        places[0], reason = "nothing", f"fit would raise: {refusal}"
     with limited(getattr(estimator, "n_threads", None)):
         threads = get_num_threads()
-    places = ("fastnn" if engine else "scikit-learn" for engine in hooked)
     return Explanation(type(estimator).__name__, *places, reason, threads)
+
+
+def _refusal(estimator):
+    """Return what a fit would raise of the parameters alone, or None."""
+    try:
+        estimator._validate_params()
+        if hasattr(estimator, "_check_options"):
+            estimator._check_options(False, None)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def _is_hooked(estimator, name):

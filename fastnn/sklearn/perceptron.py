@@ -13,6 +13,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .. import schedules
+from ..checks.arguments import check_names
+from ..checks.arrays import is_frame, to_array
 from ..reference.activations import ACTIVATIONS
 from . import conversion, installed, prediction
 from .callbacks import CallbackSupport, EpochWatch, Tasks
@@ -82,6 +84,15 @@ def initializer(theirs, keywords):
     return __init__
 
 
+def _note_columns(error, X):
+    """Add to an error about a data frame which of its columns are no numbers."""
+    if is_frame(X) and hasattr(error, "add_note"):  # from Python 3.11 on
+        try:
+            to_array(X, "X")
+        except TypeError as reason:
+            error.add_note(str(reason))
+
+
 class Asked(NamedTuple):
     """What a call of a fit asks for, while it lasts."""
 
@@ -105,6 +116,9 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         self._asked = Asked(validation_data)
         try:
             return fit(X, y, *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            _note_columns(error, X)
+            raise
         finally:
             del self._asked
 
@@ -137,6 +151,8 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     def _check_options(self, incremental, validation_data):
         """Refuse what does not go together."""
+        layers = np.size(self.hidden_layer_sizes)
+        check_names(self.activation, "activation", ACTIVATIONS, layers, "hidden layer")
         if self.solver == "lbfgs":
             steps = [name for name in ("dropout", "clip_norm") if getattr(self, name)]
             steps += ["validation_data"] * (validation_data is not None)

@@ -98,7 +98,9 @@ def test_a_mixed_data_frame_trains_as_its_numbers_do(library):
 
 def test_a_missing_value_has_a_place():
     frame = pd.DataFrame({"a": [1.5, 2, 3], "b": pd.array([1, None, 2], dtype="Int64")})
-    with pytest.raises(ValueError, match=r"X holds nan at row 1, column 1, but every feature"):
+    with pytest.raises(
+        ValueError, match=r"X holds nan at row 1, column 1 \('b'\), but every feature"
+    ):
         Network((2, 2), random_state=0).predict(frame)
 
 

@@ -106,7 +106,9 @@ def test_targets_that_are_no_labels_are_recognised():
     ):
         check_y(prices, 500, 10)
     # Few classes with odd numbers are no prices.
-    with pytest.raises(ValueError, match=r"relabel y, for example with numpy\.unique") as caught:
+    with pytest.raises(
+        ValueError, match=r"relabel y, for example with names, y = numpy\.un"
+    ) as caught:
         check_y(np.repeat([5, 10**6], 250), 500, 10)
     assert "predict" not in str(caught.value)
 

@@ -33,6 +33,7 @@ def test_plot_reads_networks(invoke, tmp_path):
     Network((7, 2), random_state=0).save(tmp_path / "net.safetensors")
     message = invoke("plot", "net.safetensors", code=2).error
     assert "7 inputs, which make no square image: give --image-shape" in message
+    assert "plot draws images only; of a table, history.png shows the training" in message
 
 
 def test_bench(invoke, monkeypatch):

@@ -39,6 +39,13 @@ def test_plain_targets(invoke):
     assert result.fact("Validation RMSE") < 0.5
 
 
+def test_the_help_says_that_the_model_is_of_float64(invoke):
+    out = " ".join(invoke("train", "--help").stdout.split())
+    assert "The model of a regression is float64 in any case" in out
+    invoke("train", saved("a.npz", X=X, y=Z), *REGRESSION, "--epochs", 1, "--out", "out")
+    assert Network.load("out/model.safetensors").dtype == np.float64
+
+
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
 def test_targets_of_any_unit_and_offset(invoke, y):
     expected = invoke("train", saved("a.npz", X=X, y=Z), *REGRESSION)
@@ -117,7 +124,10 @@ def test_who_insists_on_classes_gets_them(invoke):
 def test_notes_on_odd_labels(invoke):
     words = ("--epochs", 1, "--out", "out")
     result = invoke("train", saved("a.npz", X=X, y=1 + np.arange(1000) % 2), *words)
-    assert result.stderr == "Note: of the classes 0 to 2, 1 never occurs in y in a.npz: 0\n"
+    assert result.stderr == (
+        "Note: class 0 does not occur in y in a.npz (classes 0 to 2). If your labels start at 1, "
+        "number them from 0: y - 1\n"
+    )
     result = invoke("train", saved("a.npz", X=X, y=np.zeros(1000)), *words)
     assert "y in a.npz holds one class only, 0: there is nothing to tell apart" in result.stderr
     assert result.fact("Test accuracy") == 1

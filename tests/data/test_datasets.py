@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import zipfile
 
 import numpy as np
@@ -192,7 +193,10 @@ BAD_NUMBERS = {
         "to the precision of float32, so that there is nothing to predict: take it out, or save",
     ),
     "text": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: needed numbers"),
-    "NaN": ({"y": np.array([1, np.nan, 2, np.inf])}, "holds 2 values that are NaN or infinite"),
+    "NaN": (
+        {"y": np.array([1, np.nan, 2, np.inf])},
+        "holds 2 values that are NaN or infinite, the first at row 1: ",
+    ),
     "largest": ({"y": np.array([1, -1.7e308, 2, 3])}, r"holds -1.7e\+308: needed numbers of at"),
     "cube": ({"y": np.zeros((4, 1, 1))}, r"shape \(4, 1, 1\): needed \(n_samples,\), or"),
     "none": ({"y": np.zeros((4, 0))}, r"shape \(4, 0\): needed"),
@@ -278,7 +282,14 @@ BAD_FILES = {
     "text": ({"X": np.full((4, 2), "a")}, "X in .* has dtype <U1: needed numbers"),
     "flat": ({"X": np.zeros(4)}, r"X in .* has shape \(4,\): needed \(n_samples, n_features\)"),
     "empty": ({"X": np.zeros((0, 2)), "y": np.zeros(0, int)}, r"shape \(0, 2\)"),
-    "nan": ({"X": np.full((4, 2), np.nan)}, "holds 8 values that are NaN or infinite"),
+    "nan": (
+        {"X": np.full((4, 2), np.nan)},
+        "X in .* holds 8 values that are NaN or infinite, the first at row 0, column 0: needed fi",
+    ),
+    "one nan": (
+        {"X": np.where(np.eye(4)[:, :2] * [[0], [1], [1], [1]], np.inf, 0)},
+        "X in .* holds 1 value that is NaN or infinite, at row 1, column 1: needed finite numbers",
+    ),
     "names": ({"y": np.array(["a", "b", "c", "d"])}, "has dtype <U1: .* number the classes with"),
     "fractions": (
         {"y": np.array([0, 1, 0.5, 1])},
@@ -294,7 +305,16 @@ BAD_FILES = {
     ),
     "one-hot": ({"y": np.eye(4)}, r"has shape \(4, 4\).*argmax"),
     "too few": ({"X": np.zeros((2, 2)), "y": np.zeros(2, int)}, "2 rows, too few to split"),
-    "objects": ({"X": np.array([[{}], [1]], object)}, "pickled Python objects.*never loaded"),
+    "objects": (
+        {"X": np.array([[{}], [1]], object)},
+        r"X in .*bad\.npz is an array of Python objects, as data frames give whose columns are of "
+        r"several types, and objects are never loaded: save X\.to_numpy\(float\), after encoding ",
+    ),
+    "objects of text": (
+        {"y": np.array(["a", "b", "a", "b"], object)},
+        r"y in .*bad\.npz is an array of Python objects, as text gives, and objects are never "
+        r"loaded: number the classes with names, y = np\.unique\(y, return_inverse=True\)",
+    ),
 }
 
 
@@ -374,13 +394,27 @@ def test_path_that_cannot_be():
 @pytest.mark.parametrize("text", ["not an array", "1,2,3"])
 def test_text_is_never_unpickled(tmp_path, text):
     (tmp_path / "a.npz").write_text(text)
-    with pytest.raises(ValueError, match="never loaded, or is no NumPy file") as caught:
+    with pytest.raises(ValueError, match="it is no NumPy file: save arrays of num") as caught:
         load_xy(tmp_path / "a.npz")
     assert "allow_pickle" not in str(caught.value)
 
 
 def test_pickles_are_never_loaded(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object))
-    with pytest.raises(ValueError, match="never loaded") as caught:
+    with pytest.raises(ValueError, match=r"X in .*a\.npy is .* never loaded") as caught:
         load_xy(tmp_path / "a.npy")
     assert "allow_pickle" not in str(caught.value)
+    with (tmp_path / "b.npz").open("wb") as file:
+        pickle.dump({"X": 1}, file)
+    with pytest.raises(ValueError, match="it is no NumPy file: save arrays of num") as caught:
+        load_dataset(tmp_path / "b.npz")
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_a_table_of_text_is_told_how_to_become_a_file_of_arrays(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(
+        ValueError, match=r"Of a data frame: np\.savez\('table\.npz', X=frame\.to_n"
+    ):
+        load_dataset(path)

@@ -94,10 +94,15 @@ def test_what_is_no_label(y, message):
         labels(y)
 
 
+ONE_BASED = (
+    "class 0 does not occur in y (classes 0 to 3). If your labels start at 1, number them from 0: "
+    "y - 1"
+)
 NOTES = {
-    "from 1 on": (cycle(1, 2, 3), ["of the classes 0 to 3, 1 never occurs in y: 0"]),
-    "tens": (cycle(10, 20), ["of the classes 0 to 20, 19 never occur in y: 0, 1, 2, 3, 4, ..."]),
-    "99": (cycle(0, 99), ["of the classes 0 to 99, 98 never occur in y: 1, 2, 3, 4, 5, ..."]),
+    "from 1 on": (cycle(1, 2, 3), [ONE_BASED]),
+    "gap": (cycle(0, 2), ["class 1 does not occur in y (classes 0 to 2)"]),
+    "tens": (cycle(10, 20), ["19 of the classes 0 to 20 do not occur in y: 0, 1, 2, 3, 4, ..."]),
+    "99": (cycle(0, 99), ["98 of the classes 0 to 99 do not occur in y: 1, 2, 3, 4, 5, ..."]),
     "one": (cycle(0), ["y holds one class only, 0: there is nothing to tell apart"]),
     "one, not the first": (cycle(3), ["y holds one class only, 3: there is nothing to tell apart"]),
 }

@@ -5,6 +5,9 @@ import pickle
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn.sklearn import from_sklearn
@@ -24,6 +27,27 @@ def data(request, blobs):
     }
     kind = "MLPRegressor" if request.param.startswith("number") else "MLPClassifier"
     return kind, X, targets[request.param]
+
+
+@pytest.mark.parametrize(
+    "function", [from_sklearn, fastnn.sklearn.explain, fastnn.Network.from_sklearn]
+)
+def test_what_is_around_a_perceptron_is_refused_by_its_type(function):
+    clf = theirs.MLPClassifier(hidden_layer_sizes=tuple(range(1, 99)))
+    search = GridSearchCV(clf, {})
+    search.best_estimator_ = clf
+    for wrong, message in (
+        (
+            make_pipeline(StandardScaler(), clf),
+            r" Pipeline, but .*: pass its last step, pipeline\[-1\]$",
+        ),
+        (search, r" GridSearchCV, but .*: pass its best_estimator_$"),
+        (StandardScaler(), r" StandardScaler, but .*: pass "),
+        (theirs.MLPClassifier, r" the class MLPClassifier, but .*: pass "),
+    ):
+        with pytest.raises(TypeError, match=message) as caught:
+            function(wrong)
+        assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

@@ -1,15 +1,20 @@
 """What the estimators can do beyond scikit-learn's: each option of a training."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from sklearn.compose import ColumnTransformer
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, schedules
-from fastnn.sklearn import installed
+from fastnn.sklearn import explain, installed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -144,14 +149,46 @@ def test_validation_data_of_partial_fit(blobs):
     [
         (3, TypeError, "is no tuple of two or three arrays: pass"),
         ((np.zeros((2, 2)),), TypeError, "is no tuple of two or three arrays: pass"),
-        ((np.zeros((2, 3)), [0, 1]), ValueError, "X has 3 features, but MLPClassifier"),
-        ((np.zeros((2, 2)), [0]), ValueError, "has 2 rows and 1 targets: pass one target"),
+        ((np.zeros((2, 3)), [0, 1]), ValueError, "^validation_data: X has 3 features, but MLPCl"),
+        ((np.full((2, 2), np.nan), [0, 1]), ValueError, "^validation_data: Input X contains NaN"),
+        ((np.zeros((2, 2)), [0, 1], [1]), ValueError, "^validation_data: sample_weight.shape == "),
+        ((csr_array((2, 2)).tocoo().data, [0, 1]), ValueError, "^validation_data: Expected 2D"),
+        ((np.zeros((2, 2)), [0]), ValueError, "X_val has 2 rows, but y_val has 1: pass one target"),
         ((np.zeros((2, 2)), [0, 9]), ValueError, r"holds the classes \[9\], which the training"),
     ],
 )
 def test_validation_data_that_does_not_suit(blobs, data, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier((8,)).fit(*blobs, validation_data=data)
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_validation_data_that_a_pipeline_did_not_transform(blobs):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame({"a": blobs[0][:, 0], "city": "Kyoto"})
+    first = ColumnTransformer([("a", "passthrough", ["a"]), ("city", OneHotEncoder(), ["city"])])
+    pipeline = make_pipeline(first, MLPClassifier((8,), max_iter=2))
+    with pytest.raises(
+        ValueError,
+        match=r"^validation_data: .*\. A Pipeline transforms X, but not X_val: pass it as the "
+        r"steps before the network give it$",
+    ):
+        pipeline.fit(X, blobs[1], mlpclassifier__validation_data=(X, blobs[1]))
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_a_message_of_several_lines_keeps_them(blobs):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(blobs[0], columns=["a", "b"])
+    with pytest.raises(
+        ValueError, match=r"^validation_data: The feature.*\n.*\n- c\nA Pipeline tr"
+    ):
+        MLPClassifier((8,)).fit(X, blobs[1], validation_data=(X.assign(c=1), blobs[1]))
+
+
+def test_validation_data_of_numbers_that_does_not_suit(blobs):
+    with pytest.raises(ValueError, match=r"^validation_data: Input y contains NaN"):
+        MLPRegressor().fit(*blobs, validation_data=(blobs[0], np.full(120, np.nan)))
 
 
 def test_validation_data_needs_steps(blobs):
@@ -310,10 +347,39 @@ def test_activations(blobs, activation, solver):
 def test_an_activation_for_each_layer(blobs):
     one = MLPClassifier((6, 5), "tanh", max_iter=4, **ALL).fit(*blobs)
     assert_same(MLPClassifier((6, 5), ("tanh", "tanh"), max_iter=4, **ALL).fit(*blobs), one)
-    with pytest.raises(ValueError, match="it has 3 activations, but 2 hidden layers"):
-        MLPClassifier((6, 5), ["tanh"] * 3).fit(*blobs)
-    with pytest.raises(ValueError, match="activation"):
-        MLPClassifier((6,), ["cube"]).fit(*blobs)
+    assert_same(
+        MLPClassifier(6, ["tanh"], **ALL).fit(*blobs), MLPClassifier(6, "tanh", **ALL).fit(*blobs)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "activation", "message"),
+    [
+        (
+            (6, 5),
+            ["tanh"] * 3,
+            "activation holds 3 names, but the network has 2 hidden layers: pass",
+        ),
+        ((6,), ["gelu", "tanh"], "activation holds 2 names, but the network has 1 hidden layer: "),
+        (6, ("gelu", "tanh"), "activation holds 2 names, but the network has 1 hidden layer: "),
+        (
+            [6, 5],
+            ["gelu"],
+            "activation holds 1 name, but the network has 2 hidden layers: pass one",
+        ),
+        ((6,), [], "activation holds 0 names, but the network has 1 hidden layer: pass one name "),
+        ((6, 5), ["tanh", "gel"], r"activation\[1\] is 'gel', but it is one of identity, relu,"),
+        ((6,), [3], r"activation\[0\] is 3, but it is one of identity, relu,"),
+    ],
+)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_activations_that_do_not_suit_the_layers(blobs, sizes, activation, message, kind):
+    model = kind(hidden_layer_sizes=sizes, activation=activation)
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+        model.fit(*blobs)
+    found = explain(model)
+    assert found.training == "nothing"
+    assert re.match(f"fit would raise: {message}", found.reason)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

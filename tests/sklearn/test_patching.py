@@ -337,7 +337,28 @@ def test_explain_knows_what_was_fitted(patched, blobs):
     assert explain(clf).reason.startswith("its parameters are of float32, float64")
 
 
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (
+            fastnn.MLPClassifier(activation="gel"),
+            "The 'activation' parameter of MLPClassifier must",
+        ),
+        (theirs.MLPClassifier(activation="gelu"), "The 'activation' parameter of MLPClassifier mu"),
+        (fastnn.MLPRegressor(scoring="r2"), "scoring='r2' says what early stopping goes by, but "),
+    ],
+)
+def test_explain_knows_that_a_fit_would_raise(patched, blobs, model, reason):
+    found = explain(model)
+    assert found.training == "nothing"
+    assert str(found).startswith(
+        f"{type(model).__name__} cannot be trained, since fit would raise: {reason}"
+    )
+    with pytest.raises(ValueError, match=found.reason[-20:]):
+        model.fit(*blobs)
+
+
 @pytest.mark.parametrize("wrong", [3, theirs.MLPClassifier, theirs.BernoulliRBM()])
 def test_explain_takes_perceptrons_only(wrong):
-    with pytest.raises(TypeError, match="but it explains perceptrons: pass an MLPClassifier"):
+    with pytest.raises(TypeError, match="but explain knows perceptrons only: pass an MLP"):
         explain(wrong)
