@@ -307,10 +307,7 @@ def outer_panel(emit, f):
             return elements, [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
 
         places = [f.out + number * VECTOR_BYTES for number in range(height * vectors)]
-        sums, before = [emit.constant(0.0)] * len(places), emit.builder.block
-        with emit.only_if(f.more != 0):
-            so_far, after = [emit.load(place) for place in places], emit.builder.block
-        sums = emit.joined(before, sums, after, so_far)
+        sums = [emit.where(f.more != 0, emit.load(place), 0.0) for place in places]
         sums = _sum_of_products(emit, height, vectors, sums, f.rows, operands)
         for total, place in zip(sums, places, strict=True):
             emit.store(total, place)
