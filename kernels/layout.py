@@ -16,8 +16,10 @@ Activations are row-major with :func:`row_stride` columns.
 import numpy as np
 
 from ._jit import kernel, shared
+from .llvm.intrinsics import address_of, lanes_of
 from .llvm.processor import CACHE_LINE, VECTOR_BYTES
 from .llvm.tiles import GROUP, MR, NR
+from .transpose import CopyRows, Transpose, copy_rows, transpose
 
 
 @shared
@@ -76,49 +78,56 @@ def tile_height(rows_left):
 
 
 @kernel
+def copy_matrix(like, source, target):
+    """Copy a matrix into another, by vectors where the rows of both, or their columns, allow it."""
+    (rows, columns), size = source.shape, source.itemsize
+    (down, across), (below, beside) = source.strides, target.strides
+    place, goal = address_of(source), address_of(target)
+    if across == size and beside == size:
+        copy_rows(like, CopyRows(place, down, rows, columns, goal, below))
+    elif down == size and beside == size and min(rows, columns) >= lanes_of(like):
+        transpose(like, Transpose(place, across, columns, rows, goal, below))
+    else:
+        for i in range(rows):
+            for j in range(columns):
+                target[i, j] = source[i, j]
+
+
+@kernel
 def pack(W, buffer, start):
-    """Copy the row-major W (K, N) into ``buffer[start:]`` as panels and groups, zeros elsewhere."""
+    """Copy W (K, N) into ``buffer[start:]`` as panels and groups, zeros elsewhere."""
     K, N = W.shape
     lanes = VECTOR_BYTES // W.itemsize
-    columns = panel_columns(K, N, lanes)
-    for i in range(matrix_size(K, N, lanes)):
-        buffer[start + i] = 0
-    first = 0
-    while first < columns:
+    columns, length = panel_columns(K, N, lanes), round_up(K, lanes)
+    for first in range(0, columns, NR * lanes):
         width = min(NR * lanes, columns - first)
-        used = min(width, N - first)
-        for k in range(K):
-            place = start + first * K + k * width
-            for j in range(used):
-                buffer[place + j] = W[k, first + j]
-        first += width
-    length = round_up(K, lanes)
-    for j in range(columns, N):
-        place = start + columns * K + (j - columns) * length
-        for k in range(K):
-            buffer[place + k] = W[k, j]
+        used, place = min(width, N - first), start + first * K
+        if used < width:
+            buffer[place : place + K * width] = 0
+        panel = buffer[place : place + K * width].reshape(K, width)
+        copy_matrix(buffer[0], W[:, first : first + used], panel[:, :used])
+    if columns < N:
+        place = start + columns * K
+        buffer[place : start + matrix_size(K, N, lanes)] = 0
+        groups = buffer[place : place + (N - columns) * length].reshape(N - columns, length)
+        copy_matrix(buffer[0], W[:, columns:].T, groups[:, :K])
 
 
 @kernel
 def unpack(buffer, start, W):
-    """Copy the panels and groups at ``buffer[start:]`` into the row-major W (K, N)."""
+    """Copy the panels and groups at ``buffer[start:]`` into W (K, N)."""
     K, N = W.shape
     lanes = VECTOR_BYTES // W.itemsize
-    columns = panel_columns(K, N, lanes)
-    first = 0
-    while first < columns:
+    columns, length = panel_columns(K, N, lanes), round_up(K, lanes)
+    for first in range(0, columns, NR * lanes):
         width = min(NR * lanes, columns - first)
-        used = min(width, N - first)
-        for k in range(K):
-            place = start + first * K + k * width
-            for j in range(used):
-                W[k, first + j] = buffer[place + j]
-        first += width
-    length = round_up(K, lanes)
-    for j in range(columns, N):
-        place = start + columns * K + (j - columns) * length
-        for k in range(K):
-            W[k, j] = buffer[place + k]
+        used, place = min(width, N - first), start + first * K
+        panel = buffer[place : place + K * width].reshape(K, width)
+        copy_matrix(buffer[0], panel[:, :used], W[:, first : first + used])
+    if columns < N:
+        place = start + columns * K
+        groups = buffer[place : place + (N - columns) * length].reshape(N - columns, length)
+        copy_matrix(buffer[0], groups[:, :K].T, W[:, columns:])
 
 
 def empty_aligned(size, dtype):

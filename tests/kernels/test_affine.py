@@ -380,3 +380,21 @@ def test_workspace_starts_a_cache_line_and_has_the_dtype(dtype):
         assert workspace.flags.c_contiguous
         assert workspace.flags.writeable
         assert workspace.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 50), (5, 129, 67)])
+def test_weights_may_lie_apart(shape):
+    n, K, N = shape
+    random = np.random.RandomState(0)
+    X, W, b = (integers(random, size, "float32") for size in ((n, K), (K, N), N))
+    dZ, rows = integers(random, (n, N), "float32"), np.arange(n)
+    other = np.zeros((2 * K, 2 * N), "float32")[::2, ::2]
+    other[:] = W
+    workspace = kernels.empty_workspace(n, K, N, "float32")
+    out, dX = np.empty((n, N), "float32"), np.empty((n, K), "float32")
+    kernels.affine(X, rows, other, b, False, workspace, out)
+    kernels.affine_backward_input(dZ, other, workspace, dX)
+    np.testing.assert_array_equal(out, X @ W + b)
+    np.testing.assert_array_equal(dX, dZ @ W.T)
+    kernels.affine_backward_sgd(X, rows, dZ, 0.5, 0.0, workspace, other, b)
+    np.testing.assert_array_equal(other, W - 0.5 * (X.T @ dZ))
