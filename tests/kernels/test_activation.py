@@ -13,9 +13,11 @@ from fastnn.kernels.activation import (
     Backward,
     BackwardStored,
     activation_backward,
+    evaluate,
     multiply_in_place,
 )
 from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.llvm.values import Value
 
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC, SILU, GELU, SELU, MISH, *_ = ACTIVATIONS.values()
 DTYPES = ["float32", "float64"]
@@ -84,6 +86,17 @@ def product(D, dA):
 def test_the_tables_of_kernels_and_twins_are_alike():
     assert list(ACTIVATIONS) == list(reference.activations.ACTIVATIONS)
     assert CODES == list(ACTIVATIONS.values()) == list(range(len(ACTIVATIONS)))
+
+
+@pytest.mark.parametrize(
+    "result", [Value(None, None), (Value(None, None), Value(None, None)), (1.0, lambda: None)]
+)
+def test_an_equation_that_returns_something_else(result):
+    def softsign(emit, z):
+        return result
+
+    with pytest.raises(TypeError, match=r"softsign does not .* `return value, derivative`"):
+        evaluate(softsign, None, None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
