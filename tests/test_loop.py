@@ -817,7 +817,7 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
             sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
             assert Task(sizes, batch_sizes=(batch_size,)).shards > 0
         case = {
-            "activation": one_of(ACTIVATIONS),
+            "activation": one_of(list(ACTIVATIONS)),
             "head": one_of(HEADS),
             "optimizer": one_of(list(OPTIMIZERS)),
             "dropout": one_of([0.0, 0.4]),
