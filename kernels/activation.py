@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ._jit import kernel
 from .llvm.functions import outlined
 from .llvm.intrinsics import address_of
+from .llvm.values import Value
 from .llvm.vector_math import as_written, erf, exp, exp_nonpositive, logistic_pair, tanh
 
 #: The slope of a leaky ReLU below 0.
@@ -138,7 +139,7 @@ def _selu_backward(emit, a, g):
 def _mish(emit, z):
     inside, raised = _bounded(emit, z, _SILU_REACH[emit.size])
     # tanh(log(1 + exp(z))) as a quotient of polynomials of w = exp(-|z|), which is at most 1.
-    w = exp_nonpositive(emit, -emit.absolute(z))
+    w = exp_nonpositive(emit, -abs(z))
     positive, square = z >= 0.0, w * w
     numerator = emit.where(positive, 1.0 + 2.0 * w, square + 2.0 * w)
     t = numerator / (numerator + emit.where(positive, 2.0 * square, 2.0))
@@ -171,6 +172,17 @@ FROM_OUTPUT = {ACTIVATIONS[name] for name, equation in EQUATIONS.items() if equa
 # ------------------------------------------------------------------------------- whole arrays
 
 
+def evaluate(forward, emit, z):
+    """Emit f(z); return it, and the function that emits f'(z)."""
+    match forward(emit, z):
+        case Value() as value, derivative if callable(derivative):
+            return value, derivative
+    raise TypeError(
+        f"{forward.__name__} does not return what an Equation needs, f(z) and a function that "
+        f"emits f'(z): end it with `return value, derivative`, and let derivative take no arguments"
+    )
+
+
 class Activate(NamedTuple):
     """What :func:`activate` takes."""
 
@@ -184,14 +196,15 @@ class Activate(NamedTuple):
 def activate(emit, f):
     """Replace each z of some elements by f(z), and write f'(z) where there is room for it.
 
-    f(0) = 0 but for the logistic function, f(z) is finite where z is, and NaN stays NaN; SiLU and
-    GELU are -0 at -infinity.
+    f(0) and f'(0) are finite: the zeros that pad rows go through it too, and what becomes of them
+    is multiplied by zeros. Beyond that, f(z) is finite where z is and the result no larger than the
+    largest number, and NaN stays NaN; SiLU and GELU are -0 at -infinity.
     """
     equations = list(EQUATIONS.values())
 
     def loop(forward, with_derivative):
         def apply(load, store, carried):
-            value, derivative = forward(emit, load(f.Z))
+            value, derivative = evaluate(forward, emit, load(f.Z))
             if with_derivative:
                 store(derivative(), f.derivatives)
             store(value, f.Z)
@@ -261,19 +274,19 @@ def activation(Z, code, D):
     With L(z) = 1 / (1 + exp(-z)), Phi the distribution function of the normal distribution [1]_,
     s = 1.0507 and a = 1.6733 [2]_, and T(z) = tanh(log(1 + exp(z))) [3]_:
 
-    ==== ========== ========================== ==============================
-    code name       f(z)                       f'(z)
-    ==== ========== ========================== ==============================
-    0    identity   z                          1
-    1    relu       max(z, 0)                  z > 0
-    2    leaky_relu z or 0.01 z                1 or 0.01, where z <= 0
-    3    tanh       tanh(z)                    1 - tanh(z)^2
-    4    logistic   L(z)                       L(z) L(-z)
-    5    silu       z L(z)                     L(z) (1 + z L(-z))
-    6    gelu       z Phi(z)                   Phi(z) + z Phi'(z)
-    7    selu       s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
-    8    mish       z T(z)                     T(z) + z (1 - T(z)^2) L(z)
-    ==== ========== ========================== ==============================
+    ==== ============== ========================== ==============================
+    code name           f(z)                       f'(z)
+    ==== ============== ========================== ==============================
+    0    identity       z                          1
+    1    relu           max(z, 0)                  z > 0
+    2    leaky_relu     z or 0.01 z                1 or 0.01, where z <= 0
+    3    tanh           tanh(z)                    1 - tanh(z)^2
+    4    logistic       L(z)                       L(z) L(-z)
+    5    silu           z L(z)                     L(z) (1 + z L(-z))
+    6    gelu           z Phi(z)                   Phi(z) + z Phi'(z)
+    7    selu           s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
+    8    mish           z T(z)                     T(z) + z (1 - T(z)^2) L(z)
+    ==== ============== ========================== ==============================
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ _NOWHERE = -1e30
 
 def _logistic(emit, s):
     """Return logistic(s) and exp(-|s|)."""
-    z = exp_nonpositive(emit, -emit.absolute(s))
+    z = exp_nonpositive(emit, -abs(s))
     return emit.where(s >= 0.0, 1.0, z) / (1.0 + z), z
 
 

@@ -19,9 +19,9 @@ from fastnn.kernels.llvm.processor import VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import NR
 from fastnn.kernels.loop import blocking, buffers, tape
 from fastnn.kernels.loop.task import Task
+from fastnn.reference.activations import ACTIVATIONS
 
 DTYPES = [np.float32, np.float64]
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 HEADS = ("softmax", "logistic", "identity", "exponential")
 #: Names of optimisers with beta_1, beta_2, epsilon and the factor on the weights.
 OPTIMIZERS = {
@@ -245,11 +245,18 @@ def assert_follows_the_twin(sizes, dtype, tolerance, threads=(1,), **arguments):
 
 # ------------------------------------------------------------------------------- as the twin does
 
-COMBINATIONS = list(itertools.product(ACTIVATIONS, HEADS, OPTIMIZERS))
+#: Three heads of the four for each activation and optimiser: every two meet, several times.
+COMBINATIONS = [
+    (activation, head, optimizer)
+    for (i, activation), (j, head), (k, optimizer) in itertools.product(
+        enumerate(ACTIVATIONS), enumerate(HEADS), enumerate(OPTIMIZERS)
+    )
+    if (i + j + k) % len(HEADS) > 0
+]
 
 
 @pytest.mark.parametrize(("activation", "head", "optimizer"), COMBINATIONS)
-def test_every_combination_follows_the_twin(activation, head, optimizer):
+def test_combinations_follow_the_twin(activation, head, optimizer):
     arguments = {"activation": activation, "head": head, "optimizer": optimizer}
     # 40 epochs of four batches of 13 and one of 9 are 200 steps.
     assert_follows_the_twin((11, 17, 9, 4), np.float64, 1e-8, epochs=40, **arguments)
@@ -810,7 +817,7 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
             sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
             assert Task(sizes, batch_sizes=(batch_size,)).shards > 0
         case = {
-            "activation": one_of(ACTIVATIONS),
+            "activation": one_of(list(ACTIVATIONS)),
             "head": one_of(HEADS),
             "optimizer": one_of(list(OPTIMIZERS)),
             "dropout": one_of([0.0, 0.4]),

@@ -14,11 +14,11 @@ import pytest
 
 import fastnn
 from fastnn import Network, reference
+from fastnn.reference.activations import ACTIVATIONS
 
 sparse = pytest.importorskip("scipy.sparse")
 
 DTYPES = [np.float32, np.float64]
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "tanh", "logistic", "silu", "gelu")
 HEADS = ("softmax", "logistic", "identity", "exponential")
 SIZES = 20, 13, 7, 4
 

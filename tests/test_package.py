@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 import fastnn
 from fastnn import reference
@@ -161,3 +164,20 @@ def test_public_names():
     for name in fastnn.__all__:
         assert getattr(fastnn, name).__doc__
     assert fastnn.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        "fastnn/network.py",
+        "fastnn/sklearn/estimators.py",
+        "docs/start.md",
+        "docs/guides/scikit-learn.md",
+    ],
+)
+def test_what_lists_the_activations_lists_all_of_them(listing):
+    words = (Path(__file__).parents[1] / listing).read_text(encoding="utf-8")
+    # scikit-learn's own go without saying.
+    added = reference.activations.ACTIVATIONS.keys() - {"identity", "relu", "tanh", "logistic"}
+    missing = sorted(name for name in added if not re.search(rf"\b{name}\b", words))
+    assert not missing, f"{listing} says nothing of the activations {missing}"

@@ -47,6 +47,20 @@ PROGRAM = """
     print(VECTOR_BYTES)
 """
 
+EVERY_ACTIVATION = """
+    from fastnn import kernels
+
+    for code, name in enumerate(reference.activations.ACTIVATIONS):
+        for dtype in (np.float64, np.float32):
+            eps, largest = np.finfo(dtype).eps, np.finfo(dtype).max
+            far = [0, 10, -10, 200, -200, 2000, -2000, largest, -largest, np.inf, -np.inf, np.nan]
+            Z = np.concatenate([3 * random.randn(129), far]).astype(dtype)
+            A, D, expected, expected_D = Z.copy(), np.empty_like(Z), Z.copy(), np.empty_like(Z)
+            kernels.activation(A, code, D)
+            reference.activation(expected, code, expected_D)
+            np.testing.assert_allclose(A, expected, 8 * eps, 4 * eps, err_msg=name)
+            np.testing.assert_allclose(D, expected_D, 8 * eps, 4 * eps, err_msg=name)
+"""
 
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86 only")
 
@@ -67,7 +81,7 @@ def run(program, **settings):
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_training_follows_the_twin_on(name):
     features, vector_bytes = PROCESSORS[name]
-    printed = run(PROGRAM, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=features)
+    printed = run(PROGRAM + EVERY_ACTIVATION, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=features)
     assert int(printed) == vector_bytes
 
 

@@ -187,7 +187,12 @@ class Emitter(Flow):
         return Value(self, self.builder.call(function, [vector.ir for vector in vectors]))
 
     def where(self, condition, yes, no):
-        """Return `yes` in the lanes where the condition holds, else `no`; one may be a number."""
+        """Return `yes` in the lanes where the condition holds, else `no`; either may be a number.
+
+        Two numbers stand for vectors.
+        """
+        if not isinstance(yes, Value) and not isinstance(no, Value):
+            yes = self.constant(yes)
         yes, no = (yes, yes.like(no)) if isinstance(yes, Value) else (no.like(yes), no)
         return Value(self, self.builder.select(condition.ir, yes.ir, no.ir))
 

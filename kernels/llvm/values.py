@@ -79,6 +79,10 @@ class Value:
             return Value(self.emit, self.emit.builder.fneg(self.ir))
         return Value(self.emit, self.emit.builder.neg(self.ir))
 
+    def __abs__(self):
+        """Return the absolute values of a vector of floating-point numbers."""
+        return self.emit.absolute(self)
+
     def _of_integers(self, other, name):
         return Value(self.emit, getattr(self.emit.builder, name)(self.ir, self.like(other).ir))
 

@@ -220,7 +220,7 @@ _LATER = 0.36
 @as_written
 def tanh(emit, x):
     """Emit the hyperbolic tangent of a vector."""
-    a = emit.at_most(emit.absolute(x), _SATURATES[emit.size])
+    a = emit.at_most(abs(x), _SATURATES[emit.size])
     # tanh(a) = T / (T + 1) with T = (exp(2 a) - 1) / 2, where a = n ln(2)/2 + r.
     # n becomes 1 later than it would if rounded to the nearest: T is 2^(n-1) - 1/2 plus a multiple
     # of the polynomial, and where the two have different signs, their sum loses digits.
@@ -238,7 +238,7 @@ def tanh(emit, x):
 @as_written
 def logistic_pair(emit, x):
     """Emit logistic(x), and logistic(-x) = 1 - logistic(x) without the loss of its digits."""
-    small = _odds_to_share(emit, exp(emit, -emit.absolute(x)))
+    small = _odds_to_share(emit, exp(emit, -abs(x)))
     large = 1.0 - small
     positive = x >= 0.0
     return emit.where(positive, large, small), emit.where(positive, small, large)
@@ -307,7 +307,7 @@ _ERF_SATURATES = {4: 3.95, 8: 5.95}
 @as_written
 def erf(emit, x):
     """Emit the error function of a vector."""
-    a = emit.absolute(x)
+    a = abs(x)
     small = emit.fma(a, _polynomial(emit, a * a, _ERF[emit.size]), a)
     top = emit.at_most(a, _ERF_SATURATES[emit.size])
     complement = exp_nonpositive(emit, _polynomial(emit, top, _LOG_ERFC[emit.size]))

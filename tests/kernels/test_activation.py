@@ -13,14 +13,16 @@ from fastnn.kernels.activation import (
     Backward,
     BackwardStored,
     activation_backward,
+    evaluate,
     multiply_in_place,
 )
 from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.llvm.values import Value
 
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC, SILU, GELU, SELU, MISH, *_ = ACTIVATIONS.values()
 DTYPES = ["float32", "float64"]
 SHAPES = [(1, 1), (1, 7), (3, 5), (4, 10), (5, 33), (7, 50), (8, 16), (9, 100), (2, 97)]
-CODES = sorted(ACTIVATIONS.values())
+NAMES, CODES = list(ACTIVATIONS), sorted(ACTIVATIONS.values())
 SIZES = [*range(1, 36), 63, 64, 65, 70, 129]
 
 properties = settings(derandomize=True, deadline=None, max_examples=100)
@@ -86,8 +88,19 @@ def test_the_tables_of_kernels_and_twins_are_alike():
     assert CODES == list(ACTIVATIONS.values()) == list(range(len(ACTIVATIONS)))
 
 
+@pytest.mark.parametrize(
+    "result", [Value(None, None), (Value(None, None), Value(None, None)), (1.0, lambda: None)]
+)
+def test_an_equation_that_returns_something_else(result):
+    def softsign(emit, z):
+        return result
+
+    with pytest.raises(TypeError, match=r"softsign does not .* `return value, derivative`"):
+        evaluate(softsign, None, None)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
 def test_activation_equals_the_twin_at_every_size(guards, code, dtype):
     random = np.random.RandomState(code)
     eps = np.finfo(dtype).eps
@@ -107,7 +120,7 @@ def test_activation_equals_the_twin_at_every_size(guards, code, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
 def test_activation_of_other_shapes(code, dtype):
     Z = np.random.RandomState(0).randn(3, 5, 7).astype(dtype)
     A, D = activated(Z, code)
@@ -117,19 +130,19 @@ def test_activation_of_other_shapes(code, dtype):
     activated(np.empty((0, 4), dtype), code)
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
 def test_derivative_by_central_differences(code):
     Z = np.random.RandomState(0).uniform(-6, 6, 2000)
     Z = Z[abs(Z) > 1e-3]
     h = 1e-5
     numerical = (activated(Z + h, code)[0] - activated(Z - h, code)[0]) / (2 * h)
     _, D = activated(Z, code)
-    assert abs(D).max() > 0.2
+    assert D.any(), "the derivative is 0 everywhere"
     np.testing.assert_allclose(D, numerical, atol=2e-9)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
 def test_far_from_zero(code, dtype):
     largest = np.finfo(dtype).max
     steps = np.array([6, 10, 30, 50, 88, 104, 200, 709, 750, 2000, 1e15, largest], dtype)
@@ -141,9 +154,10 @@ def test_far_from_zero(code, dtype):
     assert np.isfinite(A[finite]).all()
     assert np.isfinite(D[finite]).all()
     assert np.isnan(A[-1])
-    assert (A[-5:-3] == (0.5 if code == LOGISTIC else 0)).all()
     expected, expected_D = Z.copy(), np.empty_like(Z)
     reference.activation(expected, code, expected_D)
+    # Of zeros: a twin's 0 is 0 here too.
+    np.testing.assert_allclose(A[-5:-3], expected[-5:-3], rtol=4 * np.finfo(dtype).eps)
     np.testing.assert_allclose(A, expected, 1e-4, 1e-8)
     np.testing.assert_allclose(D, expected_D, 1e-5, 1e-6)
     if code in (RELU, SILU, GELU, MISH):
@@ -158,7 +172,7 @@ def test_far_from_zero(code, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("code", sorted(FROM_OUTPUT))
+@pytest.mark.parametrize("code", sorted(FROM_OUTPUT), ids=lambda code: NAMES[code])
 def test_way_back_from_the_activation_alone(guards, code, dtype):
     random = np.random.RandomState(code)
     for size in SIZES:

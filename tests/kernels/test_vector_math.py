@@ -246,6 +246,30 @@ def nonpositive_loop(emit, f):
     emit.returns()
 
 
+@outlined(Elements)
+def distances_loop(emit, f):
+    def apply(load, store, carried):
+        x = load(f.X)
+        store(abs(x) * emit.where(x < 0.0, 0.25, 2.0), f.X)
+        return carried
+
+    emit.vectors(f.count, [], apply)
+    emit.returns()
+
+
+@kernel
+def distances(X):
+    distances_loop(X[0], Elements(address_of(X), X.size))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_absolute_values_and_a_choice_of_two_numbers(dtype):
+    x = np.arange(-20, 21).astype(dtype)
+    expected = np.where(x < 0, -x / 4, 2 * x)
+    distances(x)
+    np.testing.assert_array_equal(x, expected)
+
+
 @kernel
 def exponentials_of_nonpositive(X):
     nonpositive_loop(X[0], Elements(address_of(X), X.size))
