@@ -64,7 +64,7 @@ def test_the_tape_of_any_task_is_right(task):
     verify(Tape(task))
 
 
-@settings(derandomize=True, deadline=None, max_examples=8)
+@settings(derandomize=True, deadline=None, max_examples=5)
 @given(tasks())
 def test_blocks_of_any_size_are_right(task):
     for near, panels in ((1 << 12, 1000), (1 << 10, 0)):
