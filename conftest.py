@@ -51,11 +51,24 @@ def run_commands(example):
     return f"{done.stdout}\n{done.stderr}" if done.returncode else None
 
 
+#: Files whose few tests take long: who began one last would have the other workers wait.
+SLOW = (
+    *("test_write_your_own.py", "test_vector_widths.py", "test_loop.py", "test_compilations.py"),
+    *("test_affine.py", "test_benchmarks.py", "test_numba_cache.py", "start.md"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slow files."""
+    items.sort(key=lambda item: item.path.name not in SLOW)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Keep a file in one worker: the code in a page goes on where it stood."""
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False  # by the number of tests
     return LoadFileScheduling(config, log)
 
 
