@@ -13,7 +13,6 @@ import uuid
 from pathlib import Path
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.runtime import rtsys
 
 from . import _interrupts
 
@@ -50,9 +49,8 @@ class _KernelCache(FunctionCache):
         # A kernel that is loaded by half would be run.
         with _interrupts.deferred():
             try:
-                # By itself, numba first learns all that it can compile, and imports SciPy for its
-                # BLAS: half of a start. Of that, machine code needs the runtime alone.
-                rtsys.initialize(target_context)
+                # By itself, numba first learns all that it can compile, imports SciPy for its BLAS
+                # and compiles its runtime: half of a start, of which machine code needs nothing.
                 return self._load_overload(sig, target_context)
             except Exception:
                 # Whole files may still name what another version of some module had.

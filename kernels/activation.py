@@ -303,10 +303,8 @@ def activation(Z, code, D):
     .. [2] Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", 2017.
     .. [3] Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020.
     """
-    elements = Z.ravel()
-    if elements.size > 0:
-        derivatives = address_of(D) if D.size > 0 else 0
-        activate(elements[0], Activate(code, address_of(Z), derivatives, elements.size))
+    derivatives = address_of(D) if D.size > 0 else 0
+    activate(Z.dtype.type(0), Activate(code, address_of(Z), derivatives, Z.size))
 
 
 @kernel

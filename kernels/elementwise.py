@@ -51,9 +51,7 @@ def exp(X, out):
     out : ndarray of the shape and dtype of `X`
         C-contiguous; `X` itself, or memory that does not overlap it.
     """
-    elements = X.ravel()
-    if elements.size > 0:
-        _exp(elements[0], Elements(address_of(X), address_of(out), elements.size))
+    _exp(X.dtype.type(0), Elements(address_of(X), address_of(out), X.size))
 
 
 @kernel
@@ -69,9 +67,7 @@ def log(X, out):
     out : ndarray of the shape and dtype of `X`
         C-contiguous; `X` itself, or memory that does not overlap it.
     """
-    elements = X.ravel()
-    if elements.size > 0:
-        _log(elements[0], Elements(address_of(X), address_of(out), elements.size))
+    _log(X.dtype.type(0), Elements(address_of(X), address_of(out), X.size))
 
 
 @kernel
@@ -87,9 +83,7 @@ def tanh(X, out):
     out : ndarray of the shape and dtype of `X`
         C-contiguous; `X` itself, or memory that does not overlap it.
     """
-    elements = X.ravel()
-    if elements.size > 0:
-        _tanh(elements[0], Elements(address_of(X), address_of(out), elements.size))
+    _tanh(X.dtype.type(0), Elements(address_of(X), address_of(out), X.size))
 
 
 @kernel
@@ -105,9 +99,7 @@ def logistic(X, out):
     out : ndarray of the shape and dtype of `X`
         C-contiguous; `X` itself, or memory that does not overlap it.
     """
-    elements = X.ravel()
-    if elements.size > 0:
-        _logistic(elements[0], Elements(address_of(X), address_of(out), elements.size))
+    _logistic(X.dtype.type(0), Elements(address_of(X), address_of(out), X.size))
 
 
 @kernel
@@ -124,6 +116,4 @@ def erf(X, out):
     out : ndarray of the shape and dtype of `X`
         C-contiguous; `X` itself, or memory that does not overlap it.
     """
-    elements = X.ravel()
-    if elements.size > 0:
-        _erf(elements[0], Elements(address_of(X), address_of(out), elements.size))
+    _erf(X.dtype.type(0), Elements(address_of(X), address_of(out), X.size))

@@ -20,13 +20,10 @@ def sgd_update(W, dW, learning_rate, l2):
     learning_rate, l2 : float
         Converted to the dtype of `W`: a Python float promotes nothing.
     """
-    weights = W.ravel()
-    if weights.size == 0:
-        return
-    like = weights[0]
+    like = W.dtype.type(0)
     numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, 0.0, 0.0, 0.0))
     places = address_of(W), address_of(dW)
-    step = OptimizerStep(SGD, places[0], places[1], weights.size, 0, 0, numbers)
+    step = OptimizerStep(SGD, places[0], places[1], W.size, 0, 0, numbers)
     optimizer_step(like, step)
 
 
@@ -54,14 +51,11 @@ def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
     .. [1] Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum
        in deep learning", ICML 2013.
     """
-    weights = W.ravel()
-    if weights.size == 0:
-        return
-    like = weights[0]
+    like = W.dtype.type(0)
     numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, momentum, 0.0, 0.0))
     code, places = NESTEROV if nesterov else MOMENTUM, (address_of(W), address_of(dW))
     memory = address_of(velocity) - places[0]
-    step = OptimizerStep(code, places[0], places[1], weights.size, memory, memory, numbers)
+    step = OptimizerStep(code, places[0], places[1], W.size, memory, memory, numbers)
     optimizer_step(like, step)
 
 
@@ -95,16 +89,11 @@ def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, mo
     .. [1] Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
     .. [2] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     """
-    weights = W.ravel()
-    if weights.size == 0:
-        return
-    like, (beta_1, beta_2) = weights[0], betas
+    like, (beta_1, beta_2) = W.dtype.type(0), betas
     rate = learning_rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
     decay = 1.0 - learning_rate * weight_decay
     numbers = on_stack(numbers_like(like, l2, rate, decay, beta_1, beta_2, epsilon))
     places = address_of(W), address_of(dW)
     memory = address_of(moments) - places[0]
-    adam = OptimizerStep(
-        ADAM, places[0], places[1], weights.size, memory, memory + W.nbytes, numbers
-    )
+    adam = OptimizerStep(ADAM, places[0], places[1], W.size, memory, memory + W.nbytes, numbers)
     optimizer_step(like, adam)

@@ -1,5 +1,6 @@
 """What importing costs and needs, and how the package runs where Numba cannot work as usual."""
 
+import gc
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import fastnn
 from fastnn import reference
@@ -139,6 +141,28 @@ def test_a_kernel_that_cannot_be_cached_compiles_all_the_same():
     twice = _jit.kernel(namespace["twice"])
     assert twice(21) == 42
     assert twice.targetoptions["nogil"] is True
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(enabled):
+    @_jit.kernel
+    def twice(x):
+        return 2 * x
+
+    @_jit.kernel
+    def impossible(x):
+        return not_defined(x)  # noqa: F821
+
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        assert twice(21) == 42
+        assert gc.isenabled() is enabled
+        with pytest.raises(TypingError, match="not_defined"):
+            impossible(21)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_training_without_any_folder_to_cache_in(tmp_path):

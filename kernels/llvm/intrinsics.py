@@ -25,28 +25,6 @@ def address_of(context, array):
 
 
 @intrinsic
-def borrowed(context, arrays):
-    """Return a tuple of arrays, named or not, as the same arrays, whose owners nobody counts.
-
-    Numba counts the references of each view that it takes, with two atomic instructions: a third of
-    the time of a small training step. Only for arrays that the caller keeps until the end.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        parts = []
-        for i, kind in enumerate(arrays):
-            array = context.make_array(kind)(context, builder)
-            owned = builder.extract_value(arguments[0], i)
-            array._setvalue(owned)
-            for owner in ("meminfo", "parent"):
-                setattr(array, owner, ir.Constant(getattr(array, owner).type, None))
-            parts.append(array._getvalue())
-        return context.make_tuple(builder, signature.return_type, parts)
-
-    return arrays(arrays), codegen
-
-
-@intrinsic
 def lanes_of(context, like):
     """Return how many elements of the type of `like` fill a vector, as a constant."""
     lanes = VECTOR_BYTES * 8 // like.bitwidth

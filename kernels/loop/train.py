@@ -15,7 +15,7 @@ from ..activation import (
     multiply_in_place,
 )
 from ..gather import GatherColumns, gather_columns
-from ..llvm.intrinsics import address_of, borrowed
+from ..llvm.intrinsics import address_of
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..softmax import ROWS_PER_LOG
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
@@ -67,8 +67,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     bool
         False where the run was called off before its first item (see :func:`.barrier.wait`).
     """
-    a, items, record = borrowed(arrays), borrowed(items), borrowed(record)
-    (listed,) = borrowed((listed,))
+    a = arrays
     like, squares, tiles = a.params[0], a.squares, a.tiles[thread]
     tile, cursors = address_of(tiles), address_of(a.cursors[thread])
     table, width = address_of(a.operations[thread]), 8 * op.ROW

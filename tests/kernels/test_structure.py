@@ -96,6 +96,8 @@ def test_every_compiled_function_has_the_settings_of_the_decorator():
         assert options["nopython"] is True, function
         assert set(options["fastmath"]) == _jit.FAST_MATH, function
         assert not options.get("parallel"), function
+        if options.get("inline") != "always":  # a part is compiled with its kernel's
+            assert options["_nrt"] is False, function
 
 
 def test_fast_math_keeps_nan_and_inf():
