@@ -22,6 +22,9 @@ DTYPES = ["float32", "float64"]
 #: product, on the cores that the next turn needs. (Not `fastnn.benchmark.PAUSE`: the suite also
 #: runs the project's first commits, which have none.)
 PAUSE = 0.12
+#: What asv's `repeat` is for whole fits and searches: from one to three samples, in five seconds.
+#: Of its own accord asv takes up to ten, for up to twenty seconds, twice.
+SAMPLES_OF_SECONDS = (1, 3, 5.0)
 
 
 class Shape(NamedTuple):

@@ -18,6 +18,7 @@ import fastnn
 
 from .common import (
     DTYPES,
+    SAMPLES_OF_SECONDS,
     Batch,
     Comparison,
     Threads,
@@ -104,10 +105,11 @@ def data_of(case, dtype):
 
 @lru_cache(maxsize=2)
 def fit_of(impl, case, dtype, threads):
-    X, y = data_of(case, dtype)
+    # A third of the epochs shows the pace of a fit, and its fixed cost.
+    (X, y), epochs = data_of(case, dtype), max(FITS[case].epochs // 3, 1)
 
     def train():
-        fit(FITS[case].estimator(impl), X, y)
+        fit(FITS[case]._replace(epochs=epochs).estimator(impl), X, y)
 
     train()
     return Batch(train, 1)
@@ -142,7 +144,7 @@ def partial_fit_of(impl, dtype):
 class EstimatorFit(Comparison):
     """A fit of MLPClassifier."""
 
-    impls = IMPLS
+    impls, repeat = IMPLS, SAMPLES_OF_SECONDS
     params = (IMPLS, list(FITS), DTYPES, [1, 2])
     param_names = ("impl", "case", "dtype", "threads")
 
@@ -213,7 +215,7 @@ GRID = {"alpha": [1e-5, 1e-4, 1e-3, 1e-2], "learning_rate_init": [3e-4, 1e-3, 3e
 WAYS = {"threading": 2, "loky": 2, "sequential": 1}
 
 
-def search(impl, way, dtype="float64"):
+def search(impl, way, dtype="float64", grid=GRID):
     """Search on two cores; return what was found."""
     jobs, (X, y) = WAYS[way], data_of("digits, defaults", dtype)
     estimator, inside = FITS["digits, defaults"].estimator(impl), 2 // jobs
@@ -222,7 +224,7 @@ def search(impl, way, dtype="float64"):
     try:
         with warnings.catch_warnings(), joblib.parallel_config(way, n_jobs=jobs, **limits):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return GridSearchCV(estimator, GRID, cv=3, n_jobs=jobs, refit=False).fit(X, y)
+            return GridSearchCV(estimator, grid, cv=3, n_jobs=jobs, refit=False).fit(X, y)
     finally:
         threads.restore()
 
@@ -232,9 +234,10 @@ class EstimatorSearch:
 
     params = (IMPLS, list(WAYS))
     param_names = ("impl", "way")
+    repeat = SAMPLES_OF_SECONDS
 
     def setup(self, impl, way):
-        search(impl, way)  # the workers start, and the kernels are loaded there
+        search(impl, way, grid={"alpha": GRID["alpha"][:1]})  # starts workers, loads kernels there
 
     @described("MLPClassifier: time of a search")
     def time_search(self, impl, way):

@@ -5,7 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .common import DTYPES, IMPLS, Batch, Comparison, described, normal, ratio, without_impl
+from .common import (
+    DTYPES,
+    IMPLS,
+    SAMPLES_OF_SECONDS,
+    Batch,
+    Comparison,
+    described,
+    normal,
+    ratio,
+    without_impl,
+)
 
 try:
     from fastnn import cs231n, reference
@@ -29,7 +39,7 @@ class Problem(NamedTuple):
 #: Smallest first: the tests run each benchmark once with the first. Of the toy, as in the course's
 #: notebook, an epoch is a single step on five rows.
 PROBLEMS = {
-    "4-10-3": Problem((4, 10, 3), 5, 5, 10_000),
+    "4-10-3": Problem((4, 10, 3), 5, 5, 2_000),
     "3072-100-10": Problem((3072, 100, 10), 100, 4000, 2),
     "3072-100-100-100-100-10": Problem((3072, *(100,) * 4, 10), 100, 4000, 2),
 }
@@ -84,6 +94,7 @@ def warm_training_of(impl, network, dtype, rule):
 class SolverStep(Comparison):
     """A step of a training by the course's Solver, on one thread."""
 
+    repeat = SAMPLES_OF_SECONDS
     params = (IMPLS, list(PROBLEMS), DTYPES, UPDATE_RULES)
     param_names = ("impl", "network", "dtype", "rule")
 
