@@ -5,7 +5,9 @@ CIFAR-10 has them in the course, with the accuracies on 1,000 training and 1,000
 the end of each epoch; the toy's epochs are a single step on its five rows. The two take turns on
 the same data, and the fastest turn of each counts, as everything else that the machine does can
 only add. Before that, the losses of the first epoch are compared: times of different work would say
-nothing. Unset ``OPENBLAS_CORETYPE`` first: it may hold NumPy to the kernels of an older processor.
+nothing. The last column is the ratio that there would be if fastnn's products ran at the peak of
+the core and all else took no time, which only less arithmetic could pass. Unset
+``OPENBLAS_CORETYPE`` first: it may hold NumPy to the kernels of an older processor.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import numpy as np
 
 from benchmarks.common import DTYPES, IMPLS, Threads
 from benchmarks.solver import PROBLEMS, UPDATE_RULES, solver_of, steps_of, training_of
-from fastnn.benchmark import blas_kernels
+from fastnn.benchmark import blas_kernels, peak_gflops
+from fastnn.jobs import flops_per_row
+from peer_libraries import training_flops
 
 #: What the losses of the first steps may differ by, relative.
 TOLERANCES = {"float32": 1e-3, "float64": 1e-9}
@@ -42,6 +46,15 @@ def measured(problem, dtype, rule, rounds):
     return fastest
 
 
+def at_the_peak(problem, dtype):
+    """Return the seconds of a step of nothing but products, at the peak of this core."""
+    steps_per_epoch = steps_of(problem) / problem.epochs
+    checked = 2 * min(problem.rows, 1000)
+    flops = training_flops(problem.layer_sizes, problem.batch_size)
+    flops += checked * flops_per_row(problem.layer_sizes) / steps_per_epoch
+    return flops / peak_gflops(dtype) / 1e9
+
+
 def main(arguments=None):
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -55,8 +68,8 @@ def main(arguments=None):
 
     threads = Threads(1)
     print(f"One thread; NumPy computes on {blas_kernels()}.\n")
-    print("| network | batch | precision | update rule | NumPy us | fastnn us | ratio |")
-    print("|---|--:|---|---|--:|--:|--:|")
+    print("| network | batch | precision | rule | NumPy us | fastnn us | ratio | at the peak |")
+    print("|---|--:|---|---|--:|--:|--:|--:|")
     for network in chosen.networks:
         problem = PROBLEMS[network]
         if problem.rows > problem.batch_size:
@@ -68,9 +81,11 @@ def main(arguments=None):
                     raise SystemExit(f"{network}, {dtype}, {rule}: losses differ by {difference}")
                 step = measured(problem, dtype, rule, chosen.rounds)
                 times = (f"{step[impl] * 1e6:.4g}" for impl in IMPLS)
+                limits = (step["fastnn"], at_the_peak(problem, dtype))
+                ratios = (f"{step['numpy'] / seconds:.2f}" for seconds in limits)
                 print(
                     f"| {network} | {problem.batch_size} | {dtype} | {rule} | "
-                    f"{' | '.join(times)} | {step['numpy'] / step['fastnn']:.2f} |",
+                    f"{' | '.join(times)} | {' | '.join(ratios)} |",
                     flush=True,
                 )
     threads.restore()

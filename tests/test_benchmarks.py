@@ -153,8 +153,9 @@ def test_the_table_of_the_course_is_printed(capsys, monkeypatch):
         for network, batch in (("4-10-3", "5"), ("3072-100-10", "100"))
         for dtype in DTYPES
     ]
-    for *_, plain, compiled, quotient in cells:
+    for *_, plain, compiled, quotient, limit in cells:
         assert float(plain) / float(compiled) == pytest.approx(float(quotient), rel=0.01)
+        assert float(quotient) < float(limit)
 
 
 # --------------------------------------------------------------------------------- collected, run

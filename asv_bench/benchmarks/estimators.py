@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 
 import fastnn
+from peer_libraries import training_flops
 
 from .common import (
     DTYPES,
@@ -63,6 +64,14 @@ class Fit(NamedTuple):
             # As in images of digits, a good part is dark.
             X = np.maximum(X, 0)
         return X.astype(dtype), (X @ rng.standard_normal((D, C))).argmax(axis=1)
+
+    @property
+    def flops(self):
+        """Floating-point operations of the products of all epochs."""
+        n, D, C = self.shape or (1797, 64, 10)
+        hidden = self.parameters.get("hidden_layer_sizes", (100,))
+        # Two classes have one output between them.
+        return training_flops((D, *hidden, C if C > 2 else 1), n * self.epochs)
 
     def estimator(self, impl):
         """Return an estimator that trains for all epochs, whatever the losses do."""

@@ -3,7 +3,7 @@
 from .jax_scan import JAX
 from .ours import Fastnn, NumPy
 from .peer import PeerError
-from .problems import NETWORKS, RATE, ROWS, Problem, data_of, order_of
+from .problems import NETWORKS, RATE, ROWS, Problem, data_of, order_of, training_flops
 from .pytorch import BFloat16PyTorch, CompiledPyTorch, PyTorch
 from .scikit_learn import ScikitLearn
 
@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "data_of",
     "order_of",
+    "training_flops",
 ]
 
 #: In the order of their turns and columns.

@@ -46,13 +46,18 @@ class Problem(NamedTuple):
 
     @property
     def flops(self):
-        """Floating-point operations of the products in one step, ``2 n (3 sum K N - K0 N0)``.
+        """Floating-point operations of the products in one step."""
+        return training_flops(self.layer_sizes, self.n)
 
-        Two for each multiplication and addition. Each layer has three products (the affine map and
-        the gradients of its weights and its input), but nobody needs the gradient of the data.
-        """
-        products = [K * N for K, N in pairwise(self.layer_sizes)]
-        return 2 * self.n * (3 * sum(products) - products[0])
+
+def training_flops(layer_sizes, rows):
+    """Return the flops of the products by which rows train a network, ``2 n (3 sum K N - K0 N0)``.
+
+    Two for each multiplication and addition. Each layer has three products (the affine map and the
+    gradients of its weights and its input), but nobody needs the gradient of the data.
+    """
+    products = [K * N for K, N in pairwise(layer_sizes)]
+    return 2 * rows * (3 * sum(products) - products[0])
 
 
 def _classifiers(n, *layer_sizes):

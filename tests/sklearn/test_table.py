@@ -68,7 +68,18 @@ def test_files_have_a_place_for_the_table(name):
     assert estimators.write_into(text, "table", name) != text
 
 
+def test_arithmetic_of_a_fit():
+    # Two epochs of 60 rows; two classes have one output.
+    fit = tables.Fit((60, 4, 2), 2, {"hidden_layer_sizes": (5,)})
+    assert fit.flops == 2 * 120 * (2 * 4 * 5 + 3 * 5 * 1)
+    digits = tables.FITS["digits, defaults"]
+    X, y = digits.data("float32")
+    n, D, C = *X.shape, len(set(y))
+    assert digits.flops == 2 * n * digits.epochs * (2 * D * 100 + 3 * 100 * C)
+
+
 def test_ratio_and_units():
     row = estimators.Row("fit", "float32", "1", {"scikit-learn": 1.5, "fastnn": 0.0123})
-    assert row.cells() == ("fit", "float32", "1", "1.50 s", "12.3 ms", "122.0")
+    assert row.cells() == ("fit", "float32", "1", "1.50 s", "12.3 ms", "122.0", "")
+    assert row._replace(limit=0.01).cells()[-1] == "150.0"
     assert estimators.time_text(9.87e-5) == "98.7 µs"
