@@ -125,8 +125,9 @@ def check_numbers(values, name, size):
             f"{name} is {values!r}, but it is a number or an array of numbers"
         ) from None
     if array.shape not in ((), (size,)):
+        remedy = f": pass numpy.ravel({name})" if array.shape in ((1, size), (size, 1)) else ""
         raise ValueError(
-            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},)"
+            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},){remedy}"
         )
     if not np.isfinite(array).all():
         raise ValueError(
