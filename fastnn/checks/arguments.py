@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 
@@ -10,14 +11,18 @@ import numpy as np
 from .arrays import column_of
 
 
-def check_size(value, name, at_least=1):
+def check_size(value, name, at_least=1, remedy="pass one"):
     """Return `value` as an int of at least `at_least`."""
     try:
         size = operator.index(value)
     except TypeError:
+        if isinstance(value, (str, numbers.Real)):
+            with contextlib.suppress(OverflowError, ValueError):
+                int(value)
+                remedy = f"pass int({name})"
         raise TypeError(
             f"{name} is {value!r} of type {type(value).__name__}, but it is an integer of at least "
-            f"{at_least}: pass int({name})"
+            f"{at_least}: {remedy}"
         ) from None
     if size < at_least:
         raise ValueError(f"{name} is {size}, but it must be at least {at_least}")
