@@ -45,8 +45,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
     solver : str, default="adam"
         Besides scikit-learn's: "adamw", whose weights decay by themselves [2]_.
     learning_rate : str or schedule, default="constant"
-        Besides scikit-learn's, for "sgd" only: "cosine" and "one_cycle", or what
-        :mod:`fastnn.schedules` describes; for all solvers but "lbfgs".
+        Besides scikit-learn's, for "sgd" only: "cosine" and "one_cycle", or a schedule of
+        :mod:`fastnn.schedules`, such as ``StepDecay()``; for all solvers but "lbfgs".
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes; each row weighs as much, besides its `sample_weight`. "balanced":
         inversely proportional to their frequencies.
