@@ -152,6 +152,21 @@ def test_statistics_of_a_frame_of_polars_are_told_how_to_pass():
     )
 
 
+def test_a_row_of_a_frame_is_told_to_keep_its_names():
+    X, y = data()
+    net = trained(X, y).network
+    for row in (X.iloc[3], X.iloc[3].astype(object)):
+        with pytest.raises(ValueError, match=r"for one sample pass X\.to_frame\(\)\.T$"):
+            net.predict_proba(row)
+        np.testing.assert_array_equal(
+            net.predict_proba(row.to_frame().T), net.predict_proba(X.iloc[3:4])
+        )
+    with pytest.raises(ValueError, match=r"X has the columns of the network in another order"):
+        net.predict_proba(X.iloc[3][COLUMNS[::-1]].to_frame().T)
+    with pytest.raises(ValueError, match=r"for one sample pass numpy\.reshape\(X, \(1, -1\)\)$"):
+        net.predict_proba(X.iloc[3].set_axis([0, 1, 2]))
+
+
 def test_the_names_of_a_mean_are_kept_in_files(tmp_path):
     X, _ = data()
     of_statistics(X.mean(), X.std()).save(tmp_path / "net.safetensors")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .arrays import REAL, column_of, to_array
-from .feature_names import check_feature_names
+from .feature_names import check_feature_names, labels_of
 from .sparse import Sparse, checked_csr
 
 
@@ -46,7 +46,9 @@ def _check_dense(X, array, n_features, dtype, name, standardization):
         # By functions of NumPy's: lists and data frames have no such methods.
         remedy = f"pass numpy.reshape({name}, (len({name}), -1))"
         if array.ndim == 1:
-            remedy = f"for one sample pass numpy.reshape({name}, (1, -1))"
+            # A row of a data frame of pandas keeps the names of its columns.
+            row = f"{name}.to_frame().T" if labels_of(X) else f"numpy.reshape({name}, (1, -1))"
+            remedy = f"for one sample pass {row}"
         raise ValueError(
             f"{name} has shape {array.shape}, but needed is (n_samples, {n_features}): {remedy}"
         )

@@ -28,7 +28,7 @@ def names_of_statistics(mean, scale):
     ValueError
         If both have names, and not the same in the same order.
     """
-    names, others = _labels(mean), _labels(scale)
+    names, others = labels_of(mean), labels_of(scale)
     if names is None or others is None or names == others:
         return names or others
     parts = _differences(others, names, "which input_mean has not")
@@ -42,8 +42,8 @@ def names_of_statistics(mean, scale):
     )
 
 
-def _labels(series):
-    """Return the labels of a series of pandas with an element for each column, or None."""
+def labels_of(series):
+    """Return the labels of a series of pandas that holds a number for each column, or None."""
     if hasattr(series, "iloc") and getattr(series, "ndim", 2) == 1:
         return _texts(series.index)
     return None

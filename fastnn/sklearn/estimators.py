@@ -120,7 +120,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             Where the installed scikit-learn takes weights (from 1.7 on).
         validation_data : tuple of array-like or None, default=None
             ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``: early stopping goes by it,
-            and nothing is split off; `validation_loss_curve_` is that of it.
+            and nothing is split off; `validation_loss_curve_` is that of it. `class_weight` does
+            not weigh it.
 
         Returns
         -------
