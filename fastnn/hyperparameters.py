@@ -40,7 +40,11 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         checked = {
             "optimizer": optimizers.check_optimizer(self.optimizer),
-            "batch_size": check_size(self.batch_size, "batch_size"),
+            "batch_size": check_size(
+                self.batch_size,
+                "batch_size",
+                remedy="pass for example min(200, len(X)), which is scikit-learn's 'auto'",
+            ),
             "max_iter": check_size(self.max_iter, "max_iter", at_least=0),
             "schedule": schedules.check_schedule(self.schedule),
             "alpha": check_number(self.alpha, "alpha", "pass 0 for no penalty"),

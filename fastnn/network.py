@@ -62,9 +62,9 @@ class Network(Parameters, Saved):
         Draws the parameters; None for NumPy's global generator.
     input_mean, input_scale : float or array-like of shape (n_inputs,), default=0, 1
         The network reads every input as ``(X - input_mean) / input_scale``, whatever its dtype:
-        computed in float64, and rounded once. Sparse inputs cannot have a mean. Dense inputs of
-        dtype uint8 are not copied, but scaled row by row as they are needed, in the network's
-        dtype: pass ``input_scale=255`` for images.
+        in float64, and rounded once. A series of pandas whose labels are texts gives the columns
+        their names. Sparse inputs cannot have a mean. Dense uint8 inputs are not copied, but scaled
+        row by row, in the network's dtype: pass ``input_scale=255`` for images.
 
     Attributes
     ----------
@@ -76,8 +76,8 @@ class Network(Parameters, Saved):
     input_mean, input_scale : ndarray of shape (n_inputs,)
         float64, read-only.
     feature_names_in_ : ndarray of shape (n_inputs,) or None
-        Names of the columns, of a data frame that it was trained on if all of them are texts. Other
-        data frames must have them, in that order; what has no names is taken by place.
+        Names of the columns if all are texts, of `input_mean`, `input_scale` or the training's data
+        frame. Data frames must have them, in that order; what has no names is taken by place.
     params : ndarray of shape (n_params,)
         All parameters: the weights of the first layer, row by row, its biases, those of the next.
         What is assigned, or written into it, is what the network uses next.
@@ -137,13 +137,14 @@ class Network(Parameters, Saved):
                 "numbers to predict, head='identity'"
             )
         self._architecture = Architecture(sizes, activation, head)
-        self._dtype, self._feature_names = check_dtype(dtype), None
+        self._dtype = check_dtype(dtype)
         self._init = check_init(init, self._dtype)
         random = check_random_state(random_state)
         count = count_parameters(sizes)
         size = count * self._dtype.itemsize
         with room_for(f"a network of layer sizes {sizes}", size, "pass smaller sizes"):
-            self._standardization = check_standardization(input_mean, input_scale, sizes[0])
+            known = check_standardization(input_mean, input_scale, sizes[0])
+            self._standardization, self._feature_names = known
             self._hold(np.zeros(count, self._dtype))
             draw(self._layers, self._init, activation, random)
 

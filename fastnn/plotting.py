@@ -194,7 +194,7 @@ def _parts_of_estimator(estimator: Any) -> _Parts:
     scores = getattr(estimator, "validation_scores_", None)
     name = "accuracy" if hasattr(estimator, "classes_") else "R^2"
     if getattr(estimator, "scoring", None) is not None:
-        name = "score"
+        name = "negative loss" if estimator.scoring == "loss" else "score"
     val = getattr(estimator, "validation_loss_curve_", None)
     losses, val_loss = (np.asarray(x, float) for x in (estimator.loss_curve_, val or []))
     return _Parts(losses, [_validation(scores or [])], name, "epoch", val_loss)

@@ -50,8 +50,8 @@ def test_columns_in_another_order_are_refused(kind, call):
     name = "X_val" if call == "validation" else "X"
     with pytest.raises(
         ValueError,
-        match=rf"{name} has the columns of the training in another order: column 0 is 'rooms', but "
-        rf"'age' was: pass {name}\[list\(network\.feature_names_in_\)\]$",
+        match=rf"{name} has the columns of the network in another order: column 0 is 'rooms', but "
+        rf"needed is 'age': pass {name}\[list\(network\.feature_names_in_\)\]$",
     ):
         CALLS[call](trainer, X[COLUMNS[::-1]], y)
     np.testing.assert_array_equal(trainer.network.params, before)
@@ -63,11 +63,11 @@ def test_other_names_are_refused():
     other, _ = data(columns=["age", "price", "space"])
     with pytest.raises(
         ValueError,
-        match=r"X has the columns 'price', 'space', which the training had not, and lacks 'fare', "
-        r"'rooms': pass .*to_numpy\(\)",
+        match=r"X has the columns 'price', 'space', which the network does not know, and lacks "
+        r"'fare', 'rooms': pass .*to_numpy\(\)",
     ):
         net.predict(other)
-    with pytest.raises(ValueError, match=r"X has the columns 'city', which the training had not: "):
+    with pytest.raises(ValueError, match=r"X has the columns 'city', which the network does not"):
         net.predict(X.assign(city="Kyoto"))
     with pytest.raises(ValueError, match=r"X lacks the columns 'fare': .* order$"):
         net.predict(X.drop(columns="fare"))
@@ -96,6 +96,81 @@ def test_names_are_known_after_a_fit_only():
     assert net.feature_names_in_.tolist() == COLUMNS
     Trainer(net, max_iter=1).fit(X.to_numpy(), y)
     assert net.feature_names_in_.tolist() == COLUMNS
+
+
+def of_statistics(mean, scale, **options):
+    return Network((3, 4, 2), input_mean=mean, input_scale=scale, random_state=0, **options)
+
+
+def test_the_labels_of_a_mean_are_names():
+    X, y = data()
+    numbered = X.std().set_axis([0, 1, 2])
+    for mean, scale in (
+        *((X.mean(), X.std()), (X.mean(), X.std().to_numpy()), (X.mean(), 2.0)),
+        *((0.0, X.std()), (X.mean().tolist(), X.std()), (X.mean(), numbered)),
+    ):
+        net = of_statistics(mean, scale)
+        assert net.feature_names_in_.tolist() == COLUMNS
+        turned = X[COLUMNS[::-1]]
+        for call in (
+            lambda net=net, turned=turned: net.predict(turned),
+            lambda net=net, turned=turned: Trainer(net, max_iter=1).fit(turned, y),
+        ):
+            with pytest.raises(ValueError, match=r"X has the columns of the network in another or"):
+                call()
+        with pytest.raises(ValueError, match=r"X has the columns 'a', 'b', 'c', which the network"):
+            net.predict(X.set_axis(["a", "b", "c"], axis=1))
+        np.testing.assert_array_equal(net.predict(X), net.predict(X.to_numpy()))
+        Trainer(net, max_iter=1).fit(X.to_numpy(), y)
+        assert net.feature_names_in_.tolist() == COLUMNS
+    for mean in (X.mean().to_numpy(), X.mean().set_axis(["age", "fare", 2]), numbered, 0):
+        assert of_statistics(mean, 1).feature_names_in_ is None
+
+
+def test_a_mean_and_a_scale_of_other_columns_are_refused():
+    X, _ = data()
+    with pytest.raises(
+        ValueError,
+        match=r"^input_scale has the columns of input_mean in another order: column 0 is 'rooms', "
+        r"but needed is 'age': pass input_scale\[input_mean\.index\]$",
+    ):
+        of_statistics(X.mean(), X[COLUMNS[::-1]].std())
+    with pytest.raises(
+        ValueError,
+        match=r"^input_scale has the columns 'price', which input_mean has not and lacks 'fare': "
+        r"compute both of the same columns of one frame$",
+    ):
+        of_statistics(X.mean(), X.std().rename({"fare": "price"}))
+
+
+def test_statistics_of_a_frame_of_polars_are_told_how_to_pass():
+    X, _ = data(polars)
+    with pytest.raises(ValueError, match=r"input_mean has shape \(1, 3\), .* numpy\.ravel\("):
+        of_statistics(X.mean(), 1.0)
+    np.testing.assert_array_equal(
+        of_statistics(np.ravel(X.mean()), 1.0).input_mean, np.ravel(X.mean())
+    )
+
+
+def test_a_row_of_a_frame_is_told_to_keep_its_names():
+    X, y = data()
+    net = trained(X, y).network
+    for row in (X.iloc[3], X.iloc[3].astype(object)):
+        with pytest.raises(ValueError, match=r"for one sample pass X\.to_frame\(\)\.T$"):
+            net.predict_proba(row)
+        np.testing.assert_array_equal(
+            net.predict_proba(row.to_frame().T), net.predict_proba(X.iloc[3:4])
+        )
+    with pytest.raises(ValueError, match=r"X has the columns of the network in another order"):
+        net.predict_proba(X.iloc[3][COLUMNS[::-1]].to_frame().T)
+    with pytest.raises(ValueError, match=r"for one sample pass numpy\.reshape\(X, \(1, -1\)\)$"):
+        net.predict_proba(X.iloc[3].set_axis([0, 1, 2]))
+
+
+def test_the_names_of_a_mean_are_kept_in_files(tmp_path):
+    X, _ = data()
+    of_statistics(X.mean(), X.std()).save(tmp_path / "net.safetensors")
+    assert Network.load(tmp_path / "net.safetensors").feature_names_in_.tolist() == COLUMNS
 
 
 def test_what_has_no_names_is_taken_by_place():

@@ -191,6 +191,20 @@ def test_an_estimator_shows_its_curves(module, tmp_path):
     draw(plain, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_what_early_stopping_goes_by_is_named():
+    pytest.importorskip("sklearn")
+    from fastnn import MLPClassifier
+
+    for scoring, title in (
+        ("loss", "Validation negative loss"),
+        ("balanced_accuracy", "Validation score"),
+        (None, "Validation accuracy"),
+    ):
+        clf = MLPClassifier((8,), max_iter=3, early_stopping=True, scoring=scoring, random_state=0)
+        assert plot_history(clf.fit(*blobs())).axes[1].get_title() == title
+
+
 def test_what_has_no_history_is_refused_by_its_type():
     neural_network = pytest.importorskip("sklearn.neural_network")
     from sklearn.model_selection import GridSearchCV

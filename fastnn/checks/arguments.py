@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 
@@ -10,14 +11,18 @@ import numpy as np
 from .arrays import column_of
 
 
-def check_size(value, name, at_least=1):
+def check_size(value, name, at_least=1, remedy="pass one"):
     """Return `value` as an int of at least `at_least`."""
     try:
         size = operator.index(value)
     except TypeError:
+        if isinstance(value, (str, numbers.Real)):
+            with contextlib.suppress(OverflowError, ValueError):
+                int(value)
+                remedy = f"pass int({name})"
         raise TypeError(
             f"{name} is {value!r} of type {type(value).__name__}, but it is an integer of at least "
-            f"{at_least}: pass int({name})"
+            f"{at_least}: {remedy}"
         ) from None
     if size < at_least:
         raise ValueError(f"{name} is {size}, but it must be at least {at_least}")
@@ -125,8 +130,9 @@ def check_numbers(values, name, size):
             f"{name} is {values!r}, but it is a number or an array of numbers"
         ) from None
     if array.shape not in ((), (size,)):
+        remedy = f": pass numpy.ravel({name})" if array.shape in ((1, size), (size, 1)) else ""
         raise ValueError(
-            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},)"
+            f"{name} has shape {array.shape}, but needed is one number, or shape ({size},){remedy}"
         )
     if not np.isfinite(array).all():
         raise ValueError(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .arrays import REAL, column_of, to_array
-from .feature_names import check_feature_names
+from .feature_names import check_feature_names, labels_of
 from .sparse import Sparse, checked_csr
 
 
@@ -43,9 +43,12 @@ def _check_dense(X, array, n_features, dtype, name, standardization):
             f"example with numpy.asarray({name}, dtype=float)"
         )
     if array.ndim != 2:
-        remedy = f"reshape it with {name}.reshape(len({name}), -1)"
+        # By functions of NumPy's: lists and data frames have no such methods.
+        remedy = f"pass numpy.reshape({name}, (len({name}), -1))"
         if array.ndim == 1:
-            remedy = f"for one sample pass {name}.reshape(1, -1)"
+            # A row of a data frame of pandas keeps the names of its columns.
+            row = f"{name}.to_frame().T" if labels_of(X) else f"numpy.reshape({name}, (1, -1))"
+            remedy = f"for one sample pass {row}"
         raise ValueError(
             f"{name} has shape {array.shape}, but needed is (n_samples, {n_features}): {remedy}"
         )
@@ -171,7 +174,7 @@ def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
     if not all_finite(weights) or weights.min() < 0 or not weights.any():
         raise ValueError(
             f"{name} must be finite in {weights.dtype}, not negative, and not all 0: look at "
-            f"{name}.min() and {name}.max()"
+            f"numpy.min({name}) and numpy.max({name})"
         )
     return weights
 
@@ -183,19 +186,18 @@ def check_y(y, n_samples, n_classes, name="y", X_name="X"):
     """
     array = np.array(to_array(y, name))
     if array.ndim != 1:
-        remedy = f"pass {name}.ravel()" if array.size == n_samples else "pass one label a row"
+        remedy = "pass one label a row"
+        if array.size == n_samples:
+            remedy = f"pass numpy.ravel({name})"
         if array.ndim == 2 and array.shape[1] == n_classes > 1:
-            remedy = f"if these are one-hot rows, pass {name}.argmax(axis=1)"
+            remedy = f"if these are one-hot rows, pass numpy.argmax({name}, axis=1)"
         raise ValueError(f"{name} has shape {array.shape}, but needed is ({n_samples},): {remedy}")
     if len(array) != n_samples:
         raise ValueError(
             f"{name} has {len(array)} labels, but {X_name} has {n_samples} rows: pass one label a "
             "row"
         )
-    encoding = f"names, {name} = numpy.unique({name}, return_inverse=True)"
-    if hasattr(y, "iloc"):
-        encoding = f"{name}, names = pandas.factorize({name})"
-    numbered = f"number the classes, for example with {encoding}"
+    numbered = f"number the classes, for example with {_encoding(y, name)}"
     if array.dtype.kind not in REAL:
         raise TypeError(
             f"{name} has dtype {getattr(y, 'dtype', array.dtype)}, but labels are integers "
@@ -204,22 +206,45 @@ def check_y(y, n_samples, n_classes, name="y", X_name="X"):
     if array.dtype.kind == "f":
         integral = np.isfinite(array) & (array == np.floor(array))
         if not integral.all():
+            remedy = f"{numbered}; for numbers to predict, make a Network with head='identity'"
+            if np.isnan(array[~integral][0]):
+                remedy = f"drop the rows of {X_name} and {name} that have none"
             raise ValueError(
                 f"{name} holds the label {array[~integral][0]}, but labels are integers "
-                f"0..{n_classes - 1}: {numbered}; for numbers to predict, make a Network with "
-                "head='identity'"
+                f"0..{n_classes - 1}: {remedy}"
             )
     lowest, highest = array.min(), array.max()
     if lowest < 0 or highest >= n_classes:
-        wrong = lowest if lowest < 0 else highest
-        remedy = f"relabel {name}, for example with {encoding}"
-        if 0 <= lowest and highest < max(10 * n_classes, 100):
-            remedy = f"make a network with {int(highest) + 1} outputs, or relabel {name}"
-        elif len(array) >= 20 and len(np.unique(array)) > len(array) // 2:
-            # As good as every row has a label of its own.
-            remedy += f". If {name} holds numbers to predict, make a network with head='identity'"
         raise ValueError(
-            f"{name} holds the label {wrong}, but the network has {n_classes} classes "
-            f"(0..{n_classes - 1}): {remedy}"
+            f"{name} holds the label {lowest if lowest < 0 else highest}, but the network has "
+            f"{n_classes} classes (0..{n_classes - 1}): "
+            f"{_relabelled(y, array, n_classes, name, X_name)}"
         )
     return array.astype(np.int64, copy=False)
+
+
+def _encoding(y, name):
+    """Return what numbers the classes of y."""
+    if hasattr(y, "iloc"):
+        return f"{name}, names = pandas.factorize({name})"
+    return f"names, {name} = numpy.unique({name}, return_inverse=True)"
+
+
+def _relabelled(y, labels, n_classes, name, X_name):
+    """Return what to do with y, integers of which some are no labels of a network."""
+    lowest, highest = labels.min(), labels.max()
+    relabel = f"relabel {name}, for example with {_encoding(y, name)}"
+    if lowest == -1 and (labels == 0).any():
+        return (
+            "if -1 is pandas.factorize's code of a missing label, drop those rows of "
+            f"{X_name} and {name}, else {relabel}"
+        )
+    if lowest == 1 and highest == n_classes:
+        less = f"{name} - 1" if hasattr(y, "__sub__") else f"numpy.subtract({name}, 1)"
+        return f"labels run from 1 to {n_classes}: pass {less}"
+    if 0 <= lowest and highest < max(10 * n_classes, 100):
+        return f"make a network with {int(highest) + 1} outputs, or relabel {name}"
+    if len(labels) >= 20 and len(np.unique(labels)) > len(labels) // 2:
+        # As good as every row has a label of its own.
+        return f"{relabel}. If {name} holds numbers to predict, make a network with head='identity'"
+    return relabel

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import check_numbers, place_of
+from .feature_names import names_of_statistics
 
 #: Rows that are standardised at a time.
 CHUNK = 1024
@@ -37,15 +38,17 @@ class Standardization(NamedTuple):
 
 
 def check_standardization(mean, scale, n_features):
-    """Return the Standardization of some features, whose arrays are read-only."""
-    given, mean = scale, check_numbers(mean, "input_mean", n_features)
-    scale = check_numbers(scale, "input_scale", n_features)
-    if not (scale > 0).all():
-        wrong = np.asarray(given, float)
+    """Return the Standardization of some features, of read-only arrays, and their names or None."""
+    known = Standardization(
+        check_numbers(mean, "input_mean", n_features),
+        check_numbers(scale, "input_scale", n_features),
+    )
+    if not (known.scale > 0).all():
+        wrong = np.asarray(scale, float)
         raise ValueError(
-            f"input_scale holds {place_of(wrong <= 0, wrong, given)}, but inputs are "
+            f"input_scale holds {place_of(wrong <= 0, wrong, scale)}, but inputs are "
             "divided by it: pass numbers above 0, and 1 for a column that is constant"
         )
-    for array in (mean, scale):
+    for array in known:
         array.flags.writeable = False
-    return Standardization(mean, scale)
+    return known, names_of_statistics(mean, scale)

@@ -47,10 +47,13 @@ def _check_labels(y: np.ndarray, name: str) -> np.ndarray:
             )
     wrong = ~((y >= 0) & (y <= LARGEST_LABEL))
     if wrong.any():
+        missing = ""
+        if (y == 0).any() and (y[wrong] == -1).all():
+            missing = "Where it is pandas.factorize's code of a missing label, drop those rows. "
         raise ValueError(
             f"{name} holds {y[wrong][0]} in row {np.argmax(wrong)}: needed class indices, integers "
-            f"from 0 to {LARGEST_LABEL}. Where they are classes, {ENCODE}; where they are numbers "
-            f"to predict, {REGRESSION}"
+            f"from 0 to {LARGEST_LABEL}. {missing}Where they are classes, {ENCODE}; where they are "
+            f"numbers to predict, {REGRESSION}"
         )
     return y.astype(np.int64)
 

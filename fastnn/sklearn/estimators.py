@@ -45,8 +45,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
     solver : str, default="adam"
         Besides scikit-learn's: "adamw", whose weights decay by themselves [2]_.
     learning_rate : str or schedule, default="constant"
-        Besides scikit-learn's, for "sgd" only: "cosine" and "one_cycle", or what
-        :mod:`fastnn.schedules` describes; for all solvers but "lbfgs".
+        Besides scikit-learn's, for "sgd" only: "cosine" and "one_cycle", or a schedule of
+        :mod:`fastnn.schedules`, such as ``StepDecay()``; for all solvers but "lbfgs".
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes; each row weighs as much, besides its `sample_weight`. "balanced":
         inversely proportional to their frequencies.
@@ -120,7 +120,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             Where the installed scikit-learn takes weights (from 1.7 on).
         validation_data : tuple of array-like or None, default=None
             ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``: early stopping goes by it,
-            and nothing is split off; `validation_loss_curve_` is that of it.
+            and nothing is split off; `validation_loss_curve_` is that of it. `class_weight` does
+            not weigh it.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import check_scoring
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .. import schedules
@@ -26,6 +26,21 @@ from .validation import check_validation
 STEPPING = ("sgd", "adam", "adamw")
 #: Schedules beyond scikit-learn's, by what `learning_rate` calls them.
 SCHEDULES = {"cosine": schedules.Cosine(), "one_cycle": schedules.OneCycle()}
+
+
+class _AnySchedule(HasMethods):
+    """What scikit-learn checks a parameter by, of a kind that it knows: a schedule of fastnn's."""
+
+    def __init__(self):
+        super().__init__("factors")
+
+    def is_satisfied_by(self, val):
+        """Tell whether a value is one."""
+        return isinstance(val, schedules.Constant)
+
+    def __str__(self):
+        return "a schedule of fastnn.schedules, such as StepDecay(every=10)"
+
 
 #: The parameters beyond scikit-learn's, with their defaults.
 PARAMETERS = {
@@ -44,7 +59,7 @@ CONSTRAINTS = {
     "solver": [StrOptions({"lbfgs", *STEPPING})],
     "learning_rate": [
         StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}),
-        schedules.Constant,
+        _AnySchedule(),
     ],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],

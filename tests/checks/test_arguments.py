@@ -22,6 +22,32 @@ class Tensor:
         return f"Tensor({self.value})"
 
 
+@pytest.mark.parametrize("value", ["32", 32.0, np.float32(32), 2.5])
+def test_what_makes_an_integer_is_told_to_be_made_one(value):
+    with pytest.raises(
+        TypeError, match=r"batch_size is .*, but it is an .*: pass int\(batch_size\)$"
+    ):
+        Trainer(Network((4, 4), random_state=0), batch_size=value)
+    Trainer(Network((4, 4), random_state=0), batch_size=int(value))
+
+
+@pytest.mark.parametrize("value", ["auto", "2.5", None, (3,), np.nan, np.inf, 3j])
+def test_what_makes_no_integer_is_not_told_to_be_made_one(value):
+    net = Network((4, 4), random_state=0)
+    with pytest.raises(
+        TypeError,
+        match=r"batch_size is .*, but it is an integer of at least 1: pass for example "
+        r"min\(200, len\(X\)\), which is scikit-learn's 'auto'$",
+    ):
+        Trainer(net, batch_size=value)
+    with pytest.raises(
+        TypeError, match=r"max_iter is .*, but it is an integer of at least 0: pas.* one"
+    ):
+        Trainer(net, max_iter=value)
+    with pytest.raises(TypeError, match=r"layer_sizes\[1\] is .* of at least 1: pass one$"):
+        Network((4, value, 4))
+
+
 TRUE = [True, np.True_, np.array(True), np.array([1, 2]).sum() == 3, Tensor(True)]
 OTHER = [False, np.False_, None, 1, "no", np.array([True]), np.array(False), Tensor(False), {1: 2}]
 

@@ -346,3 +346,67 @@ def test_parameters_that_are_read_only_are_refused_before_training():
     two.params["W2"].flags.writeable = False
     with pytest.raises(ValueError, match=r"params\['W2'\] is read-only"):
         two.train(X, y, X, y, num_iters=2)
+
+
+# ------------------------------------------------------------------------------ remedies of labels
+
+
+def refused(y, n_classes, name="y"):
+    """Return what is said of labels."""
+    with pytest.raises(ValueError) as caught:
+        check_y(y, len(y), n_classes, name, "X")
+    return str(caught.value)
+
+
+def test_a_code_of_factorize_for_a_missing_label_is_told():
+    pandas = pytest.importorskip("pandas")
+    codes, _ = pandas.factorize(pandas.Series(["yes", None, "no", "yes"]))
+    assert refused(codes, 2) == (
+        "y holds the label -1, but the network has 2 classes (0..1): if -1 is pandas.factorize's "
+        "code of a missing label, drop those rows of X and y, else relabel y, for example with "
+        "names, y = numpy.unique(y, return_inverse=True)"
+    )
+    # Two classes called -1 and 1, as for a hinge loss, and lower labels: none is missing.
+    for other in ([-1, 1, 1, -1], [0, -1, -2]):
+        assert "factorize" not in refused(other, 2)
+        assert "): relabel y, for example with names, y = numpy.unique(" in refused(other, 2)
+
+
+def test_labels_that_run_from_1_are_told():
+    needed = "holds the label 3, but the network has 3 classes (0..2): labels run from 1 to 3: pass"
+    assert refused(np.array([3, 1, 2]), 3) == f"y {needed} y - 1"
+    assert refused(np.array([3.0, 1, 1]), 3, "y_val").endswith(": pass y_val - 1")
+    assert refused([3, 1, 2], 3) == f"y {needed} numpy.subtract(y, 1)"
+    for other in ([0, 1, 2, 3], [2, 3], [1, 2, 4]):
+        assert "make a network with" in refused(other, 3)
+
+
+def test_a_label_that_is_missing_is_to_be_dropped():
+    assert refused([0, np.nan, 1], 2) == (
+        "y holds the label nan, but labels are integers 0..1: drop the rows of X and y that have "
+        "none"
+    )
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "list"])
+def test_remedies_work_for_data_frames_and_lists(kind):
+    library = None if kind == "list" else pytest.importorskip(kind)
+    net = Network((2, 3, 2), random_state=0)
+    indicators = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+
+    def made(array):
+        """Return an array as what a user of the library has."""
+        if kind == "list":
+            return array.tolist()
+        return library.Series(array) if array.ndim == 1 else library.DataFrame(array)
+
+    for X, y, wrong, remedy in (
+        (indicators, np.ones((3, 1)), "y", r"numpy\.ravel\(y\)"),
+        (indicators, indicators, "y", r"numpy\.argmax\(y, axis=1\)"),
+        (np.array([1.0, 2.0]), np.array([0]), "X", r"numpy\.reshape\(X, \(1, -1\)\)"),
+    ):
+        given = {"X": made(X), "y": made(y)}
+        with pytest.raises(ValueError, match=rf"^{wrong} has shape .* pass {remedy}$") as caught:
+            net.loss_and_gradient(**given)
+        taken = eval(str(caught.value).rpartition("pass ")[2], {"numpy": np}, given)
+        net.loss_and_gradient(**{**given, wrong: taken})

@@ -118,3 +118,15 @@ def test_numbers_keep_their_dtype():
     numbers = check_targets(y, "y", "regression")
     assert (numbers.shape, numbers.dtype) == ((7, 1), np.float32)
     assert check_targets(RNG.normal(size=(7, 3)), "y", "regression").shape == (7, 3)
+
+
+def test_a_code_of_factorize_for_a_missing_label_is_told():
+    with pytest.raises(
+        ValueError, match=r"y holds -1 in row 1: .*\. Where it is pandas\.factorize'"
+    ):
+        labels([0, -1, 1])
+    for other in ([-1, 1, 1], [0, -2, -1]):
+        with pytest.raises(
+            ValueError, match=r"2147483646\. Where they are classes, number the cla"
+        ):
+            labels(other)

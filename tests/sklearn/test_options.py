@@ -330,6 +330,13 @@ def test_a_schedule_needs_to_know_the_length(blobs):
         MLPClassifier(learning_rate="cosine").partial_fit(*blobs, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"is an Adaptive of fastnn\.schedules: pass 'adaptive'"):
         MLPClassifier(learning_rate=schedules.Adaptive()).fit(*blobs)
+    for wrong in ("step", schedules.Cosine, None):
+        with pytest.raises(
+            ValueError,
+            match=r"'learning_rate' parameter of MLPClassifier must be a str among .*'cosine'.* or "
+            r"a schedule of fastnn\.schedules, such as StepDecay\(every=10\)\. Got ",
+        ):
+            MLPClassifier(learning_rate=wrong).fit(*blobs)
 
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "silu", "gelu", ["tanh", "gelu"]])
