@@ -219,7 +219,7 @@ def parse(arguments):
         nargs="+",
         choices=list(PEERS)[1:],
         default=list(PEERS)[1:],
-        help="what to measure besides fastnn (default: all that are installed)",
+        help="what to measure besides fastnn and NumPy (default: all that are installed)",
     )
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
@@ -258,7 +258,8 @@ def installed(names):
 def main(arguments=None):
     """Measure and print; return the exit code."""
     options = parse(arguments)
-    wanted = [name for name in PEERS if name == "fastnn" or name in options.libraries]
+    # NumPy's losses are those that all others have to have.
+    wanted = [name for name in PEERS if name in ("fastnn", "numpy", *options.libraries)]
     names, versions, rows, code = installed(wanted), {}, [], 0
     if not cores_at_hand():
         note("This system does not let one choose cores: JAX may use more threads than asked for")

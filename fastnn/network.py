@@ -61,10 +61,9 @@ class Network(Parameters, Saved):
     random_state : int, RandomState or None, default=None
         Draws the parameters; None for NumPy's global generator.
     input_mean, input_scale : float or array-like of shape (n_inputs,), default=0, 1
-        The network reads every input as ``(X - input_mean) / input_scale``, whatever its dtype:
-        in float64, and rounded once. A series of pandas whose labels are texts gives the columns
-        their names. Sparse inputs cannot have a mean. Dense uint8 inputs are not copied, but scaled
-        row by row, in the network's dtype: pass ``input_scale=255`` for images.
+        The network reads every input as ``(X - input_mean) / input_scale``, in float64 and rounded
+        once. A pandas Series labelled by texts names the columns. Sparse inputs cannot have a mean.
+        Dense uint8 inputs are not copied, but scaled row by row: ``input_scale=255`` for images.
 
     Attributes
     ----------

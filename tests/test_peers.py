@@ -274,13 +274,16 @@ def test_table_is_not_wrapped_in_a_file(capsys):
     assert sum("12,300" in line for line in lines) == 1
 
 
-def test_libraries_are_chosen(tiny, capsys):
-    options = ["--threads", "1", "--seconds", "0.01", "--markdown", "--libraries", "numpy"]
+@pytest.mark.parametrize(
+    ("chosen", "measured"),
+    [("numpy", {"fastnn", "NumPy"}), ("sklearn", {"fastnn", "NumPy", "scikit-learn"})],
+)
+def test_libraries_are_chosen(tiny, capsys, chosen, measured):
+    options = ["--threads", "1", "--seconds", "0.01", "--markdown", "--libraries", chosen]
     assert peers.main(options) == 0
     head, _, line = (row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines())
     titles = [peer.title for peer in peers.PEERS.values()]
-    measured = {title for title, cell in zip(head, line) if title in titles and cell != "-"}
-    assert measured == {"fastnn", "NumPy"}
+    assert measured == {title for title, cell in zip(head, line) if title in titles and cell != "-"}
 
 
 # ---------------------------------------------------------------------------------------- arguments
