@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 #: Smallest first: the tests run each benchmark once with the first. Of the toy, as in the course's
 #: notebook, an epoch is a single step on five rows.
 PROBLEMS = {
-    "4-10-3": Problem((4, 10, 3), 5, 5, 2_000),
+    "4-10-3": Problem((4, 10, 3), 5, 5, 10_000),
     "3072-100-10": Problem((3072, 100, 10), 100, 4000, 2),
     "3072-100-100-100-100-10": Problem((3072, *(100,) * 4, 10), 100, 4000, 2),
 }
