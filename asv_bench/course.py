@@ -55,6 +55,11 @@ def at_the_peak(problem, dtype):
     return flops / peak_gflops(dtype) / 1e9
 
 
+def ratio_text(ratio):
+    """Return a ratio in three digits, or as a whole number."""
+    return f"{ratio:#.3g}" if ratio < 100 else f"{ratio:,.0f}"
+
+
 def main(arguments=None):
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -82,7 +87,7 @@ def main(arguments=None):
                 step = measured(problem, dtype, rule, chosen.rounds)
                 times = (f"{step[impl] * 1e6:.4g}" for impl in IMPLS)
                 limits = (step["fastnn"], at_the_peak(problem, dtype))
-                ratios = (f"{step['numpy'] / seconds:.2f}" for seconds in limits)
+                ratios = (ratio_text(step["numpy"] / seconds) for seconds in limits)
                 print(
                     f"| {network} | {problem.batch_size} | {dtype} | {rule} | "
                     f"{' | '.join(times)} | {' | '.join(ratios)} |",
