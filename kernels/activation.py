@@ -5,6 +5,7 @@ A ReLU's forward pass may also be the floor of the product, in registers.
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import NamedTuple
 
 from ._jit import kernel
@@ -165,22 +166,47 @@ EQUATIONS = {
 }
 ACTIVATIONS = {name: code for code, name in enumerate(EQUATIONS)}
 IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
-#: Codes of those whose derivative is told from the output alone.
-FROM_OUTPUT = {ACTIVATIONS[name] for name, equation in EQUATIONS.items() if equation.backward}
+
+
+def codes_from_output(equations):
+    """Return the codes of those whose derivative is told from the output alone."""
+    for name, equation in equations.items():
+        if not isinstance(equation, Equation):
+            raise TypeError(
+                f"the line of `{name}` in EQUATIONS is a {type(equation).__name__}: "
+                f"write Equation(forward), or Equation(forward, backward)"
+            )
+    return {code for code, equation in enumerate(equations.values()) if equation.backward}
+
+
+FROM_OUTPUT = codes_from_output(EQUATIONS)
 
 
 # ------------------------------------------------------------------------------- whole arrays
 
 
-def evaluate(forward, emit, z):
-    """Emit f(z); return it, and the function that emits f'(z)."""
+def evaluate(name, forward, emit, z):
+    """Emit f(z) of an activation; return it, and the function that emits f'(z)."""
     match forward(emit, z):
-        case Value() as value, derivative if callable(derivative):
-            return value, derivative
+        case value, derivative if callable(derivative):
+            value = register(emit, value, f"f(z) of `{name}`")
+            return value, lambda: register(emit, derivative(), f"the derivative of `{name}`")
     raise TypeError(
-        f"{forward.__name__} does not return what an Equation needs, f(z) and a function that "
+        f"the equation of `{name}` does not return what it needs to, f(z) and a function that "
         f"emits f'(z): end it with `return value, derivative`, and let derivative take no arguments"
     )
+
+
+def register(emit, result, origin):
+    """Return what a part of an equation returned, which has to be a vector of numbers."""
+    if isinstance(result, Value) and result.ir.type == emit.vector:
+        return result
+    shown, remedy = result, "a register of numbers is needed, as emit.where(condition, 1.0, 0.0) is"
+    if isinstance(result, Value):
+        shown = result.ir.type
+    elif isinstance(result, Real):
+        remedy = f"write emit.constant({float(result)})"
+    raise TypeError(f"{origin} returned {shown}: {remedy}")
 
 
 class Activate(NamedTuple):
@@ -200,11 +226,11 @@ def activate(emit, f):
     is multiplied by zeros. Beyond that, f(z) is finite where z is and the result no larger than the
     largest number, and NaN stays NaN; SiLU and GELU are -0 at -infinity.
     """
-    equations = list(EQUATIONS.values())
+    equations = list(EQUATIONS.items())
 
-    def loop(forward, with_derivative):
+    def loop(name, equation, with_derivative):
         def apply(load, store, carried):
-            value, derivative = evaluate(forward, emit, load(f.Z))
+            value, derivative = evaluate(name, equation.forward, emit, load(f.Z))
             if with_derivative:
                 store(derivative(), f.derivatives)
             store(value, f.Z)
@@ -216,8 +242,8 @@ def activate(emit, f):
     wanted = f.derivatives != 0
     for code in emit.cases(f.activation, reversed(range(len(equations))), "activate"):
         with emit.only_if(wanted):
-            loop(equations[code].forward, True)
-        loop(equations[code].forward, False)
+            loop(*equations[code], True)
+        loop(*equations[code], False)
 
 
 class Backward(NamedTuple):
@@ -232,11 +258,13 @@ class Backward(NamedTuple):
 @outlined(Backward)
 def activation_backward(emit, f):
     """Take a gradient back through an activation: ``dA <- dA f'(z)``, told from A = f(Z) alone."""
-    equations = list(EQUATIONS.values())
+    equations = list(EQUATIONS.items())
     for code in emit.cases(f.activation, sorted(FROM_OUTPUT, reverse=True), "backward"):
 
         def apply(load, store, carried, code=code):
-            store(equations[code].backward(emit, load(f.A), load(f.dA)), f.dA)
+            name, equation = equations[code]
+            gradient = equation.backward(emit, load(f.A), load(f.dA))
+            store(register(emit, gradient, f"the way back of `{name}`"), f.dA)
             return carried
 
         if code != IDENTITY:

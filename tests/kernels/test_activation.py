@@ -12,12 +12,13 @@ from fastnn.kernels.activation import (
     FROM_OUTPUT,
     Backward,
     BackwardStored,
+    Equation,
     activation_backward,
+    codes_from_output,
     evaluate,
     multiply_in_place,
 )
 from fastnn.kernels.llvm.intrinsics import address_of
-from fastnn.kernels.llvm.values import Value
 
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC, SILU, GELU, SELU, MISH, *_ = ACTIVATIONS.values()
 DTYPES = ["float32", "float64"]
@@ -88,15 +89,44 @@ def test_the_tables_of_kernels_and_twins_are_alike():
     assert CODES == list(ACTIVATIONS.values()) == list(range(len(ACTIVATIONS)))
 
 
-@pytest.mark.parametrize(
-    "result", [Value(None, None), (Value(None, None), Value(None, None)), (1.0, lambda: None)]
-)
-def test_an_equation_that_returns_something_else(result):
-    def softsign(emit, z):
-        return result
+def derivative_of(emit, value, derivative):
+    """Emit a softsign whose parts are these, and its derivative."""
+    return evaluate("softsign", lambda emit, z: (value, lambda: derivative), emit, value)[1]()
 
-    with pytest.raises(TypeError, match=r"softsign does not .* `return value, derivative`"):
-        evaluate(softsign, None, None)
+
+def test_an_equation_returns_a_value_and_a_function(emit):
+    z = emit.constant(0.5)
+    for result in (z, (z, z), 1.0, None):
+        with pytest.raises(TypeError, match=r"`softsign` does not .* `return value, derivative`"):
+            evaluate("softsign", lambda emit, z, result=result: result, emit, z)
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (1, r"1: write emit\.constant\(1\.0\)"),
+        (np.float32(0.5), r"0\.5: write emit\.constant\(0\.5\)"),
+        (None, r"None: a register of numbers is needed, as emit\.where\("),
+    ],
+)
+def test_an_equation_that_returns_no_register(emit, result, shown):
+    z = emit.constant(0.5)
+    with pytest.raises(TypeError, match=rf"^f\(z\) of `softsign` returned {shown}"):
+        derivative_of(emit, result, z)
+    with pytest.raises(TypeError, match=rf"^the derivative of `softsign` returned {shown}"):
+        derivative_of(emit, z, result)
+
+
+def test_an_equation_that_returns_a_condition_or_one_number(emit):
+    z = emit.constant(0.5)
+    for result, kind in ((z > 0.0, "i1>"), (emit.number(1.0), "float:")):
+        with pytest.raises(TypeError, match=rf"derivative of `softsign` returned .*{kind}"):
+            derivative_of(emit, z, result)
+
+
+def test_a_line_of_the_table_that_is_no_equation():
+    with pytest.raises(TypeError, match=r"`softsign` in EQUATIONS is a function: write Equation"):
+        codes_from_output({"relu": Equation(None), "softsign": lambda emit, z: z})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
