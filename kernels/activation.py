@@ -302,26 +302,26 @@ def activation(Z, code, D):
     With L(z) = 1 / (1 + exp(-z)), Phi the distribution function of the normal distribution [1]_,
     s = 1.0507 and a = 1.6733 [2]_, and T(z) = tanh(log(1 + exp(z))) [3]_:
 
-    ==== ============== ========================== ==============================
-    code name           f(z)                       f'(z)
-    ==== ============== ========================== ==============================
-    0    identity       z                          1
-    1    relu           max(z, 0)                  z > 0
-    2    leaky_relu     z or 0.01 z                1 or 0.01, where z <= 0
-    3    tanh           tanh(z)                    1 - tanh(z)^2
-    4    logistic       L(z)                       L(z) L(-z)
-    5    silu           z L(z)                     L(z) (1 + z L(-z))
-    6    gelu           z Phi(z)                   Phi(z) + z Phi'(z)
-    7    selu           s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
-    8    mish           z T(z)                     T(z) + z (1 - T(z)^2) L(z)
-    ==== ============== ========================== ==============================
+    ============== ========================== ==============================
+    name           f(z)                       f'(z)
+    ============== ========================== ==============================
+    identity       z                          1
+    relu           max(z, 0)                  z > 0
+    leaky_relu     z or 0.01 z                1 or 0.01, where z <= 0
+    tanh           tanh(z)                    1 - tanh(z)^2
+    logistic       L(z)                       L(z) L(-z)
+    silu           z L(z)                     L(z) (1 + z L(-z))
+    gelu           z Phi(z)                   Phi(z) + z Phi'(z)
+    selu           s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
+    mish           z T(z)                     T(z) + z (1 - T(z)^2) L(z)
+    ============== ========================== ==============================
 
     Parameters
     ----------
     Z : ndarray of any shape but ()
         float32 or float64, C-contiguous; modified in place. A NaN stays one.
     code : int
-        Of the activation.
+        Place of the activation in this table, counted from 0.
     D : ndarray of the shape of `Z`, or of shape (0,)
         C-contiguous, of the dtype of `Z`, not overlapping it: the derivatives, if there is room.
 

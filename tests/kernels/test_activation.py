@@ -1,5 +1,7 @@
 """The activations and the ways back through them, against their twins."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -86,6 +88,11 @@ def product(D, dA):
 def test_the_tables_of_kernels_and_twins_are_alike():
     assert list(ACTIVATIONS) == list(reference.activations.ACTIVATIONS)
     assert CODES == list(ACTIVATIONS.values()) == list(range(len(ACTIVATIONS)))
+
+
+def test_the_docstring_has_them_in_the_order_of_their_codes():
+    _, _, rows, _ = re.split(r"^ *=+ =[ =]*\n", kernels.activation.__doc__, flags=re.M)
+    assert [row.split()[0] for row in rows.splitlines()] == NAMES
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
