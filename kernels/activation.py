@@ -40,6 +40,14 @@ class Equation(NamedTuple):
     backward: Callable | None = None
 
 
+def codes_from_output(equations):
+    """Return the codes of those whose derivative is told from the output alone."""
+    for name, equation in equations.items():
+        if not isinstance(equation, Equation):
+            raise TypeError(f"`{name}` in EQUATIONS is {equation}: write Equation(forward)")
+    return {code for code, equation in enumerate(equations.values()) if equation.backward}
+
+
 def _identity(emit, z):
     return z, lambda: emit.constant(1.0)
 
@@ -166,19 +174,6 @@ EQUATIONS = {
 }
 ACTIVATIONS = {name: code for code, name in enumerate(EQUATIONS)}
 IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
-
-
-def codes_from_output(equations):
-    """Return the codes of those whose derivative is told from the output alone."""
-    for name, equation in equations.items():
-        if not isinstance(equation, Equation):
-            raise TypeError(
-                f"the line of `{name}` in EQUATIONS is a {type(equation).__name__}: "
-                f"write Equation(forward), or Equation(forward, backward)"
-            )
-    return {code for code, equation in enumerate(equations.values()) if equation.backward}
-
-
 FROM_OUTPUT = codes_from_output(EQUATIONS)
 
 
@@ -201,12 +196,11 @@ def register(emit, result, origin):
     """Return what a part of an equation returned, which has to be a vector of numbers."""
     if isinstance(result, Value) and result.ir.type == emit.vector:
         return result
-    shown, remedy = result, "a register of numbers is needed, as emit.where(condition, 1.0, 0.0) is"
-    if isinstance(result, Value):
-        shown = result.ir.type
-    elif isinstance(result, Real):
-        remedy = f"write emit.constant({float(result)})"
-    raise TypeError(f"{origin} returned {shown}: {remedy}")
+    if isinstance(result, Real):
+        raise TypeError(f"{origin} returned {result}: write emit.constant({float(result)})")
+    shown = result.ir.type if isinstance(result, Value) else result
+    needed = "a register of numbers is needed, as emit.where(condition, 1.0, 0.0) is"
+    raise TypeError(f"{origin} returned {shown}: {needed}")
 
 
 class Activate(NamedTuple):
