@@ -5,6 +5,7 @@ A ReLU's forward pass may also be the floor of the product, in registers.
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import NamedTuple
 
 from ._jit import kernel
@@ -37,6 +38,14 @@ class Equation(NamedTuple):
     #: ``backward(emit, a, g)`` returns ``g f'(z)`` from the output a and the gradient g by it; None
     #: where a does not tell z.
     backward: Callable | None = None
+
+
+def codes_from_output(equations):
+    """Return the codes of those whose derivative is told from the output alone."""
+    for name, equation in equations.items():
+        if not isinstance(equation, Equation):
+            raise TypeError(f"`{name}` in EQUATIONS is {equation}: write Equation(forward)")
+    return {code for code, equation in enumerate(equations.values()) if equation.backward}
 
 
 def _identity(emit, z):
@@ -165,22 +174,33 @@ EQUATIONS = {
 }
 ACTIVATIONS = {name: code for code, name in enumerate(EQUATIONS)}
 IDENTITY, RELU = ACTIVATIONS["identity"], ACTIVATIONS["relu"]
-#: Codes of those whose derivative is told from the output alone.
-FROM_OUTPUT = {ACTIVATIONS[name] for name, equation in EQUATIONS.items() if equation.backward}
+FROM_OUTPUT = codes_from_output(EQUATIONS)
 
 
 # ------------------------------------------------------------------------------- whole arrays
 
 
-def evaluate(forward, emit, z):
-    """Emit f(z); return it, and the function that emits f'(z)."""
+def evaluate(name, forward, emit, z):
+    """Emit f(z) of an activation; return it, and the function that emits f'(z)."""
     match forward(emit, z):
-        case Value() as value, derivative if callable(derivative):
-            return value, derivative
+        case value, derivative if callable(derivative):
+            value = register(emit, value, f"f(z) of `{name}`")
+            return value, lambda: register(emit, derivative(), f"the derivative of `{name}`")
     raise TypeError(
-        f"{forward.__name__} does not return what an Equation needs, f(z) and a function that "
+        f"the equation of `{name}` does not return what it needs to, f(z) and a function that "
         f"emits f'(z): end it with `return value, derivative`, and let derivative take no arguments"
     )
+
+
+def register(emit, result, origin):
+    """Return what a part of an equation returned, which has to be a vector of numbers."""
+    if isinstance(result, Value) and result.ir.type == emit.vector:
+        return result
+    if isinstance(result, Real):
+        raise TypeError(f"{origin} returned {result}: write emit.constant({float(result)})")
+    shown = result.ir.type if isinstance(result, Value) else result
+    needed = "a register of numbers is needed, as emit.where(condition, 1.0, 0.0) is"
+    raise TypeError(f"{origin} returned {shown}: {needed}")
 
 
 class Activate(NamedTuple):
@@ -200,11 +220,11 @@ def activate(emit, f):
     is multiplied by zeros. Beyond that, f(z) is finite where z is and the result no larger than the
     largest number, and NaN stays NaN; SiLU and GELU are -0 at -infinity.
     """
-    equations = list(EQUATIONS.values())
+    equations = list(EQUATIONS.items())
 
-    def loop(forward, with_derivative):
+    def loop(name, equation, with_derivative):
         def apply(load, store, carried):
-            value, derivative = evaluate(forward, emit, load(f.Z))
+            value, derivative = evaluate(name, equation.forward, emit, load(f.Z))
             if with_derivative:
                 store(derivative(), f.derivatives)
             store(value, f.Z)
@@ -216,8 +236,8 @@ def activate(emit, f):
     wanted = f.derivatives != 0
     for code in emit.cases(f.activation, reversed(range(len(equations))), "activate"):
         with emit.only_if(wanted):
-            loop(equations[code].forward, True)
-        loop(equations[code].forward, False)
+            loop(*equations[code], True)
+        loop(*equations[code], False)
 
 
 class Backward(NamedTuple):
@@ -232,11 +252,13 @@ class Backward(NamedTuple):
 @outlined(Backward)
 def activation_backward(emit, f):
     """Take a gradient back through an activation: ``dA <- dA f'(z)``, told from A = f(Z) alone."""
-    equations = list(EQUATIONS.values())
+    equations = list(EQUATIONS.items())
     for code in emit.cases(f.activation, sorted(FROM_OUTPUT, reverse=True), "backward"):
 
         def apply(load, store, carried, code=code):
-            store(equations[code].backward(emit, load(f.A), load(f.dA)), f.dA)
+            name, equation = equations[code]
+            gradient = equation.backward(emit, load(f.A), load(f.dA))
+            store(register(emit, gradient, f"the way back of `{name}`"), f.dA)
             return carried
 
         if code != IDENTITY:
@@ -274,26 +296,26 @@ def activation(Z, code, D):
     With L(z) = 1 / (1 + exp(-z)), Phi the distribution function of the normal distribution [1]_,
     s = 1.0507 and a = 1.6733 [2]_, and T(z) = tanh(log(1 + exp(z))) [3]_:
 
-    ==== ============== ========================== ==============================
-    code name           f(z)                       f'(z)
-    ==== ============== ========================== ==============================
-    0    identity       z                          1
-    1    relu           max(z, 0)                  z > 0
-    2    leaky_relu     z or 0.01 z                1 or 0.01, where z <= 0
-    3    tanh           tanh(z)                    1 - tanh(z)^2
-    4    logistic       L(z)                       L(z) L(-z)
-    5    silu           z L(z)                     L(z) (1 + z L(-z))
-    6    gelu           z Phi(z)                   Phi(z) + z Phi'(z)
-    7    selu           s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
-    8    mish           z T(z)                     T(z) + z (1 - T(z)^2) L(z)
-    ==== ============== ========================== ==============================
+    ============== ========================== ==============================
+    name           f(z)                       f'(z)
+    ============== ========================== ==============================
+    identity       z                          1
+    relu           max(z, 0)                  z > 0
+    leaky_relu     z or 0.01 z                1 or 0.01, where z <= 0
+    tanh           tanh(z)                    1 - tanh(z)^2
+    logistic       L(z)                       L(z) L(-z)
+    silu           z L(z)                     L(z) (1 + z L(-z))
+    gelu           z Phi(z)                   Phi(z) + z Phi'(z)
+    selu           s z or s a (exp(z) - 1)    s, or s a exp(z) where z <= 0
+    mish           z T(z)                     T(z) + z (1 - T(z)^2) L(z)
+    ============== ========================== ==============================
 
     Parameters
     ----------
     Z : ndarray of any shape but ()
         float32 or float64, C-contiguous; modified in place. A NaN stays one.
     code : int
-        Of the activation.
+        Place of the activation in this table, counted from 0.
     D : ndarray of the shape of `Z`, or of shape (0,)
         C-contiguous, of the dtype of `Z`, not overlapping it: the derivatives, if there is room.
 

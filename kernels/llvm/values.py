@@ -13,7 +13,7 @@ class Value:
 
     Python's numbers stand for constants of the type of the other operand, a scalar beside a vector
     for one that holds it in every lane. Comparisons of floating-point numbers are false for NaN,
-    those of integers signed.
+    those of integers signed. A condition is no Python bool: what it holds is known when it runs.
     """
 
     __slots__ = ("emit", "ir")
@@ -133,6 +133,12 @@ class Value:
         return self._compared("!=", other)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self):
+        raise TypeError(
+            "a condition holds for each lane: use emit.where(condition, a, b), "
+            "and & in place of `and`"
+        )
 
     def is_below_unsigned(self, other):
         """Compare integers without a sign."""

@@ -1,7 +1,11 @@
-"""Memory in which a write, or a read that counts, out of bounds shows."""
+"""Memory in which a write, or a read that counts, out of bounds shows; and a place to emit into."""
 
 import numpy as np
 import pytest
+from llvmlite import ir
+from numba import types
+
+from fastnn.kernels.llvm.emitter import Emitter
 
 #: One cache line: what the kernels ask of a workspace.
 ALIGNMENT = 64
@@ -65,3 +69,10 @@ def guards():
     guards = Guards()
     yield guards
     guards.check()
+
+
+@pytest.fixture
+def emit():
+    """Return an emitter of float32, in a function that nobody compiles."""
+    function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), []), "nothing")
+    return Emitter(ir.IRBuilder(function.append_basic_block()), types.float32)

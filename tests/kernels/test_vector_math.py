@@ -12,7 +12,7 @@ from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
 from fastnn.kernels.llvm.functions import outlined
 from fastnn.kernels.llvm.intrinsics import address_of
-from fastnn.kernels.llvm.vector_math import exp_nonpositive
+from fastnn.kernels.llvm.vector_math import as_written, exp, exp_nonpositive, log, tanh
 
 NAMES = ["exp", "log", "tanh", "logistic", "erf"]
 DTYPES = ["float32", "float64"]
@@ -284,3 +284,40 @@ def test_exponential_that_flushes(dtype):
     exponentials_of_nonpositive(got)
     # The same number as of the other one, to the bit.
     np.testing.assert_array_equal(got, np.where(x < lowest, 0, call("exp", x)))
+
+
+@as_written
+def log_of_1_plus(emit, w):
+    """Emit log(1 + w), as the page on writing a kernel has it."""
+    u = w + 1.0
+    return emit.where(u == 1.0, w, log(emit, u) * (w / (u - 1.0)))
+
+
+@outlined(Elements)
+def small_differences_loop(emit, f):
+    def apply(load, store, carried):
+        w = load(f.X)
+        store(log_of_1_plus(emit, w), f.X)
+        store(tanh(emit, 0.5 * w) * (exp(emit, -w) + 1.0), f.X + f.count * emit.size)
+        return carried
+
+    emit.vectors(f.count, [], apply)
+    emit.returns()
+
+
+@kernel
+def small_differences(X):
+    small_differences_loop(X[0, 0], Elements(address_of(X), X.shape[1]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_keeps_digits_that_a_sum_with_1_loses(dtype):
+    random = np.random.RandomState(7)
+    small = 2.0 ** random.uniform(-120, 0, 200_000)
+    w = np.concatenate([small, -small[small < 0.99], random.uniform(0, 1, 200_000)]).astype(dtype)
+    X = np.stack([w, w])
+    small_differences(X)
+    exact = w.astype(np.float64 if dtype == "float32" else np.longdouble)
+    tolerance = (BOUND + WIDE_ERROR) * np.finfo(dtype).eps
+    for got, function in zip(X, (np.log1p(exact), -np.expm1(-exact)), strict=True):
+        assert (abs(got - function) <= tolerance * abs(function)).all()
