@@ -44,7 +44,10 @@ def part_of(operation, transposed):
 
 
 class Tape:
-    """The operations of one thread, of which some may be left out for a while."""
+    """The operations of one thread, of which some may be left out for a while.
+
+    Only of a loop that has run: where the rows of a batch lie is looked up by the rest.
+    """
 
     def __init__(self, loop):
         arrays, weights = loop.tape.arrays, loop.buffers.transposed
@@ -90,8 +93,14 @@ def cells(problem, seconds, peak):
     whole, forward = training_flops(sizes, n), n * flops_per_row(sizes)
     flops = {"step": whole, "forward": forward, "backward": whole - 2 * forward, "update": forward}
     shares = [f"{count / seconds[part] / peak / 1e9:.0%}" for part, count in flops.items()]
-    rest = [f"{seconds[part] * 1e6:,.4g}" for part in ("transposes", "rest")]
-    return problem.sizes, problem.optimizer, str(n), f"{seconds['step'] * 1e6:,.4g}", *shares, *rest
+    step, *rest = (microseconds(seconds[part]) for part in ("step", "transposes", "rest"))
+    return problem.sizes, problem.optimizer, str(n), step, *shares, *rest
+
+
+def microseconds(seconds):
+    """Return seconds as microseconds, in three digits or more."""
+    value = seconds * 1e6
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def main(arguments=None):

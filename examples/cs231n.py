@@ -109,7 +109,7 @@ def draw(overfitted, by_rule, best, path):
             for label, solver in solvers.items():
                 style = {"marker": marker, "linestyle": "none" if name == names[0] else "-"}
                 ax.plot(getattr(solver, history), label=label, **style)
-            ax.set_title(f"{title}: {name}")
+            ax.set_title(f"{title}\n{name}")
             ax.set_xlabel("iteration" if name == names[0] else "epoch")
             ax.grid(alpha=0.3)
             ax.legend()

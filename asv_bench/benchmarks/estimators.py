@@ -117,11 +117,8 @@ def fit_of(impl, case, dtype, threads):
     # A third of the epochs shows the pace of a fit, and its fixed cost.
     (X, y), epochs = data_of(case, dtype), max(FITS[case].epochs // 3, 1)
 
-    def train():
-        fit(FITS[case]._replace(epochs=epochs).estimator(impl), X, y)
-
-    train()
-    return Batch(train, 1)
+    # Not warmed: of several samples, or rounds, the first does that.
+    return Batch(lambda: fit(FITS[case]._replace(epochs=epochs).estimator(impl), X, y), 1)
 
 
 @lru_cache(maxsize=2)

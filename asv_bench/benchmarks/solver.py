@@ -95,7 +95,7 @@ class SolverStep(Comparison):
     """A step of a training by the course's Solver, on one thread."""
 
     repeat = SAMPLES_OF_SECONDS
-    params = (IMPLS, list(PROBLEMS), DTYPES, UPDATE_RULES)
+    params = (IMPLS, list(PROBLEMS), DTYPES, ["sgd", "adam"])
     param_names = ("impl", "network", "dtype", "rule")
 
     def batch(self, impl, network, dtype, rule):
