@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -244,6 +245,11 @@ class EstimatorSearch:
 
     def setup(self, impl, way):
         search(impl, way, grid={"alpha": GRID["alpha"][:1]})  # starts workers, loads kernels there
+
+    def teardown(self, impl, way):
+        # Idle workers live on for five minutes, and asv waits for all who may still print.
+        if way == "loky":
+            get_reusable_executor().shutdown()
 
     @described("MLPClassifier: time of a search")
     def time_search(self, impl, way):
