@@ -11,7 +11,7 @@ import math
 import time
 
 from fastnn.benchmark import peak_gflops
-from fastnn.jobs import flops_per_row
+from fastnn.jobs import flops_per_row, jit_disabled
 from fastnn.kernels.gather import GatherColumns
 from fastnn.kernels.llvm.tiles import MultiplyGroup, MultiplyPanel
 from fastnn.kernels.loop.operations import UpdateBias, UpdateGroup, UpdatePanel, decode
@@ -109,6 +109,10 @@ def main(arguments=None):
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=5, help="turns of each part (default: 5)")
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds: {options.rounds} is not at least 1")
+    if jit_disabled():
+        parser.error("NUMBA_DISABLE_JIT is set, but this times the compiled loop: unset it")
     titles = ("network", "optimiser", "batch", "step, µs", "of peak", *PARTS[:3])
     print(f"| {' | '.join((*titles, 'transposes, µs', 'rest, µs'))} |")
     print(f"|{'---|' * 2}{'--:|' * 8}")

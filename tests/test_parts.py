@@ -74,3 +74,9 @@ def test_shares_of_the_peak(name):
     assert forward == update
     total = sum(int(cell.rstrip("%")) for cell in (forward, backward, update))
     assert total == pytest.approx(100, abs=2)
+
+
+def test_no_round_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parts.main(["--rounds", "0"])
+    assert "--rounds: 0 is not at least 1" in capsys.readouterr().err
