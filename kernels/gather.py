@@ -3,12 +3,10 @@
 from typing import NamedTuple
 
 from .llvm.functions import outlined
-from .llvm.processor import CACHE_LINE, VECTOR_BYTES
+from .llvm.processor import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 
-#: Bytes of a row that are gathered at a time, but for the last, and from one such row to the next:
-#: an odd number of lines, so that rows of a column don't meet in few sets of a cache.
-GATHERED = 4 * CACHE_LINE
-GATHERED_STRIDE = GATHERED + CACHE_LINE
+#: Bytes that are loaded together and then stored, where no more are left.
+PIECE = 4 * CACHE_LINE
 
 
 class GatherColumns(NamedTuple):
@@ -25,30 +23,27 @@ class GatherColumns(NamedTuple):
 @outlined(GatherColumns)
 def gather_columns(emit, f):
     """Copy `elements` elements of each row of a table, and nothing else."""
+    length = f.elements * emit.size
 
-    def places(i):
-        return emit.load_integer(f.table + i * 8) + f.offset, f.out + i * f.stride
+    def row(i):
+        source, target = emit.load_integer(f.table + i * 8) + f.offset, f.out + i * f.stride
 
-    def whole(i):
-        source, target = places(i)
-        offsets = range(0, GATHERED, VECTOR_BYTES)
-        # All loads before the stores, which might be of the same memory for all that LLVM knows.
-        vectors = [emit.load(source + offset) for offset in offsets]
-        for vector, offset in zip(vectors, offsets, strict=True):
-            emit.store(vector, target + offset)
+        def piece(start, length):
+            offsets = range(0, length, VECTOR_BYTES)
+            # All loads before the stores, which might be of the same memory for all LLVM knows.
+            vectors = [emit.load(source + start + offset) for offset in offsets]
+            for vector, offset in zip(vectors, offsets, strict=True):
+                emit.store(vector, target + start + offset)
 
-    def some(i):
-        source, target = places(i)
-
-        def body(load, store, carried):
-            store(load(source), target)
+        def rest(load, store, carried):
+            store(load(source + done), target + done)
             return carried
 
-        emit.vectors(f.elements, [], body)
+        done = 0
+        for size in sorted({VECTOR_REGISTERS // 2 * VECTOR_BYTES, PIECE}, reverse=True):
+            done = emit.steps(done, length, size, lambda start, size=size: piece(start, size))
+        with emit.only_if(done < length):
+            emit.vectors((length - done) // emit.size, [], rest)
 
-    with emit.either(f.elements == GATHERED // emit.size) as (complete, partial):
-        with complete:
-            emit.steps(0, f.rows, 1, whole)
-        with partial:
-            emit.steps(0, f.rows, 1, some)
+    emit.steps(0, f.rows, 1, row)
     emit.returns()

@@ -13,7 +13,7 @@ from fastnn.engine.inference import BlockOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
 from fastnn.kernels.activation import RELU
-from fastnn.kernels.gather import GATHERED
+from fastnn.kernels.gather import PIECE
 from fastnn.kernels.heads import SOFTMAX
 from fastnn.kernels.llvm.processor import VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import NR
@@ -364,6 +364,7 @@ BLOCKINGS = {
     "sums": {"ROWS": 1 << 20},
     "all": {"NEAR": 8 << 10, "ROWS": 16, "FEW_PANELS": 1000},
     "gathered": {"NEAR": 64 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
+    "gathered in long pieces": {"NEAR": 192 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
     "parts": {"FIRST_LEVEL": 24 << 10},
     "smallest": {"NEAR": 0, "FIRST_LEVEL": 0, "MANY_PANELS": 0, "FEW_PANELS": 0},
 }
@@ -405,15 +406,22 @@ def test_blocks_fit_the_second_level_cache(rows, K, size):
 
 
 def test_parts_of_rows_fit_the_first_level_cache():
-    for rows, vectors in ((1, 1), (128, 3), (1000, 3), (1001, 2)):
-        part = blocking.row_part(rows, vectors)
-        assert 4 * part * (GATHERED + vectors * VECTOR_BYTES) <= 3 * blocking.FIRST_LEVEL
+    for rows in (1, 128, 1000, 1001):
+        part = blocking.row_part(rows)
+        assert 5 * part * blocking.CHUNK <= 3 * blocking.FIRST_LEVEL
         # As few parts as can be, and even ones.
         count = -(-rows // part)
-        assert 4 * rows * (GATHERED + vectors * VECTOR_BYTES) > 3 * blocking.FIRST_LEVEL * (
-            count - 1
-        )
+        assert 5 * rows * blocking.CHUNK > 3 * blocking.FIRST_LEVEL * (count - 1)
         assert part * count - rows < count
+
+
+def test_columns_are_gathered_in_pieces_that_the_second_level_cache_holds():
+    for rows in (1, 100, 200, 512, 100_000):
+        length = blocking.gathered_bytes(rows)
+        assert length % PIECE == 0
+        assert PIECE <= length <= blocking.LONGEST
+        assert length == PIECE or 3 * rows * length <= blocking.NEAR
+        assert length == blocking.LONGEST or 3 * rows * (length + PIECE) > blocking.NEAR
 
 
 def test_columns_are_gathered_where_they_collide_or_are_read_often():

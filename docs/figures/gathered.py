@@ -32,7 +32,7 @@ for i in range(parts):
     cell(axes, 3.9, top + i * row, 0.8, row, "", face, edge)
 arrow(axes, (1.75, top + height / 2), (3.85, top + height / 2), BLUE)
 note(axes, 3.35, top + height / 2 - 0.2, "gathered", BLUE, size=8.5)
-note(axes, 4.3, top - 0.42, "256 bytes a row", size=9.5)
+note(axes, 4.3, top - 0.42, "256 bytes to 1 KiB a row", size=9.5)
 note(axes, 4.3, top - 0.18, "second level", GREY, size=8.5)
 
 # The gradient of the output, in the columns of one panel.

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..gather import GATHERED_STRIDE
 from ..layout import empty_aligned, row_stride
+from ..llvm.processor import CACHE_LINE
 from ..softmax import ROWS_PER_LOG
 from . import operations as op
+from .blocking import gathered_bytes
 from .buffers import Buffers
 from .propagation import Propagation
 from .state import EVALUATED, NOTHING, STEPPED, VALIDATED, Arrays
@@ -54,10 +55,12 @@ class Tape:
         #: Addresses of the rows of each layer's input, of its output's gradient, and of the columns
         #: that each thread gathers.
         self.tables = np.zeros((2 * count + task.threads, capacity), np.int64)
-        #: Some columns of the rows of a layer's input, for each thread; their addresses follow.
-        self.gathered = empty_aligned(task.threads * capacity * GATHERED_STRIDE // size, task.dtype)
+        #: Some columns of the rows of a layer's input, for each thread; their addresses follow. An
+        #: odd number of lines apart, so that rows don't meet in few sets of a cache.
+        stride = gathered_bytes(max((*task.batch_sizes, 1))) + CACHE_LINE
+        self.gathered = empty_aligned(task.threads * capacity * stride // size, task.dtype)
         threads = np.arange(task.threads * capacity).reshape(task.threads, capacity)
-        self.tables[2 * count :] = self.gathered.ctypes.data + threads * GATHERED_STRIDE
+        self.tables[2 * count :] = self.gathered.ctypes.data + threads * stride
         width = row_stride(task.layer_sizes[0], size) if task.input_kind == BYTES else 0
         #: Rows of bytes, scaled.
         self.inputs = empty_aligned(capacity * width, task.dtype).reshape(capacity, width)
@@ -71,7 +74,7 @@ class Tape:
                 self.tables[depth + 1] = buffers.activation(layer.output) + places
             self.tables[count + depth] = buffers.activation(layer.gradient) + places
         self.propagation = Propagation(task, buffers, self.tables)
-        self.updates = Updates(task, buffers, self.tables, self.propagation.csr_block)
+        self.updates = Updates(task, buffers, self.tables, stride, self.propagation.csr_block)
 
         phases, self.steps = [], []
         self.evaluated_step, self.block = range(0), range(0)

@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 from ..csr import NEAR
-from ..gather import GATHERED, GATHERED_STRIDE, GatherColumns
+from ..gather import GatherColumns
 from ..layout import round_up
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
-from .blocking import column_block, gathers, row_part, stretch
+from .blocking import CHUNK, column_block, gathers, row_part, stretch
 from .buffers import BIAS_VECTORS
 from .task import share
 
@@ -68,19 +68,23 @@ class Updates:
     task : Task
     buffers : Buffers
     tables : ndarray of shape (2 n_layers, capacity)
-        Addresses of the rows of each layer's input, and of its output's gradient.
+        Addresses of the rows of each layer's input, of its output's gradient, and of the columns
+        that each thread gathers.
+    gathered_stride : int
+        Bytes from one row of gathered columns to the next: a line more than are gathered.
     csr_block : int
         Columns of sparse input to visit at a time.
     """
 
-    def __init__(self, task, buffers, tables, csr_block):
+    def __init__(self, task, buffers, tables, gathered_stride, csr_block):
         self.task, self.buffers, self.tables, self.threads = task, buffers, tables, task.threads
+        self.gathered_stride = gathered_stride
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
         # Without penalty and memory, SGD leaves untouched rows of a sparse layer as they are.
         self.csr_direct = not task.penalty and task.rule == SGD and not task.clip
         #: Rows of a panel that are updated together; elements of their gradient, of which each
         #: thread holds one; rows of a sparse layer's that it holds.
-        self.chunk, self.csr_rows = GATHERED // self.size, csr_block
+        self.chunk, self.csr_rows = CHUNK // self.size, csr_block
         self.tile = max(self.chunk * NR, GROUP * GROUP_VECTORS) * self.lanes
         if self.layers[0].by_rows and not self.csr_direct:
             row = self.layers[0].panel_vectors * self.lanes
@@ -205,7 +209,9 @@ class Updates:
         stretches = set(range(group_lo * across, min(group_hi * across, K), across))
         in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
         gathered = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
-        block = self.chunk if gathered else column_block(sweep.rows, K, self.size)
+        block = column_block(sweep.rows, K, self.size)
+        if gathered:
+            block = (self.gathered_stride - CACHE_LINE) // self.size
         for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
             inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
             if gathered:
@@ -237,7 +243,7 @@ class Updates:
             offset=k0 * self.size,
             elements=k1 - k0,
             out=int(mine[0]),
-            stride=GATHERED_STRIDE,
+            stride=self.gathered_stride,
         )
         # While a block is at hand, the next one is prefetched.
         return columns, Inputs(mine.ctypes.data, k0, k1 * self.size)
@@ -257,7 +263,7 @@ class Updates:
                 k0=k0,
                 k1=k1,
                 chunk=self.chunk,
-                part=row_part(sweep.rows, vectors),
+                part=row_part(sweep.rows),
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
                 weights=self.buffers.parameter(layer.weights + j * layer.fan_in),
