@@ -11,7 +11,8 @@ import math
 import time
 
 from fastnn.benchmark import peak_gflops
-from fastnn.jobs import flops_per_row, jit_disabled
+from fastnn.jit import jit_disabled
+from fastnn.jobs import flops_per_row
 from fastnn.kernels.gather import GatherColumns
 from fastnn.kernels.llvm.tiles import MultiplyGroup, MultiplyPanel
 from fastnn.kernels.loop.operations import UpdateBias, UpdateGroup, UpdatePanel, decode

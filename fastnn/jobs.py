@@ -128,10 +128,3 @@ class Items(NamedTuple):
 def flops_per_row(layer_sizes):
     """Return the flops of a forward pass, a multiplication and an addition for each weight."""
     return 2 * sum(K * N for K, N in itertools.pairwise(layer_sizes))
-
-
-def jit_disabled():
-    """Tell whether ``NUMBA_DISABLE_JIT=1`` asks for plain Python: the twin then does the work."""
-    from numba import config
-
-    return bool(config.DISABLE_JIT)

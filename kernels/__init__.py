@@ -14,6 +14,7 @@ from .affine import (
 )
 from .dropout import dropout
 from .elementwise import erf, exp, log, logistic, tanh
+from .finite import all_finite
 from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
 from .peak import flops_per_repetition, fma_loop
 from .softmax import softmax_gradient
@@ -28,6 +29,7 @@ __all__ = [
     "affine_backward_input",
     "affine_backward_sgd",
     "affine_backward_weights",
+    "all_finite",
     "csr_affine",
     "csr_affine_backward_weights",
     "dropout",

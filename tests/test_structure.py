@@ -10,9 +10,10 @@ import fastnn
 FOLDER = Path(fastnn.__file__).parent
 #: Each floor imports from those below it only. What has no folder is named by its file.
 FLOORS = [
+    {"kernels", "jit"},
     {"checks"},
     {"jobs", "threads", "optimizers", "schedules"},
-    {"reference", "kernels", "hyperparameters", "parameters", "named_params"},
+    {"reference", "hyperparameters", "parameters", "named_params"},
     {"engine"},
     {"files"},
     {"network"},

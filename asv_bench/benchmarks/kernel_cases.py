@@ -75,6 +75,10 @@ def affine_backward_sgd(shape, dtype, rng):
     return X, rows, dZ, 1e-3, 1e-3, workspace, W, b
 
 
+def all_finite(shape, dtype, rng):
+    return (minibatch(shape, dtype, rng)[0],)
+
+
 def relu_backward(shape, dtype, rng):
     return normal(rng, dtype, shape.n, shape.H), normal(rng, dtype, shape.n, shape.H)
 
@@ -160,6 +164,7 @@ KERNEL_CASES = {
     "Tanh": KernelCase("tanh", elementwise),
     "Logistic": KernelCase("logistic", elementwise),
     "Erf": KernelCase("erf", elementwise),
+    "AllFinite": KernelCase("all_finite", all_finite),
     "Gelu": KernelCase("activation", gelu),
     "Dropout": KernelCase("dropout", dropout),
     "LogisticGradient": KernelCase("logistic_gradient", targets),

@@ -111,6 +111,10 @@ class Erf(_Kernel, shapes=FEW_SHAPES):
     """of each hidden activation; the twin calls Python's."""
 
 
+class AllFinite(_Kernel, shapes=FEW_SHAPES):
+    """of the rows of ten minibatches."""
+
+
 class Gelu(_Kernel, shapes=FEW_SHAPES):
     """gelu and its derivative."""
 

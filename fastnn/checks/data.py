@@ -4,9 +4,13 @@ import math
 
 import numpy as np
 
+from ..jit import jit_disabled
 from .arrays import REAL, column_of, to_array
 from .feature_names import check_feature_names, labels_of
 from .sparse import Sparse, checked_csr
+
+#: Bytes from which on a kernel looks through an array.
+LARGE = 64 << 20
 
 
 def check_input(X, n_features, dtype, name="X", standardization=None, names=None):
@@ -112,6 +116,12 @@ def _check_sparse(X, n_features, dtype, name, standardization):
 
 def all_finite(array):
     """Tell whether every number of an array is finite."""
+    floats = array.dtype.char in "fd" and array.flags.c_contiguous
+    if floats and array.nbytes >= LARGE and not jit_disabled():
+        # For less of it, to load a kernel would take longer than is won.
+        from ..kernels import all_finite as compiled
+
+        return compiled(array)
     # A sum is finite only if every element is; it may overflow where they are large. Not by BLAS:
     # its threads would go on spinning for milliseconds, on the cores that train.
     if array.size > 4096:

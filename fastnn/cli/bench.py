@@ -39,7 +39,7 @@ def bench(streams: Streams, dtypes: Sequence[str], seconds: float) -> None:
     Two minutes or less; other programs disturb it. NumPy gets as many threads as fastnn.
     """
     from fastnn import benchmark
-    from fastnn.jobs import jit_disabled
+    from fastnn.jit import jit_disabled
 
     if jit_disabled():
         raise click.ClickException(

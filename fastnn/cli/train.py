@@ -123,7 +123,7 @@ def _divergence(outcome: Outcome) -> str:
 
 def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     from fastnn import benchmark
-    from fastnn.jobs import jit_disabled
+    from fastnn.jit import jit_disabled
 
     settings, n = outcome.settings, len(dataset.X_train)
     size = settings.rows_per_step(n)

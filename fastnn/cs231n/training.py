@@ -5,7 +5,8 @@ import functools
 from .. import two_layer_net
 from ..checks.data import check_X, check_y, flat_rows
 from ..engine.solver import SolverPlan, SolverRun, SolverWatch
-from ..jobs import Source, jit_disabled
+from ..jit import jit_disabled
+from ..jobs import Source
 from ..reference.cs231n.solver import check_line, step_line
 from .fully_connected_net import FullyConnectedNet
 from .optim_configs import common_config, optimizer_of, write_back

@@ -3,7 +3,8 @@
 import time
 
 from .. import reference
-from ..jobs import BLOCK, jit_disabled
+from ..jit import jit_disabled
+from ..jobs import BLOCK
 from .loop import CompiledLoop
 
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.

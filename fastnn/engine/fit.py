@@ -11,7 +11,8 @@ import numpy as np
 from .. import schedules
 from ..checks.arguments import room_for
 from ..checks.sparse import Sparse
-from ..jobs import Items, Job, Records, Source, jit_disabled
+from ..jit import jit_disabled
+from ..jobs import Items, Job, Records, Source
 from . import sources
 from .driver import loop_of
 from .epochs import EpochOrder

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..jobs import BLOCK, Items, Job, Records, Source, flops_per_row, jit_disabled
+from ..jit import jit_disabled
+from ..jobs import BLOCK, Items, Job, Records, Source, flops_per_row
 from ..reference.heads import predictions
 from ..reference.network import scores
 from ..threads import threads_for

@@ -1,4 +1,4 @@
-"""Elementary functions of arrays, the twins of kernels.elementwise."""
+"""Elementary functions of arrays, the twins of kernels.elementwise and kernels.finite."""
 
 import math
 
@@ -32,3 +32,8 @@ def logistic(X, out):
 def erf(X, out):
     """Write the error function of each element of `X` into `out`."""
     out[...] = np.vectorize(math.erf, otypes=[X.dtype])(X)
+
+
+def all_finite(X):
+    """Tell whether every element of `X` is finite."""
+    return bool(np.isfinite(X).all())

@@ -6,7 +6,7 @@ Shapes as in the field: ``n`` rows in the batch, ``D`` inputs, ``H`` hidden unit
 import numpy as np
 
 from .activations import ACTIVATIONS
-from .elementary import erf, exp, log, logistic, tanh
+from .elementary import all_finite, erf, exp, log, logistic, tanh
 from .heads import losses
 from .rules import RULES, Numbers, penalised
 
@@ -17,6 +17,7 @@ __all__ = [
     "affine_backward_input",
     "affine_backward_sgd",
     "affine_backward_weights",
+    "all_finite",
     "csr_affine",
     "csr_affine_backward_weights",
     "dropout",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn import Network, Trainer, TwoLayerNet, reference
+from fastnn.checks import data as checks
 from fastnn.checks.data import check_y
 from fastnn.checks.standardization import Standardization
 
@@ -410,3 +411,17 @@ def test_remedies_work_for_data_frames_and_lists(kind):
             net.loss_and_gradient(**given)
         taken = eval(str(caught.value).rpartition("pass ")[2], {"numpy": np}, given)
         net.loss_and_gradient(**{**given, wrong: taken})
+
+
+# ------------------------------------------------------------------------------------ large data
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_number_that_is_not_finite_is_found_in_large_data_too(monkeypatch, dtype, order):
+    monkeypatch.setattr(checks, "LARGE", 0)
+    X = np.ones((50, 30), dtype, order)
+    assert checks.check_X(X, 30, np.dtype(dtype)).dtype == dtype
+    X[43, 7] = np.inf
+    with pytest.raises(ValueError, match="X holds inf at row 43, column 7, but every feature"):
+        checks.check_X(X, 30, np.dtype(dtype))
