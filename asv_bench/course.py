@@ -1,21 +1,24 @@
 """The course's Solver on fastnn's compiled loop beside the same Solver in NumPy, on one thread.
 
-Run ``python asv_bench/course.py``. Each line is a whole training: batches of 100 of 49,000 rows, as
+In NumPy it trains two models: one made of layers as in the course's notebooks, each of which also
+computes the gradient by its input, and fastnn's twin, which leaves that out for the images. Run
+``python asv_bench/course.py``. Each line is a whole training: batches of 100 of 49,000 rows, as
 CIFAR-10 has them in the course, with the accuracies on 1,000 training and 1,000 validation rows at
-the end of each epoch; the toy's epochs are a single step on its five rows. The two take turns on
-the same data, and the fastest turn of each counts, as everything else that the machine does can
-only add. Before that, the losses of the first epoch are compared: times of different work would say
-nothing. The last column is the ratio that there would be if fastnn's products ran at the peak of
-the core and all else took no time, which only less arithmetic could pass. Unset
-``OPENBLAS_CORETYPE`` first: it may hold NumPy to the kernels of an older processor.
+the end of each epoch; the toy's epochs are a single step on its five rows. All take turns on the
+same data, and the fastest turn of each counts, as everything else that the machine does can only
+add. Before that, the losses of the first epoch are compared: times of different work would say
+nothing. Ratios are the times of either model over fastnn's; the last column is that of the layers
+if fastnn's products ran at the peak of the core and all else took no time, which only less
+arithmetic could pass. Unset ``OPENBLAS_CORETYPE`` first: it may hold NumPy to the kernels of an
+older processor.
 """
 
 import argparse
 
 import numpy as np
 
-from benchmarks.common import DTYPES, IMPLS, Threads
-from benchmarks.solver import PROBLEMS, UPDATE_RULES, solver_of, steps_of, training_of
+from benchmarks.common import DTYPES, Threads
+from benchmarks.solver import MODULES, PROBLEMS, UPDATE_RULES, solver_of, steps_of, training_of
 from fastnn.benchmark import blas_kernels, peak_gflops
 from fastnn.jobs import flops_per_row
 from peer_libraries import training_flops
@@ -25,21 +28,21 @@ TOLERANCES = {"float32": 1e-3, "float64": 1e-9}
 
 
 def compared(problem, dtype, rule):
-    """Return the largest relative difference of the losses of up to a hundred steps."""
+    """Return the largest relative difference of fastnn's losses of up to a hundred steps."""
     few = problem._replace(epochs=100 if steps_of(problem) == problem.epochs else 1)
     losses = []
-    for impl in IMPLS:
+    for impl in MODULES:
         solver = solver_of(impl, few, dtype, rule)
         np.random.seed(1)
         solver.train()
         losses.append(np.array(solver.loss_history[:100]))
-    return np.max(np.abs(losses[1] / losses[0] - 1))
+    return np.max(np.abs(losses[-1] / losses[:-1] - 1))
 
 
 def measured(problem, dtype, rule, rounds):
     """Return the seconds of a step of each implementation, in their fastest turn."""
-    fastest = dict.fromkeys(IMPLS, float("inf"))
-    trainings = {impl: training_of(impl, problem, dtype, rule) for impl in IMPLS}
+    fastest = dict.fromkeys(MODULES, float("inf"))
+    trainings = {impl: training_of(impl, problem, dtype, rule) for impl in MODULES}
     for _ in range(rounds):
         for impl, training in trainings.items():
             fastest[impl] = min(fastest[impl], training.seconds())
@@ -73,8 +76,9 @@ def main(arguments=None):
 
     threads = Threads(1)
     print(f"One thread; NumPy computes on {blas_kernels()}.\n")
-    print("| network | batch | precision | rule | NumPy us | fastnn us | ratio | at the peak |")
-    print("|---|--:|---|---|--:|--:|--:|--:|")
+    titles = ("network", "batch", "precision", "rule", "layers us", "twin us", "fastnn us")
+    print(f"| {' | '.join((*titles, 'layers', 'twin', 'at the peak'))} |")
+    print(f"|---|--:|---|---|{'--:|' * 6}")
     for network in chosen.networks:
         problem = PROBLEMS[network]
         if problem.rows > problem.batch_size:
@@ -85,9 +89,10 @@ def main(arguments=None):
                 if not difference <= TOLERANCES[dtype]:
                     raise SystemExit(f"{network}, {dtype}, {rule}: losses differ by {difference}")
                 step = measured(problem, dtype, rule, chosen.rounds)
-                times = (f"{step[impl] * 1e6:.4g}" for impl in IMPLS)
-                limits = (step["fastnn"], at_the_peak(problem, dtype))
-                ratios = (ratio_text(step["numpy"] / seconds) for seconds in limits)
+                peak = at_the_peak(problem, dtype)
+                times = (f"{seconds * 1e6:.4g}" for seconds in step.values())
+                layers, twin, ours = step.values()
+                ratios = map(ratio_text, (layers / ours, twin / ours, layers / peak))
                 print(
                     f"| {network} | {problem.batch_size} | {dtype} | {rule} | "
                     f"{' | '.join(times)} | {' | '.join(ratios)} |",

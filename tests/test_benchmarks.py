@@ -153,9 +153,13 @@ def test_the_table_of_the_course_is_printed(capsys, monkeypatch):
         for network, batch in (("4-10-3", "5"), ("3072-100-10", "100"))
         for dtype in DTYPES
     ]
-    for *_, plain, compiled, quotient, limit in cells:
-        assert float(plain) / float(compiled) == pytest.approx(float(quotient), rel=0.01)
-        assert float(quotient) < float(limit.replace(",", ""))
+    for row in cells:
+        layers, twin, ours, by_layers, by_twin, limit = (
+            float(cell.replace(",", "")) for cell in row[4:]
+        )
+        assert layers / ours == pytest.approx(by_layers, rel=0.01)
+        assert twin / ours == pytest.approx(by_twin, rel=0.01)
+        assert by_layers < limit
 
 
 # --------------------------------------------------------------------------------- collected, run
