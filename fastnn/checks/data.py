@@ -116,8 +116,9 @@ def _check_sparse(X, n_features, dtype, name, standardization):
 
 def all_finite(array):
     """Tell whether every number of an array is finite."""
-    floats = array.dtype.char in "fd" and array.flags.c_contiguous
-    if floats and array.nbytes >= LARGE and not jit_disabled():
+    floats = array.dtype.char in "fd" and array.dtype.isnative
+    whole = array.flags.c_contiguous and array.flags.aligned
+    if floats and whole and array.nbytes >= LARGE and not jit_disabled():
         # For less of it, to load a kernel would take longer than is won.
         from ..kernels import all_finite as compiled
 

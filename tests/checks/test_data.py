@@ -425,3 +425,15 @@ def test_a_number_that_is_not_finite_is_found_in_large_data_too(monkeypatch, dty
     X[43, 7] = np.inf
     with pytest.raises(ValueError, match="X holds inf at row 43, column 7, but every feature"):
         checks.check_X(X, 30, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f8", "f2", "i8"])
+def test_numbers_of_any_kind_are_looked_through(monkeypatch, dtype):
+    monkeypatch.setattr(checks, "LARGE", 0)
+    X = np.ones(40, dtype)
+    odd = np.zeros(40 * X.itemsize + 1, np.uint8)[1:].view(dtype)
+    for array in (X, X[::2], odd):
+        assert checks.all_finite(array)
+        if array.dtype.kind == "f":
+            array[-1] = np.inf
+            assert not checks.all_finite(array)
