@@ -54,16 +54,17 @@ class FullyConnectedNet(cs231n.FullyConnectedNet):
         out, caches = X.astype(self.dtype), []
         for depth in range(1, self.depth + 1):
             out, cache = affine_forward(out, self.params[f"W{depth}"], self.params[f"b{depth}"])
-            caches.append((cache, out))
+            inputs = None
             if depth < self.depth:
-                out, _ = relu_forward(out)
+                out, inputs = relu_forward(out)
+            caches.append((cache, inputs))
         if y is None:
             return out
         loss, dout = softmax_loss(out, y)
         grads = {}
         for depth in range(self.depth, 0, -1):
             cache, inputs = caches[depth - 1]
-            if depth < self.depth:
+            if inputs is not None:
                 dout = relu_backward(dout, inputs)
             W = self.params[f"W{depth}"]
             dout, dW, grads[f"b{depth}"] = affine_backward(dout, cache)
