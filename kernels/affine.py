@@ -101,6 +101,8 @@ def _multiply(like, f, relu):
             out=f.side + j * size,
             stride=f.stride,
             known=f.n,
+            following=f.weights,
+            pace=0,
         )
         multiply_panel(like, panel)
     length = round_up(f.K, lanes) * size

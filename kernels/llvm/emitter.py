@@ -117,15 +117,15 @@ class Emitter(Flow):
         alignment = ir.Constant(INT32, self.size)
         self._masked("store", kinds, ir.VoidType(), value.ir, pointer, alignment, mask)
 
-    def prefetch(self, address):
-        """Have the cache line at an address fetched; it may be of any memory, or of none."""
+    def prefetch(self, address, level=1):
+        """Have the line at an address fetched into a level of cache; it may be of any memory."""
         pointer = self.pointer(address)
         kinds = [pointer.type, INT32, INT32, INT32]
         function = cgutils.get_or_insert_function(
             self.builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
         )
-        # To be read, into the first-level cache, as data.
-        self.builder.call(function, [pointer] + [ir.Constant(INT32, x) for x in (0, 3, 1)])
+        # To be read, how near, as data.
+        self.builder.call(function, [pointer] + [ir.Constant(INT32, x) for x in (0, 4 - level, 1)])
 
     def _first(self, count):
         """Return the mask of the first `count` lanes."""

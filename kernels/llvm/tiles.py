@@ -54,6 +54,8 @@ class MultiplyPanel(NamedTuple):
     out: int  #: address of row 0 of the result, in the columns of the panel
     stride: int  #: bytes from one row of the result to the next
     known: int  #: the table holds all rows below this one, which may be prefetched
+    following: int  #: address of what is multiplied next, to be prefetched meanwhile
+    pace: int  #: bytes of it for each step of the sum of each tile of MR rows
 
 
 class MultiplyGroup(NamedTuple):
@@ -127,10 +129,13 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
     if height == MR:
         following, last = i + MR, f.known - MR
         later = f.table + emit.where(following < last, following, last) * 8
+        steps_before = (i - f.first) // MR * f.K
 
     def body(p, u, sums):
         if later is not None and u * height * emit.size % CACHE_LINE == 0:
             _prefetch_line(emit, height, later, f.offset, p + u)
+        if later is not None and u == 0:
+            emit.prefetch(f.following + (steps_before + p) * f.pace, level=2)
         line = f.panel + (p + u) * (vectors * VECTOR_BYTES)
         loaded = [emit.load(line + v * VECTOR_BYTES) for v in range(vectors)]
         following = []
@@ -165,7 +170,8 @@ def multiply_panel(emit, f):
     """Multiply rows by one panel: ``out[i, v] = start[i, v] + sum_k A[i, k] W[k, v]``, or its ReLU.
 
     Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
-    the operands, the rows that come next are prefetched, to which the table has to lead.
+    the operands, the rows that come next are prefetched, to which the table has to lead, and what
+    is multiplied next.
     """
     for vectors in emit.cases(f.vectors, range(1, NR + 1), "vectors"):
         lowest, i = _lowest(emit, f.relu), f.first

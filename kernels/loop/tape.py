@@ -17,7 +17,7 @@ from ..softmax import ROWS_PER_LOG
 from . import operations as op
 from .blocking import gathered_bytes
 from .buffers import Buffers
-from .propagation import Propagation
+from .propagation import Propagation, prefetching
 from .state import EVALUATED, NOTHING, STEPPED, VALIDATED, Arrays
 from .task import BYTES, share
 from .updates import Updates
@@ -160,7 +160,9 @@ class Tape:
     def _arrays(self, phases):
         """Lay the operations in a table, and gather all arrays that the compiled loop needs."""
         task, buffers, threads = self.task, self.buffers, self.task.threads
-        lists = [[phase.operations[thread] for phase in phases] for thread in range(threads)]
+        lists = [
+            [prefetching(phase.operations[thread]) for phase in phases] for thread in range(threads)
+        ]
         longest = max((sum(map(len, each)) for each in lists), default=0)
         operations = np.zeros((threads, longest, op.ROW), np.int64)
         places = np.zeros((threads, len(phases) + 1), np.int64)

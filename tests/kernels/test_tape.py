@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastnn.kernels.activation import ACTIVATIONS, Activate
+from fastnn.kernels.activation import ACTIVATIONS, RELU, Activate
 from fastnn.kernels.heads import HEADS
-from fastnn.kernels.llvm.processor import VECTOR_BYTES
-from fastnn.kernels.llvm.tiles import MultiplyPanel
+from fastnn.kernels.llvm.processor import CACHE_LINE, VECTOR_BYTES
+from fastnn.kernels.llvm.tiles import MR, UNROLL, MultiplyPanel
 from fastnn.kernels.loop import blocking
 from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.accesses import Accesses
@@ -72,6 +72,32 @@ def test_blocks_of_any_size_are_right(task):
         constants["FIRST_LEVEL"] = near
         with patch.multiple(blocking, **constants):
             verify(Tape(task))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whole_panels_are_prefetched_before_they_are_multiplied_by(dtype, threads):
+    sizes = (700, 250, 1500, 10)
+    task = Task(
+        sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(600,), threads=threads
+    )
+    tape = Tape(task)
+    for thread in range(threads):
+        panels = [each for each in tape.operations(thread, 0) if isinstance(each, MultiplyPanel)]
+        assert len(panels) > 50
+        for panel, later in itertools.pairwise(panels):
+            assert panel.following == later.panel
+            tiles = range((panel.stop - panel.first) // MR)
+            steps = [tile * panel.K + p for tile in tiles for p in range(0, panel.K, UNROLL)]
+            lines = later.K * later.vectors * VECTOR_BYTES // CACHE_LINE
+            if len(steps) < lines:
+                assert panel.pace == CACHE_LINE // UNROLL
+            else:
+                reached = {step * panel.pace // CACHE_LINE for step in steps}
+                assert reached >= set(range(lines)), (panel, later)
+                # Rounding up may lead into the panel behind, and no further.
+                assert panel.pace == 1 or max(reached) < 2 * lines
+        assert panels[-1].pace == 0
 
 
 def test_every_kind_is_written_down_and_read_back():
