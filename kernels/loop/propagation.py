@@ -30,7 +30,7 @@ def prefetching(operations):
     """Have each product with a panel prefetch what the next one multiplies by, at an even pace.
 
     Of a panel that is not near, the first tile of a product waits for every line. 256-2048-2048-10
-    takes 4 to 7 % less time so, its products with panels 5 to 15 % less (float32, batches of 512,
+    takes 4 to 9 % less time so, its products with panels 5 to 15 % less (float32, batches of 512,
     Zen 5); networks whose weights lie near anyway take as long as without.
     """
     planned, later = [], None
