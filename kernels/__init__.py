@@ -17,6 +17,7 @@ from .elementwise import erf, exp, log, logistic, tanh
 from .finite import all_finite
 from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
 from .peak import flops_per_repetition, fma_loop
+from .shuffle import shuffle
 from .softmax import softmax_gradient
 from .sparse import csr_affine, csr_affine_backward_weights
 from .update import adam_update, momentum_update, sgd_update
@@ -45,6 +46,7 @@ __all__ = [
     "poisson_gradient",
     "relu_backward",
     "sgd_update",
+    "shuffle",
     "softmax_gradient",
     "squared_error_gradient",
     "tanh",

@@ -293,7 +293,7 @@ class Recorder:
     """A loop that notes how many items it is given at a time, and takes no time at all."""
 
     def __init__(self, flops, threads=1):
-        self.flops, self.threads, self.given = flops, threads, []
+        self.flops, self.threads, self.given, self.pace = flops, threads, [], None
 
     def begin(self):
         pass
@@ -317,6 +317,25 @@ def test_the_first_work_without_a_look_is_bounded_by_its_flops(flops, first):
     next(driver.drive(loop, order, None))
     assert loop.given == [first]
     loop = Recorder(3 * flops, threads=3)
+    next(driver.drive(loop, GradientOrder(1000, 10, 1000.0), None))
+    assert loop.given == [first]
+
+
+def test_a_loop_like_an_earlier_one_begins_at_its_pace():
+    loop = Recorder(1e3)
+    for _ in driver.drive(loop, GradientOrder(1000, 10, 1000.0), None):
+        pass
+    assert loop.given[0] == 8 < loop.pace  # items of no time at all
+    loop.given.clear()
+    for _ in driver.drive(loop, GradientOrder(1000, 10, 1000.0), None):
+        pass
+    assert loop.given == [100]
+
+
+@pytest.mark.parametrize(("pace", "first"), [(7.9, 7), (1.0, 1), (0.9, -1), (1e9, 100)])
+def test_a_remembered_pace_bounds_the_first_work(pace, first):
+    loop = Recorder(1e3)
+    loop.pace = pace
     next(driver.drive(loop, GradientOrder(1000, 10, 1000.0), None))
     assert loop.given == [first]
 

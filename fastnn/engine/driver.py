@@ -10,7 +10,7 @@ from .loop import CompiledLoop
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
 INTERVAL = 0.1
 #: Flops a second that one thread does at least: the first chunk of work, before any measurement,
-#: is no more than takes so long. The slowest of the vectors and of the libraries is meant.
+#: is no more than takes an INTERVAL. The slowest of the vectors and of the libraries is meant.
 SLOWEST = 2e9
 
 
@@ -34,8 +34,10 @@ def drive(loop, order, records):
         up to date, also when Ctrl-C ends it all.
     records : Records
     """
-    pace = INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1)
-    chunk = max(1, min(int(pace), 8, order.longest))
+    pace = loop.pace
+    if pace is None:
+        pace = min(INTERVAL * loop.threads * SLOWEST / max(loop.flops, 1), 8)
+    chunk = int(max(1, min(pace, order.longest)))
     while order.done < order.total:
         done = order.done
         stop = min(done + chunk, order.boundary(done), order.total)
@@ -53,7 +55,7 @@ def drive(loop, order, records):
             if loop.finished():
                 order.done = stop
         elapsed = time.perf_counter() - begun
-        pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
+        pace = loop.pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
         chunk = int(max(1, min(pace, 4 * (stop - done) + 1, order.longest)))
         # Chunks of equal lengths have much in common that need not be worked out again.
         chunk = 1 << (chunk.bit_length() - 1)

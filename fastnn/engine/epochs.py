@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..jobs import BLOCK, LAST_STEP, STEP, Items
+from .shuffling import shuffled
 
 #: Most bytes of row indices drawn ahead.
 INDEX_BYTES = 1 << 26
@@ -75,7 +76,7 @@ class EpochOrder:
             if self.hyperparameters.replacement:
                 rows = random.randint(0, self.n, self.steps_per_epoch * self.batch_size)
             else:
-                rows = random.permutation(self.n)
+                (rows,) = shuffled(np.arange(self.n, dtype=np.int64), random)
             self._rows = epoch, np.ascontiguousarray(rows, np.int64)
         return self._rows[1]
 

@@ -85,6 +85,15 @@ class CompiledLoop:
         self._shape = (None,) * 4  # of the latest items
         self._items: Any = None
 
+    @property
+    def pace(self):
+        """How many items such a loop did in a tenth of a second, None if none has run."""
+        return self.tape.pace
+
+    @pace.setter
+    def pace(self, items):
+        self.tape.pace = items
+
     def _constants(self, task, settings, weighted):
         """Return the numbers of the run, as the compiled loop takes them."""
         from ..kernels.loop.state import Constants

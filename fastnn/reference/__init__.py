@@ -33,6 +33,7 @@ from .kernels import (
     tanh,
 )
 from .loop import TrainingLoop
+from .shuffle import shuffle
 from .two_layer_net import TwoLayerNet, forward, loss_and_gradients
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "poisson_gradient",
     "relu_backward",
     "sgd_update",
+    "shuffle",
     "softmax_gradient",
     "squared_error_gradient",
     "tanh",

@@ -20,6 +20,7 @@ class TrainingLoop:
 
     threads = 1
     flops = 0
+    pace: float | None = None
 
     def __init__(self, job):
         self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings

@@ -4,7 +4,11 @@ For a few rows its checks take longer than all arithmetic. They are left out onl
 return what they get and warn of nothing; whatever is not certain goes the whole way.
 """
 
+import copy
+import functools
+
 import numpy as np
+from sklearn.preprocessing import LabelBinarizer
 
 _FLOATS = np.dtype("f4"), np.dtype("f8")
 
@@ -48,6 +52,32 @@ def indicators_of(estimator, y, n):
     if len(classes) == 2:
         return places.astype(bool)[:, None]
     return places[:, None] == np.arange(len(classes))
+
+
+def binarizer_of(y):
+    """Return a binarizer of labels as its ``fit(y)`` would leave it, or None.
+
+    Not None for integers of two classes or more that have two rows each in the mean: of fewer rows
+    scikit-learn warns.
+    """
+    if type(y) is not np.ndarray or y.dtype != np.int64 or y.ndim != 1:
+        return None
+    classes = np.unique(y)
+    if not 2 <= len(classes) <= len(y) / 2:
+        return None
+    binarizer = copy.copy(_binarizer_of_classes(min(len(classes), 3)))
+    if binarizer is not None:
+        binarizer.classes_ = classes
+    return binarizer
+
+
+@functools.lru_cache
+def _binarizer_of_classes(count):
+    """Return a binarizer fitted to some classes, or None if it keeps more of labels than these."""
+    labels = np.arange(count)
+    one, other = (vars(LabelBinarizer().fit(y)) for y in (labels, np.repeat(labels + 3, 2)))
+    differ = {name for name, value in one.items() if not np.array_equal(value, other[name])}
+    return LabelBinarizer().fit(labels) if differ == {"classes_"} else None
 
 
 def are_labels(estimator, y, n):

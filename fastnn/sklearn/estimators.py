@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import type_of_target
 from . import installed
 from .certainty import (
     are_labels,
+    binarizer_of,
     classes_of,
     indicators_of,
     is_certain,
@@ -209,7 +210,7 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         if keeps or getattr(y, "ndim", None) != 1:
             return super()._validate_input(X, y, incremental, reset)
         X, y = installed.validated_pair(self, X, y, reset)
-        self._label_binarizer = LabelBinarizer().fit(y)
+        self._label_binarizer = binarizer_of(y) or LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
         indicators = indicators_of(self, y, len(y))
         if indicators is None:

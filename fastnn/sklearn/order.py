@@ -22,7 +22,8 @@ class PerceptronOrder:
     n_val, block_size : int
         Rows of the validation set, none if its losses are not wanted, and of a block of it.
     shuffle : callable or None
-        ``shuffle(rows)`` returns the rows in another order; None leaves them as they are.
+        ``shuffle(rows, times)`` returns an array (times, n): the rows in another order, that in
+        another one, and so on; None leaves them as they are.
     alpha : float
         Strength of the penalty, which each batch divides by its own rows, or weights.
     rates : callable
@@ -47,7 +48,7 @@ class PerceptronOrder:
         #: Rows of each step of an epoch.
         self.counts = np.full(self.steps_per_epoch, batch_size)
         self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
-        self._rows, self._epoch = np.arange(self.n), -1
+        self._rows, self._epoch = np.arange(self.n, dtype=np.int64), -1
         self._pattern = (None,)
 
     def boundary(self, done):
@@ -113,15 +114,16 @@ class PerceptronOrder:
 
     def _listed(self, epoch, position, count):
         """Return the rows of all steps of `count` items, one after the other."""
-        parts, place = [], position
-        while count > 0:
-            if epoch > self._epoch:
-                self._rows, self._epoch = self.shuffle(self._rows), epoch
-            here = min(count, self.per_epoch - place)
-            size = self.batch_size
-            parts.append(self._rows[place * size : (place + here) * size])
-            epoch, place, count = epoch + 1, 0, count - here
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        last, end = divmod(position + count - 1, self.per_epoch)
+        orders = self._rows[None]
+        if epoch + last > self._epoch:
+            orders = self.shuffle(self._rows, epoch + last - self._epoch)
+            if epoch == self._epoch:
+                orders = np.concatenate([self._rows[None], orders])
+            self._rows, self._epoch = orders[-1], epoch + last
+        size = self.batch_size
+        stop = last * self.n + min((end + 1) * size, self.n)
+        return orders.reshape(-1)[min(position * size, self.n) : stop]
 
     def _sums_of_weights(self, listed, begins, counts, is_step):
         """Return the sum of the weights of each step's batch."""

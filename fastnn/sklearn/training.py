@@ -11,6 +11,7 @@ from sklearn.utils import shuffle as shuffled_by_sklearn
 
 from ..checks.arguments import room_for
 from ..engine.driver import drive, loop_of
+from ..engine.shuffling import shuffled
 from ..jobs import Job, Records, Settings
 from ..threads import limited
 from . import solvers
@@ -166,14 +167,15 @@ class PerceptronFit:
             loss_factor=self.factor,
         )
 
-    def _shuffled(self, rows):
-        """Return the rows in another order, drawn as scikit-learn's ``shuffle`` draws it."""
+    def _shuffled(self, order, times):
+        """Return the orders of so many epochs, drawn as scikit-learn's ``shuffle`` draws them."""
         random = self.estimator._random_state
-        if not SHUFFLES_AS_KNOWN:
-            return shuffled_by_sklearn(rows, random_state=random)
-        indices = np.arange(len(rows))
-        random.shuffle(indices)
-        return rows[indices]
+        if SHUFFLES_AS_KNOWN:
+            return shuffled(order, random, times)
+        orders = np.empty((times, len(order)), np.int64)
+        for row in orders:
+            row[:] = order = shuffled_by_sklearn(order, random_state=random)
+        return orders
 
     def _seed(self):
         """Draw the seed of the dropout, if there is any."""
@@ -231,19 +233,18 @@ class PerceptronFit:
 
     def _end_epochs(self):
         """See to the end of the epochs that are done; return whether the training is at its end."""
-        stops = False
-        while not stops and self.ended < self.order.epochs_done():
-            stops = self._end_epoch()
+        done, count = self.order.epochs_done(), self.steps_per_epoch
+        losses = self.records.losses[self.ended * count : done * count].reshape(-1, count)
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses = np.sum(losses * self.order.counts, axis=1) / self.n
+        stops = any(self._end_epoch(loss) for loss in losses)
         self._look_ahead()
         return stops
 
-    def _end_epoch(self):
+    def _end_epoch(self, loss):
         """Do what scikit-learn does at the end of an epoch; return whether to stop."""
-        estimator, epoch, count = self.estimator, self.ended, self.steps_per_epoch
+        estimator, epoch = self.estimator, self.ended
         self.ended += 1
-        losses = self.records.losses[epoch * count : self.ended * count]
-        with np.errstate(over="ignore", invalid="ignore"):
-            loss = np.sum(losses * self.order.counts) / self.n
         estimator.n_iter_ += 1
         estimator.loss_ = loss
         self.t += self.n
@@ -332,10 +333,12 @@ def _writeable(array):
 
 def _shuffles_as_known():
     """Tell whether scikit-learn draws an order as this file does."""
-    order, random = np.arange(7), np.random.RandomState(0)
-    indices = np.arange(7)
-    np.random.RandomState(0).shuffle(indices)
-    return np.array_equal(shuffled_by_sklearn(order, random_state=random), order[indices])
+    known, theirs = np.arange(7), np.arange(7)
+    for seed in (0, 1):
+        # The second time, the order is not that of numbers any more.
+        np.random.RandomState(seed).shuffle(known)
+        theirs = shuffled_by_sklearn(theirs, random_state=np.random.RandomState(seed))
+    return np.array_equal(theirs, known)
 
 
 SHUFFLES_AS_KNOWN = _shuffles_as_known()

@@ -1,4 +1,4 @@
-"""What Numba cannot say: the address of an array, a number at an address, an atomic."""
+"""What Numba cannot say: the address of an array, what is at an address, an atomic."""
 
 from llvmlite import ir
 from numba import types
@@ -61,6 +61,20 @@ def read(context, like, address):
     def codegen(context, builder, signature, arguments):
         kind = context.get_value_type(signature.return_type)
         return builder.load(builder.inttoptr(arguments[1], kind.as_pointer()))
+
+    return signature, codegen
+
+
+@intrinsic
+def call_uint32(context, function, argument):
+    """Call the C function at an address with a pointer, and return its uint32."""
+    signature = types.uint32(types.intp, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.IntType(32), [pointer]).as_pointer()
+        called = builder.inttoptr(arguments[0], kind)
+        return builder.call(called, [builder.inttoptr(arguments[1], pointer)])
 
     return signature, codegen
 

@@ -46,6 +46,8 @@ class Tape:
     evaluated_step, block : range
         The phases of a step and the evaluation of its batch, and of the evaluation of other rows;
         empty where the task has none.
+    pace : float or None
+        For whoever runs it: how much of it to run at a time.
     """
 
     def __init__(self, task):
@@ -89,6 +91,7 @@ class Tape:
             self.block = range(len(phases), len(phases) + 1)
             phases.append(self._block(task.block_size))
         self.arrays = self._arrays(phases)
+        self.pace: float | None = None
 
     # ------------------------------------------------------------------------------- the phases
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from scipy import sparse
+from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
 from fastnn.sklearn import certainty, from_sklearn
@@ -166,6 +167,37 @@ def test_indicators_are_those_of_the_binarizer(labels, blobs):
         wanted = ours._label_binarizer.transform(y[rows]).astype(bool)
         assert found.dtype == wanted.dtype
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [3, 5, 9], [-2, 7], list(range(40, 0, -3))])
+def test_a_certain_binarizer_is_the_one_that_is_fitted(classes):
+    y = np.repeat(classes, 3)
+    found, wanted = certainty.binarizer_of(y), LabelBinarizer().fit(y)
+    assert vars(found).keys() == vars(wanted).keys()
+    for name, value in vars(wanted).items():
+        np.testing.assert_array_equal(vars(found)[name], value)
+        assert type(vars(found)[name]) is type(value)
+    assert found.classes_.dtype == wanted.classes_.dtype
+    np.testing.assert_array_equal(found.transform(y), wanted.transform(y))
+    # Nobody else has it.
+    assert certainty.binarizer_of(y) is not found
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.zeros(9, int),
+        np.arange(30),
+        np.repeat([0, 1], 5).astype("u1"),
+        np.repeat([0.0, 1.0], 5),
+        np.repeat(["a", "b"], 5),
+        np.repeat([[0, 1]], 5, axis=0),
+        [0, 0, 1, 1],
+        np.ma.masked_array(np.repeat([0, 1], 5)),
+    ],
+)
+def test_other_labels_are_left_to_the_binarizer(y):
+    assert certainty.binarizer_of(y) is None
 
 
 @pytest.mark.parametrize("name", ["number", "numbers"])

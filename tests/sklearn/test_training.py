@@ -13,6 +13,7 @@ import sklearn.neural_network as theirs
 from sklearn.exceptions import ConvergenceWarning
 
 import fastnn
+from fastnn.engine import loop, tapes
 from fastnn.sklearn import installed
 
 #: As many epochs, whatever the losses do.
@@ -34,6 +35,25 @@ def test_ctrl_c_keeps_what_was_learnt(blobs):
     for ours, wanted in zip(clf.coefs_, shorter.coefs_):
         np.testing.assert_array_equal(ours, wanted)
     assert clf._optimizer.t == shorter._optimizer.t
+
+
+def test_a_fit_like_an_earlier_one_comes_back_to_python_less_often(blobs, monkeypatch):
+    items, work = [], loop.run_threads
+
+    def note(function, threads, arguments, call_off):
+        items[-1].append(len(arguments[4].step))
+        work(function, threads, arguments, call_off)
+
+    monkeypatch.setattr(loop, "run_threads", note)
+    monkeypatch.setattr(tapes, "SHELF", tapes.Shelf())
+    monkeypatch.setattr(loop, "SHELF", tapes.SHELF)
+    for _ in range(2):
+        items.append([])
+        with pytest.warns(ConvergenceWarning):
+            fastnn.MLPClassifier((6,), max_iter=40, n_threads=1, **ALL).fit(*blobs)
+    assert items[0][0] == 8
+    assert items[1][0] > 8
+    assert sum(items[0]) == sum(items[1]) == 40
 
 
 @pytest.mark.parametrize("patched", [False, True])

@@ -1,0 +1,96 @@
+"""The shuffle of NumPy's RandomState, by its own draws."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn import kernels, reference
+from fastnn.engine import shuffling
+from fastnn.engine.shuffling import bitgen_of
+
+SIZES = [*range(70), 127, 128, 129, 255, 256, 257, 1000, 4095, 4096, 4097]
+GENERATORS = [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64]
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Have the kernel do the work from the first row on."""
+    monkeypatch.setattr(shuffling, "FIRST_ROWS", 0)
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_the_orders_and_what_is_drawn_next_are_those_of_numpy(guards, generator):
+    ours, twins, theirs = (np.random.RandomState(generator(3)) for _ in range(3))
+    for size, times in itertools.product(SIZES, (1, 3)):
+        order = guards.input(np.arange(size) * 3 - 7)
+        expected, by_the_twin = np.empty((2, times, size), np.int64)
+        latest = order.copy()
+        for row in expected:
+            theirs.shuffle(latest)
+            row[:] = latest
+        out = guards.output(np.full((times, size), -1))
+        reference.shuffle(order, bitgen_of(twins._bit_generator), by_the_twin)
+        kernels.shuffle(order, bitgen_of(ours._bit_generator), out)
+        np.testing.assert_array_equal(by_the_twin, expected)
+        np.testing.assert_array_equal(out, expected)
+        guards.check()
+        # After one draw more or less, this would differ.
+        assert ours.randint(2**31) == twins.randint(2**31) == theirs.randint(2**31)
+    assert not np.array_equal(out[0], order)
+
+
+def test_many_rows_are_shuffled_as_numpy_does(guards):
+    ours, theirs = np.random.RandomState(5), np.random.RandomState(5)
+    expected = np.arange(1 << 17)
+    out = guards.output(np.empty((3, len(expected)), np.int64))
+    kernels.shuffle(expected, bitgen_of(ours._bit_generator), out)
+    for row in out:
+        theirs.shuffle(expected)
+        np.testing.assert_array_equal(row, expected)
+    guards.check()
+
+
+def test_numpy_and_the_kernel_take_turns_without_a_seam(monkeypatch):
+    ours, theirs = np.random.RandomState(8), np.random.RandomState(8)
+    order, expected = np.arange(100), np.arange(100)
+    monkeypatch.setattr(shuffling._Seen, "rows", 0)
+    monkeypatch.setattr(shuffling, "FIRST_ROWS", 250)
+    seen = []
+    for times in (1, 2, 1, 3):
+        orders = shuffling.shuffled(order, ours, times)
+        for row in orders:
+            theirs.shuffle(expected)
+            np.testing.assert_array_equal(row, expected)
+        order = orders[-1]
+        seen.append(shuffling._Seen.rows)
+    assert seen == [100, 300, 300, 300]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_class_of_the_users_own_shuffles_by_itself():
+    class Reversed(np.random.RandomState):
+        def shuffle(self, rows):
+            rows[:] = rows[::-1].copy()
+
+    orders = shuffling.shuffled(np.arange(9), Reversed(0), 2)
+    np.testing.assert_array_equal(orders, [np.arange(9)[::-1], np.arange(9)])
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_generator_of_all_of_numpy_goes_on_after_it():
+    random = np.random.mtrand._rand
+    state = random.get_state()
+    try:
+        np.random.seed(4)
+        expected = np.arange(50)
+        np.random.shuffle(expected)
+        following = np.random.rand()
+        np.random.seed(4)
+        (order,) = shuffling.shuffled(np.arange(50), random)
+        np.testing.assert_array_equal(order, expected)
+        assert np.random.rand() == following
+        assert random._bit_generator.lock.acquire(blocking=False)
+        random._bit_generator.lock.release()
+    finally:
+        random.set_state(state)
