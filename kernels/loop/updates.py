@@ -212,10 +212,14 @@ class Updates:
         block = column_block(sweep.rows, K, self.size)
         if gathered:
             block = (self.gathered_stride - CACHE_LINE) // self.size
-        for k0, k1 in _blocks(lo * MR, min(hi * MR, K), block):
+        blocks = list(_blocks(lo * MR, min(hi * MR, K), block))
+        # Backwards, where gathering makes any order as good: the second-level cache still has what
+        # the forward product read last, and will have what the next one reads first.
+        for k0, k1 in reversed(blocks) if gathered else blocks:
             inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
             if gathered:
-                columns, inputs = self._gathered(inputs.table, k0, k1, sweep)
+                following = max(k0 - block, lo * MR)
+                columns, inputs = self._gathered(inputs.table, k0, k1, following, sweep)
                 operations.append(columns)
             operations += self._panels(depth, k0, k1, inputs, sweep)
             for k in range(round_up(k0, across), k1, across):
@@ -234,8 +238,11 @@ class Updates:
         panels = -(-layer.columns // (NR * self.lanes))
         return gathers(rows, layer.fan_in, stride, panels, self.size)
 
-    def _gathered(self, table, k0, k1, sweep):
-        """Return the operation that gathers columns k0..k1, and where they are to be found then."""
+    def _gathered(self, table, k0, k1, following, sweep):
+        """Return the operation that gathers columns k0..k1, and where they are to be found then.
+
+        While they are at hand, as many columns from `following` on are prefetched.
+        """
         mine = self.tables[2 * len(self.layers) + sweep.room]
         columns = GatherColumns(
             table=table,
@@ -245,8 +252,7 @@ class Updates:
             out=int(mine[0]),
             stride=self.gathered_stride,
         )
-        # While a block is at hand, the next one is prefetched.
-        return columns, Inputs(mine.ctypes.data, k0, k1 * self.size)
+        return columns, Inputs(mine.ctypes.data, k0, following * self.size)
 
     def _panels(self, depth, k0, k1, inputs, sweep):
         """Return the updates of rows k0..k1 of all panels of a layer."""
