@@ -115,15 +115,15 @@ class PerceptronOrder:
     def _listed(self, epoch, position, count):
         """Return the rows of all steps of `count` items, one after the other."""
         last, end = divmod(position + count - 1, self.per_epoch)
-        orders = self._rows[None]
-        if epoch + last > self._epoch:
-            orders = self.shuffle(self._rows, epoch + last - self._epoch)
-            if epoch == self._epoch:
-                orders = np.concatenate([self._rows[None], orders])
+        begin, end = (min(place * self.batch_size, self.n) for place in (position, end + 1))
+        fresh, pieces = epoch + last - self._epoch, []
+        if epoch == self._epoch:
+            pieces.append(self._rows[begin : self.n if fresh else end])
+        if fresh:
+            orders = self.shuffle(self._rows, fresh)
             self._rows, self._epoch = orders[-1], epoch + last
-        size = self.batch_size
-        stop = last * self.n + min((end + 1) * size, self.n)
-        return orders.reshape(-1)[min(position * size, self.n) : stop]
+            pieces.append(orders.reshape(-1)[: (fresh - 1) * self.n + end])
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _sums_of_weights(self, listed, begins, counts, is_step):
         """Return the sum of the weights of each step's batch."""
