@@ -14,9 +14,9 @@ STATE, NEXT_UINT32 = 0, 16
 def shuffle(order, bitgen, out):
     """Write `order`, shuffled again and again as ``RandomState.shuffle`` does, into rows of `out`.
 
-    Each place from the last on swaps with a place up to it, for which so many bits are drawn as the
-    place has, again and again until they say none behind it. NumPy branches on that, at random;
-    here a draw that says too much swaps the place with itself. One core of a Zen 5 takes 3.2 to
+    From the last place on, each swaps with one up to it. That is drawn, with as many bits as the
+    place's own number has, and drawn again while it is larger. NumPy branches on that, at random;
+    here a draw that is too large swaps the place with itself. One core of a Zen 5 takes 3.2 to
     3.4 ns an element, and NumPy 8.1 to 9.3.
 
     Parameters
@@ -24,7 +24,8 @@ def shuffle(order, bitgen, out):
     order : ndarray of shape (n,)
         int64; n at most 2**32.
     bitgen : int
-        Address of the ``bitgen_t`` of a NumPy bit generator, whose lock the caller holds.
+        Address of the ``bitgen_t`` of a NumPy bit generator, to which its ``capsule`` leads; the
+        caller holds its ``lock``.
     out : ndarray of shape (m, n)
         int64; row 0 becomes `order` in another order, and each other row the one before it.
     """
