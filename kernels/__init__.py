@@ -12,12 +12,12 @@ from .affine import (
     affine_backward_sgd,
     affine_backward_weights,
 )
+from .draws import randint, shuffle
 from .dropout import dropout
 from .elementwise import erf, exp, log, logistic, tanh
 from .finite import all_finite
 from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
 from .peak import flops_per_repetition, fma_loop
-from .shuffle import shuffle
 from .softmax import softmax_gradient
 from .sparse import csr_affine, csr_affine_backward_weights
 from .update import adam_update, momentum_update, sgd_update
@@ -44,6 +44,7 @@ __all__ = [
     "logistic_gradient",
     "momentum_update",
     "poisson_gradient",
+    "randint",
     "relu_backward",
     "sgd_update",
     "shuffle",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..jobs import BLOCK, LAST_STEP, STEP, Items
-from .shuffling import shuffled
+from .draws import integers, shuffled
 
 #: Most bytes of row indices drawn ahead.
 INDEX_BYTES = 1 << 26
@@ -74,10 +74,10 @@ class EpochOrder:
         if self._rows[0] != epoch:
             random = np.random.RandomState([self.seed, epoch])
             if self.hyperparameters.replacement:
-                rows = random.randint(0, self.n, self.steps_per_epoch * self.batch_size)
+                rows = integers(random, self.n, self.steps_per_epoch * self.batch_size)
             else:
                 (rows,) = shuffled(np.arange(self.n, dtype=np.int64), random)
-            self._rows = epoch, np.ascontiguousarray(rows, np.int64)
+            self._rows = epoch, rows
         return self._rows[1]
 
     def items(self, first, stop):

@@ -165,17 +165,23 @@ class CompiledLoop:
         if any(new is not old for new, old in zip(shape, self._shape)):
             integers = np.zeros((10, count), np.int64)
             self._shape, self._items = shape, Items(*integers, *np.zeros((5, count)))
+            self._filled = {}
             work, kinds = self._items, items.kinds
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
             work.source[:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
             work.begin[:], work.rows[:] = items.begins, items.counts
             work.listed[:] = kinds != BLOCK if items.listed is not None else 0
-        work = self._items
-        work.step[:], work.epoch[:], work.key[:] = items.steps, items.epochs, items.keys
-        work.keep[:] = items.keeps
-        work.rate[:], work.decay[:], work.l2[:] = items.rates, items.decays, items.alphas
-        work.epsilon[:], work.divisor[:] = items.epsilons, items.divisors
-        return work, listed
+        self._fill(step=items.steps, epoch=items.epochs, key=items.keys, keep=items.keeps)
+        self._fill(rate=items.rates, decay=items.decays, l2=items.alphas)
+        self._fill(epsilon=items.epsilons, divisor=items.divisors)
+        return self._items, listed
+
+    def _fill(self, **columns):
+        """Write down what changes from call to call; one number for all items only if it is new."""
+        for name, value in columns.items():
+            if isinstance(value, np.ndarray) or value != self._filled.get(name):
+                getattr(self._items, name)[:] = value
+                self._filled[name] = value if not isinstance(value, np.ndarray) else None
 
     def _check_listed(self, items, listed):
         """Check the rows of a list: the kernels reach them by address.

@@ -17,6 +17,7 @@ from ..jobs import (
     Settings,
 )
 from .course import BLOCK_ROWS, MOST_ITEMS, architecture_of
+from .draws import integers
 from .driver import loop_of
 from .epochs import INDEX_BYTES
 from .run import Run
@@ -163,19 +164,19 @@ class SolverOrder:
             # In one call, and in front of it the training rows, for all checks.
             steps = np.flatnonzero(part == 0)
             begins[steps] = self.n[0] + n * np.arange(len(steps))
-            fresh = np.random.randint(0, self.n[0], n * len(steps))
+            fresh = integers(np.random, self.n[0], n * len(steps))
             return np.concatenate([self._rows[0], fresh]).astype(np.int64, copy=False), begins
         pieces, count = [], 0
         borders = np.flatnonzero(np.diff(part)) + 1
         for lo, hi in itertools.pairwise([0, *borders.tolist(), len(part)]):
             if part[lo] == 0:
-                rows = np.random.randint(0, self.n[0], n * (hi - lo))
+                rows = integers(np.random, self.n[0], n * (hi - lo))
                 begins[lo:hi] = count + n * np.arange(hi - lo)
             else:
                 source = part[lo] - 1
                 if self.draws[source] and within[lo] == 0:
                     size = self.checked[source]
-                    self._rows[source] = np.random.randint(0, self.n[source], size)
+                    self._rows[source] = integers(np.random, self.n[source], size)
                 if source == 1 and not self.draws[1]:
                     continue  # in order
                 rows = self._rows[source]

@@ -7,6 +7,7 @@ against the function of the same name here; ``TwoLayerNet`` against the class of
 walk through a training run line by line.
 """
 
+from .draws import randint, shuffle
 from .kernels import (
     activation,
     adam_update,
@@ -33,7 +34,6 @@ from .kernels import (
     tanh,
 )
 from .loop import TrainingLoop
-from .shuffle import shuffle
 from .two_layer_net import TwoLayerNet, forward, loss_and_gradients
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "loss_and_gradients",
     "momentum_update",
     "poisson_gradient",
+    "randint",
     "relu_backward",
     "sgd_update",
     "shuffle",

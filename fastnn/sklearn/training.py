@@ -10,8 +10,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle as shuffled_by_sklearn
 
 from ..checks.arguments import room_for
+from ..engine.draws import shuffled
 from ..engine.driver import drive, loop_of
-from ..engine.shuffling import shuffled
 from ..jobs import Job, Records, Settings
 from ..threads import limited
 from . import solvers

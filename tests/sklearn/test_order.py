@@ -5,7 +5,7 @@ import pytest
 import sklearn.utils
 
 import fastnn
-from fastnn.engine import driver, shuffling
+from fastnn.engine import draws, driver
 from fastnn.jobs import BLOCK, Source
 from fastnn.sklearn.order import PerceptronOrder
 
@@ -17,7 +17,7 @@ def order_of(n, batch_size, epochs, n_val, random):
     """Return the order of a fit, with blocks of five rows behind each epoch."""
     return PerceptronOrder(
         *(Source(np.zeros((n, 1)), np.zeros(n)), batch_size, epochs, n_val, 5),
-        shuffle=lambda order, times: shuffling.shuffled(order, random, times),
+        shuffle=lambda order, times: draws.shuffled(order, random, times),
         alpha=0.0,
         rates=lambda steps, epochs: (np.ones(len(steps)), 1.0, 1e-8),
         seed=None,
@@ -56,8 +56,8 @@ def test_the_kernel_and_numpy_draw_the_same_fits(kind, blobs, monkeypatch):
     class Derived(np.random.RandomState):
         pass
 
-    def fit(first_rows, interval=0.1):
-        monkeypatch.setattr(shuffling, "FIRST_ROWS", first_rows)
+    def fit(first, interval=0.1):
+        monkeypatch.setattr(draws, "FIRST_DRAWS", first)
         monkeypatch.setattr(driver, "INTERVAL", interval)
         random = {
             "seed": lambda: 5,

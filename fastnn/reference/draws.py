@@ -1,4 +1,4 @@
-"""The shuffle of RandomState draw by draw, the twin of kernels.shuffle."""
+"""What RandomState draws, one draw after the other: the twins of kernels.draws."""
 
 import ctypes
 
@@ -16,6 +16,18 @@ class Bitgen(ctypes.Structure):
         ("next_uint64", ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)),
         ("next_uint32", ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)),
     )
+
+
+def randint(high, bitgen, out):
+    """Write integers below `high` into `out`: draws of as few bits as do, without larger ones."""
+    generator = Bitgen.from_address(bitgen)
+    mask = (1 << (high - 1).bit_length()) - 1
+    for place in range(len(out)):
+        drawn = high
+        while drawn >= high:
+            # None is drawn where there is nothing to choose.
+            drawn = generator.next_uint32(generator.state) & mask if mask else 0
+        out[place] = drawn
 
 
 def shuffle(order, bitgen, out):

@@ -1,4 +1,4 @@
-"""The shuffle of NumPy's ``RandomState``, draw by draw, without a branch that depends on them."""
+"""What NumPy's ``RandomState`` draws, without a branch that depends on a draw."""
 
 import numpy as np
 
@@ -8,6 +8,38 @@ from .llvm.intrinsics import call_uint32, read_integer
 #: Where NumPy's ``bitgen_t``, its C interface to a generator, holds the address of the generator's
 #: state, and that of the function which draws 32 bits from it.
 STATE, NEXT_UINT32 = 0, 16
+
+
+@kernel
+def randint(high, bitgen, out):
+    """Write what ``RandomState.randint(0, high)`` draws, again and again, into `out`.
+
+    A draw has as many bits as ``high - 1``, and is made again while it is larger. NumPy branches on
+    that; here the next draw takes its place. One
+    core of a Zen 5 takes 1.8 to 3.3 ns a number, and NumPy 2.8 to 13.
+
+    Parameters
+    ----------
+    high : int
+        In 1..2**32.
+    bitgen : int
+        Address of the ``bitgen_t`` of a NumPy bit generator, to which its ``capsule`` leads; the
+        caller holds its ``lock``.
+    out : ndarray of shape (n,)
+        int64; written.
+    """
+    state, function = read_integer(bitgen + STATE), read_integer(bitgen + NEXT_UINT32)
+    last, mask, place = np.int64(high - 1), np.int64(0), 0
+    while mask < last:
+        mask = 2 * mask + 1
+    # NumPy draws nothing where there is nothing to choose.
+    while mask == 0 and place < len(out):
+        out[place] = 0
+        place += 1
+    while place < len(out):
+        drawn = np.int64(call_uint32(function, state)) & mask
+        out[place] = drawn
+        place += np.int64(drawn <= last)
 
 
 @kernel
