@@ -53,6 +53,37 @@ def _turned(emit, vectors):
     return vectors
 
 
+class Square(NamedTuple):
+    """What :func:`turn` takes."""
+
+    source: int  #: address of row 0
+    stride: int  #: bytes from one row of it to the next
+    rows: int  #: at most as many as a vector has lanes
+    columns: int  #: likewise
+    out: int  #: address of row 0 of the transpose
+    out_stride: int  #: bytes from one row of it to the next
+    filled: int  #: elements of it to write: `rows`, or more, then of the last row again
+
+
+@outlined(Square)
+def turn(emit, f):
+    """Write ``out[j, k] = source[k, j]`` for k below `filled` and j below `columns`."""
+
+    def lines(start, stride, count):
+        # Of the last row again, where there are fewer than lanes.
+        places = [start]
+        for lane in range(1, emit.lanes):
+            places.append(places[-1] + emit.where(count > lane, stride, 0))
+        return places
+
+    rows = [emit.load_first(x, f.columns) for x in lines(f.source, f.stride, f.rows)]
+    written = zip(_turned(emit, rows), lines(f.out, f.out_stride, f.columns))
+    # From the end, so that of several the one that belongs there is the last.
+    for value, place in reversed(list(written)):
+        emit.store_first(value, place, f.filled)
+    emit.returns()
+
+
 @outlined(Transpose)
 def transpose(emit, f):
     """Write ``out[j, k] = W[k, j]`` for k below `rows` and j below `columns`, and nothing else.
@@ -74,11 +105,9 @@ def transpose(emit, f):
                 for value, place in zip(_turned(emit, [emit.load(x) for x in lines]), places):
                     emit.store(value, place)
             with at_the_edge:
-                vectors = []
-                for i, line in enumerate(lines):
-                    vectors.append(emit.load_first(line, emit.where(down > i, across, 0)))
-                for i, (value, place) in enumerate(zip(_turned(emit, vectors), places)):
-                    emit.store_first(value, place, emit.where(across > i, down, 0))
+                down, across = emit.at_most(down, lanes), emit.at_most(across, lanes)
+                edge = Square(source, f.stride, down, across, target, f.out_stride, down)
+                turn.emitted(emit, edge)
 
     def strip(k):
         emit.steps(0, f.columns + (lanes - 1), lanes, lambda j: square(k, j))

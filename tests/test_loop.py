@@ -14,11 +14,11 @@ from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.gather import PIECE
-from fastnn.kernels.heads import SOFTMAX
 from fastnn.kernels.llvm.processor import VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import NR
 from fastnn.kernels.loop import blocking, buffers, tape
 from fastnn.kernels.loop.task import Task
+from fastnn.kernels.losses import SOFTMAX
 from fastnn.reference.activations import ACTIVATIONS
 
 DTYPES = [np.float32, np.float64]

@@ -32,8 +32,8 @@ class CompiledLoop:
 
     def __init__(self, job):
         from ..kernels.activation import ACTIVATIONS
-        from ..kernels.heads import HEADS
         from ..kernels.loop.task import BYTES, DENSE, Task
+        from ..kernels.losses import HEADS
         from ..kernels.rules import FATES
 
         sizes, settings = job.architecture.layer_sizes, job.settings

@@ -21,7 +21,7 @@ class Emitter(Flow):
     """Vector instructions for one element type, appended to an LLVM IR builder."""
 
     def __init__(self, builder, element):
-        self.builder = builder
+        self.builder, self.kind = builder, element
         self.size = 4 if element is types.float32 else 8
         self.lanes = VECTOR_BYTES // self.size
         self.scalar = ir.FloatType() if self.size == 4 else DOUBLE
@@ -71,6 +71,10 @@ class Emitter(Flow):
         """Load one element."""
         return Value(self, self.builder.load(self.pointer(address)))
 
+    def load_double(self, address):
+        """Load a float64."""
+        return Value(self, self.builder.load(self.pointer(address, DOUBLE)))
+
     def load_integer(self, address):
         """Load an int64, such as an address."""
         return Value(self, self.builder.load(self.pointer(address, INT64)))
@@ -116,6 +120,47 @@ class Emitter(Flow):
         kinds = [self.vector, pointer.type, INT32, mask.type]
         alignment = ir.Constant(INT32, self.size)
         self._masked("store", kinds, ir.VoidType(), value.ir, pointer, alignment, mask)
+
+    def room(self, vectors):
+        """Return the address of so many vectors on the function's stack."""
+        with self.builder.goto_entry_block():
+            place = self.builder.alloca(self.vector, vectors)
+            place.align = VECTOR_BYTES
+            return Value(self, self.builder.ptrtoint(place, INT64))
+
+    def load_integers(self, address, count):
+        """Load `count` int64 into lanes as wide as elements are; the last one fills the others."""
+        kind, mask = self.integers(8), self._first(count)
+        pointer = self.pointer(address, kind)
+        kinds = [pointer.type, INT32, mask.type, kind]
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(kind, kinds),
+            f"llvm.masked.load.v{self.lanes}i64.p0",
+        )
+        last = self.splat(self.load_integer(address + (count - 1) * 8), kind)
+        loaded = self.builder.call(function, [pointer, ir.Constant(INT32, 8), mask, last.ir])
+        if self.size == 4:
+            loaded = self.builder.trunc(loaded, self.integers(4))
+        return Value(self, loaded)
+
+    def store_integers(self, vector, address, count):
+        """Store the first `count` integers, as wide as elements are, as int64."""
+        kind, mask = self.integers(8), self._first(count)
+        if self.size == 4:
+            vector = Value(self, self.builder.sext(vector.ir, kind))
+        pointer = self.pointer(address, kind)
+        kinds = [kind, pointer.type, INT32, mask.type]
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(ir.VoidType(), kinds),
+            f"llvm.masked.store.v{self.lanes}i64.p0",
+        )
+        self.builder.call(function, [vector.ir, pointer, ir.Constant(INT32, 8), mask])
+
+    def narrowed(self, integer):
+        """Return an int64 as an integer of as many bits as an element has."""
+        return self.truncated(integer) if self.size == 4 else integer
 
     def prefetch(self, address, level=1):
         """Have the line at an address fetched into a level of cache; it may be of any memory."""

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..activation import IDENTITY
-from ..heads import SOFTMAX
 from ..layout import (
     empty_aligned,
     matrix_size,
@@ -17,6 +16,7 @@ from ..layout import (
 )
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
+from ..losses import SOFTMAX
 from .blocking import sum_blocks
 
 #: Bytes in a page, and how far beyond a multiple of it the distance between two copies is.

@@ -1,23 +1,13 @@
-"""The parts of the loop that handle rows of a batch: their data, their scores, their losses."""
+"""The parts of the loop that fetch rows of a batch, multiply sparse ones and drop out."""
 
 from .._jit import part
 from ..bytes import ScaleBytes, scale_bytes
 from ..csr import CSRMultiply, CSRSeek, csr_multiply, csr_seek
 from ..dropout import DropoutRows, dropout_rows
-from ..heads import (
-    CLIPPED_LOGISTIC,
-    LOGISTIC,
-    SOFTMAX,
-    LossRows,
-    PredictRows,
-    loss_rows,
-    predict_rows,
-)
 from ..llvm.intrinsics import address_of, cast_like, read, read_integer
-from ..softmax import ROWS_PER_LOG, SoftmaxRows, softmax_rows
+from ..losses import SOFTMAX
 from . import operations as op
 from .operations import fields, holds
-from .state import EVALUATE
 
 #: Added to a step's dropout key for each layer; odd, so that no two layers share a pattern.
 LAYER_KEY = 0x2545F4914F6CDD1D
@@ -102,97 +92,3 @@ def drop_out(f, a, constants, item):
         factor=cast_like(like, constants.dropout_factor),
     )
     dropout_rows(like, rows)
-
-
-@part
-def take_loss(f, a, constants, item, losses):
-    """Turn scores into gradients, and write their losses down, a sum for each ROWS_PER_LOG rows."""
-    like, stop = a.params[0], min(f.stop, item.rows)
-    scale, targets, weights = (
-        cast_like(like, 1.0 / item.divisor),
-        address_of(a.labels),
-        address_of(a.weights),
-    )
-    smoothing = cast_like(like, constants.smoothing if f.weighting == op.GENERAL else 0.0)
-    for first in range(f.first, stop, ROWS_PER_LOG):
-        last = min(first + ROWS_PER_LOG, stop)
-        if constants.head == SOFTMAX:
-            rows = SoftmaxRows(
-                S=f.S,
-                stride=f.stride,
-                width=f.width,
-                classes=f.outputs,
-                y=targets,
-                first=first,
-                stop=last,
-                weights=0 if f.weighting == op.PLAIN else weights,
-                clipped=constants.clipped,
-                smoothing=smoothing,
-                scale=scale,
-            )
-            losses[first // ROWS_PER_LOG] = softmax_rows(like, rows)
-        else:
-            clipped = constants.clipped and constants.head == LOGISTIC
-            each = LossRows(
-                head=CLIPPED_LOGISTIC if clipped else constants.head,
-                S=f.S,
-                stride=f.stride,
-                outputs=f.outputs,
-                targets=targets,
-                first=first,
-                stop=last,
-                weights=weights,
-                scale=scale,
-            )
-            losses[first // ROWS_PER_LOG] = loss_rows(like, each)
-
-
-@part
-def count_correct(f, a, constants, item, correct, predicted):
-    """Add up the weights of right answers, a sum for each ROWS_PER_LOG rows."""
-    for first in range(f.first, min(f.stop, item.rows), ROWS_PER_LOG):
-        total = 0.0
-        for i in range(first, min(first + ROWS_PER_LOG, f.stop, item.rows)):
-            start, right = f.S + i * f.stride, False
-            if constants.head == SOFTMAX:
-                best = _best_class(a.activations, start, f.outputs)
-                right = best == a.labels[i]
-                if item.source == EVALUATE and item.begin + i < len(predicted):
-                    predicted[item.begin + i] = best
-            elif constants.head == LOGISTIC:
-                right = True
-                for j in range(f.outputs):
-                    target = read(a.params[0], a.labels[i] + j * a.params.itemsize)
-                    right = right and (a.activations[start + j] > 0) == (target > 0.5)
-            if right:
-                total += a.weights[i] if constants.weighted else 1.0
-        correct[first // ROWS_PER_LOG] = total
-
-
-@part
-def _best_class(scores, start, classes):
-    """Return the highest of some scores, the first of several; NaN counts as highest."""
-    best, top = 0, scores[start]
-    for j in range(1, classes):
-        score = scores[start + j]
-        if score > top or (score != score and top == top):
-            best, top = j, score
-    return best
-
-
-@part
-def predict(f, a, constants, item):
-    """Write predictions."""
-    size = a.params.itemsize
-    rows = PredictRows(
-        head=f.head,
-        S=f.S,
-        stride=f.stride,
-        width=f.width,
-        outputs=f.outputs,
-        first=f.first,
-        stop=min(f.stop, item.rows),
-        out=constants.output + item.begin * f.outputs * size,
-        out_stride=f.outputs * size,
-    )
-    predict_rows(a.params[0], rows)

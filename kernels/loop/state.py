@@ -33,7 +33,7 @@ class Constants(NamedTuple):
     head: int
     output: int  #: address of the predictions, C-contiguous
     weighted: int  #: 1 where sources have weights
-    clipped: int  #: 1 where losses count clipped probabilities, see softmax.EPSILON
+    clipped: int  #: 1 where losses count clipped probabilities, see softmax_rows.EPSILON
     units: int  #: sums of squared weights
     shards: int  #: shards of the batch whose gradients are added up
     shard: int  #: bytes from the gradient of one to that of the next

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..layout import empty_aligned, row_stride
 from ..llvm.processor import CACHE_LINE
-from ..softmax import ROWS_PER_LOG
+from ..softmax_rows import ROWS_PER_LOG
 from . import operations as op
 from .blocking import gathered_bytes
 from .buffers import Buffers

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..activation import FROM_OUTPUT
-from ..heads import SOFTMAX
+from ..losses import SOFTMAX
 from ..rules import GRADIENT, RULES, SGD
 
 #: Kinds of input: floating-point numbers, a CSR matrix, bytes.

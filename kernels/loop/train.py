@@ -17,7 +17,7 @@ from ..activation import (
 from ..gather import GatherColumns, gather_columns
 from ..llvm.intrinsics import address_of
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
-from ..softmax import ROWS_PER_LOG
+from ..softmax_rows import ROWS_PER_LOG
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
 from .barrier import FINISHED, wait
@@ -31,15 +31,8 @@ from .gradients import (
     update_rows,
 )
 from .operations import fields, holds
-from .rows import (
-    count_correct,
-    drop_out,
-    gather,
-    multiply_sparse,
-    predict,
-    seek_columns,
-    take_loss,
-)
+from .rows import drop_out, gather, multiply_sparse, seek_columns
+from .scores import count_correct, predict, take_loss
 from .state import EVALUATE, EVALUATED, NOTHING, STEPPED, Item
 
 

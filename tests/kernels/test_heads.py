@@ -7,15 +7,10 @@ from hypothesis import strategies as st
 
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
-from fastnn.kernels.heads import (
-    CLIPPED_LOGISTIC,
-    HEADS,
-    SOFTMAX,
-    PredictRows,
-    _weighted_loss,
-    predict_rows,
-)
+from fastnn.kernels.head_rows import PredictRows, head_predictions
+from fastnn.kernels.heads import _weighted_loss
 from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.losses import CLIPPED_LOGISTIC, HEADS, SOFTMAX
 
 DTYPES = ["float32", "float64"]
 GRADIENTS = {
@@ -225,7 +220,7 @@ def predicted(code, S, width, first, stop, out):
     rows = PredictRows(
         code, places[0], S.strides[0], width, outputs, first, stop, places[1], out.strides[0]
     )
-    predict_rows(S[0, 0], rows)
+    head_predictions(S[0, 0], rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -261,5 +256,6 @@ def test_predictions_far_from_zero(dtype):
     out = np.empty((1, 3), dtype)
     predicted(SOFTMAX, S[:, :3].copy(), 3, 0, 1, out)
     np.testing.assert_array_equal(out[0], [1, 0, 0])
+    out = np.empty((1, 4), dtype)
     predicted(SOFTMAX, S, 4, 0, 1, out)
     assert np.isnan(out).all()

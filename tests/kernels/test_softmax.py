@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
 from fastnn.kernels.llvm.intrinsics import address_of, cast_like
-from fastnn.kernels.softmax import SoftmaxRows, softmax_rows
+from fastnn.kernels.softmax_rows import SoftmaxRows, softmax_rows
 
 DTYPES = ["float32", "float64"]
 CLASSES = [1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 33, 48, 49, 50, 96, 97, 100]
@@ -166,7 +166,7 @@ def general_rows(S, width, classes, y, first, stop, weights, clipped, smoothing,
     places = address_of(S), address_of(y), address_of(weights) if weights.size else 0
     spread, factor = cast_like(like, smoothing), cast_like(like, scale)
     rows = SoftmaxRows(
-        *(places[0], S.strides[0], width, classes, places[1], first, stop, places[2]),
+        *(places[0], S.strides[0], width, classes, places[1], first, stop, 0, places[2]),
         *(clipped, spread, factor),
     )
     return softmax_rows(like, rows)

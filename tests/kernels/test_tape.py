@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn.kernels.activation import ACTIVATIONS, RELU, Activate
-from fastnn.kernels.heads import HEADS
 from fastnn.kernels.llvm.processor import CACHE_LINE, VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import MR, UNROLL, MultiplyPanel
 from fastnn.kernels.loop import blocking
@@ -18,6 +17,7 @@ from fastnn.kernels.loop.accesses import Accesses
 from fastnn.kernels.loop.tape import Tape
 from fastnn.kernels.loop.task import BYTES, CSR, DENSE, Task
 from fastnn.kernels.loop.verify import TapeError, verify
+from fastnn.kernels.losses import HEADS
 from fastnn.kernels.rules import ACCUMULATE, GRADIENT, RULES
 from fastnn.kernels.transpose import Transpose
 
