@@ -102,6 +102,7 @@ def _multiply(like, f, relu):
             stride=f.stride,
             known=f.n,
             following=f.weights,
+            gate=0,
             pace=0,
         )
         multiply_panel(like, panel)

@@ -51,9 +51,10 @@ class MultiplyPanel(NamedTuple):
     K: int
     start: int  #: address of what is added to row 0: a bias, or `out` to go on from there
     start_stride: int  #: bytes from one row of it to the next, 0 for a bias
-    relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself
+    relu: int  #: 1 for ``max(out, 0)``, 0 for `out` itself, and with a gate
     out: int  #: address of row 0 of the result, in the columns of the panel
     stride: int  #: bytes from one row of the result to the next
+    gate: int  #: address of what lies as the result does, which is 0 where that is; 0 for none
     known: int  #: the table holds all rows below this one, which may be prefetched
     following: int  #: address of what is multiplied next, to be prefetched meanwhile
     pace: int  #: bytes of it for each step of the sum of each tile of MR rows
@@ -146,10 +147,15 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
         return following
 
     sums = emit.unrolled(f.K, start, body, UNROLL if height == MR else 1)
-    for m in range(height):
-        for v in range(vectors):
-            value = emit.at_least(sums[m * vectors + v], lowest)
-            emit.store(value, f.out + (i + m) * f.stride + v * VECTOR_BYTES)
+    places = [(i + m) * f.stride + v * VECTOR_BYTES for m in range(height) for v in range(vectors)]
+    with emit.either(f.gate != 0) as (gated, plain):
+        with gated:
+            for value, place in zip(sums, places, strict=True):
+                opened = emit.where(emit.load(f.gate + place) <= 0.0, 0.0, value)
+                emit.store(opened, f.out + place)
+        with plain:
+            for value, place in zip(sums, places, strict=True):
+                emit.store(emit.at_least(value, lowest), f.out + place)
 
 
 def _prefetch_line(emit, height, later, offset, p):
@@ -170,7 +176,8 @@ def _prefetch_line(emit, height, later, offset, p):
 def multiply_panel(emit, f):
     """Multiply rows by one panel: ``out[i, v] = start[i, v] + sum_k A[i, k] W[k, v]``, or its ReLU.
 
-    Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
+    Or it is taken back through a ReLU, whose output is the gate: 0 where that is not above 0 (a NaN
+    lets it through). Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
     the operands, the rows that come next are prefetched, to which the table has to lead, and what
     is multiplied next.
     """

@@ -127,7 +127,10 @@ class Accesses:
             Block(place + f.first * stride, length, f.stop - f.first, stride)
             for place, stride in ((f.start, f.start_stride), (f.out, f.stride))
         )
-        return [*self._inputs(f), Block(f.panel, f.K * length), start], [out]
+        reads = [*self._inputs(f), Block(f.panel, f.K * length), start]
+        if f.gate:
+            reads.append(out.behind(f.gate - f.out))
+        return reads, [out]
 
     def _of_MultiplyGroup(self, f):
         rows, line = f.stop - f.first, GROUP * VECTOR_BYTES

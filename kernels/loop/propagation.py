@@ -24,6 +24,7 @@ class Product(NamedTuple):
     relu: int  #: 1 to apply the ReLU in registers
     out: int
     stride: int
+    gate: int = 0  #: address of the output of a ReLU that the product is taken back through
 
 
 def prefetching(operations):
@@ -185,6 +186,7 @@ class Propagation:
                 relu=product.relu if k1 == product.K else 0,
                 out=out,
                 stride=product.stride,
+                gate=product.gate + j * size if product.gate and k1 == product.K else 0,
                 known=known,
                 following=place,
                 pace=0,
@@ -280,6 +282,7 @@ class Propagation:
                 relu=0,
                 out=buffers.activation(below.gradient),
                 stride=below.stride * self.size,
+                gate=buffers.activation(below.output) if _is_gate(below) else 0,
             )
             for lo, hi, block in self._product(product, first, stop):
                 operations += block + self._through_activation(below, lo, hi)
@@ -292,7 +295,12 @@ class Propagation:
         if layer.derivative >= 0:
             derivatives = self.buffers.activation(layer.derivative + skip)
             return [BackwardStored(derivatives, dA, count)]
-        if layer.activation == IDENTITY:
+        if layer.activation == IDENTITY or _is_gate(layer):
             return []
         A = self.buffers.activation(layer.output + skip)
         return [Backward(layer.activation, A, dA, count)]
+
+
+def _is_gate(layer):
+    """Tell whether a layer's gradient is zeroed where its output is, while it is in registers."""
+    return layer.activation == RELU and layer.derivative < 0
