@@ -177,9 +177,9 @@ def multiply_panel(emit, f):
     """Multiply rows by one panel: ``out[i, v] = start[i, v] + sum_k A[i, k] W[k, v]``, or its ReLU.
 
     Or it is taken back through a ReLU, whose output is the gate: 0 where that is not above 0 (a NaN
-    lets it through). Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN stays one. Besides
-    the operands, the rows that come next are prefetched, to which the table has to lead, and what
-    is multiplied next.
+    lets it through). Only rows first..stop of `out` are written, `vectors` vectors of each; a NaN
+    stays one. Besides the operands, the rows that come next are prefetched, to which the table has
+    to lead, and what is multiplied next.
     """
     for vectors in emit.cases(f.vectors, range(1, NR + 1), "vectors"):
         lowest, i = _lowest(emit, f.relu), f.first
