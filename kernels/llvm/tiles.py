@@ -39,6 +39,15 @@ TILE_VECTORS = max(MR * NR, GROUP * GROUP_VECTORS)
 UNROLL = 2
 
 
+def unroll(vectors):
+    """Return the steps between two branches of the forward product's tall tiles of a width.
+
+    One vector across leaves a processor time for little else: with 4 instead of 2, steps of
+    64-100-10 and 20-100-1 take 2 % less time in float32 (Zen 5).
+    """
+    return 2 * UNROLL if vectors == 1 else UNROLL
+
+
 class MultiplyPanel(NamedTuple):
     """Some rows of a product with one panel of weights: ``out = start + A W``."""
 
@@ -146,7 +155,7 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
             following += [emit.fma(a, loaded[v], sums[m * vectors + v]) for v in range(vectors)]
         return following
 
-    sums = emit.unrolled(f.K, start, body, UNROLL if height == MR else 1)
+    sums = emit.unrolled(f.K, start, body, unroll(vectors) if height == MR else 1)
     places = [(i + m) * f.stride + v * VECTOR_BYTES for m in range(height) for v in range(vectors)]
     with emit.either(f.gate != 0) as (gated, plain):
         with gated:

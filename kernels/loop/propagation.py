@@ -6,7 +6,7 @@ from ..activation import IDENTITY, RELU, Activate, Backward, BackwardStored
 from ..csr import csr_block_columns
 from ..layout import round_up
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
-from ..llvm.tiles import GROUP, MR, NR, UNROLL, MultiplyGroup, MultiplyPanel
+from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
 from . import operations as op
 from .blocking import row_blocks, sum_blocks
 from .task import BYTES, CSR
@@ -40,8 +40,8 @@ def prefetching(operations):
             if later is not None:
                 steps = max((operation.stop - operation.first) // MR, 1) * max(operation.K, 1)
                 pace = -(-later.K * later.vectors * VECTOR_BYTES // steps)
-                # Prefetching is done once in UNROLL steps: faster, and it would leave out lines.
-                pace = min(pace, CACHE_LINE // UNROLL)
+                # Prefetching is done once in some steps: faster, and it would leave out lines.
+                pace = min(pace, CACHE_LINE // unroll(operation.vectors))
                 operation = operation._replace(following=later.panel, pace=pace)
             later = operation
         planned.append(operation)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastnn.kernels.activation import ACTIVATIONS, RELU, Activate
 from fastnn.kernels.llvm.processor import CACHE_LINE, VECTOR_BYTES
-from fastnn.kernels.llvm.tiles import MR, UNROLL, MultiplyPanel
+from fastnn.kernels.llvm.tiles import MR, MultiplyPanel, unroll
 from fastnn.kernels.loop import blocking
 from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.accesses import Accesses
@@ -88,10 +88,11 @@ def test_whole_panels_are_prefetched_before_they_are_multiplied_by(dtype, thread
         for panel, later in itertools.pairwise(panels):
             assert panel.following == later.panel
             tiles = range((panel.stop - panel.first) // MR)
-            steps = [tile * panel.K + p for tile in tiles for p in range(0, panel.K, UNROLL)]
+            each = unroll(panel.vectors)
+            steps = [tile * panel.K + p for tile in tiles for p in range(0, panel.K, each)]
             lines = later.K * later.vectors * VECTOR_BYTES // CACHE_LINE
             if len(steps) < lines:
-                assert panel.pace == CACHE_LINE // UNROLL
+                assert panel.pace == CACHE_LINE // each
             else:
                 reached = {step * panel.pace // CACHE_LINE for step in steps}
                 assert reached >= set(range(lines)), (panel, later)
