@@ -108,7 +108,7 @@ def test_an_unknown_commit_is_an_error(capsys):
 def test_a_process_that_imports_another_fastnn_is_refused(tmp_path, monkeypatch):
     answer = json.dumps({"folder": str(tmp_path / "elsewhere")})
     child = tmp_path / "gate_child.py"
-    child.write_text(f"print({answer!r})\nimport sys\nsys.stdin.read()\n")
+    child.write_text(f"print({answer!r}, flush=True)\nimport sys\nsys.stdin.read()\n")
     monkeypatch.setattr(gate, "HERE", tmp_path)
     with pytest.raises(GateError, match="a process imported"):
         gate.Process(tmp_path / "here")
