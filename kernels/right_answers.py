@@ -43,7 +43,7 @@ def right_answers(emit, f):
 
             return emit.loop(0, left, carried, one)[1]
 
-        # Not above the first class, unless that is NaN, too.
+        # Of nothing but these, the first class is the best.
         start = [emit.constant(-math.inf), emit.splat(emit.narrowed(emit.integer(0)), integers)]
         _, (_, best) = emit.while_loop(0, start, lambda j, _: [j < f.classes], square, emit.lanes)
         with emit.only_if(f.predicted != 0):

@@ -1,47 +1,11 @@
 """Softmax and cross-entropy of any rows: of few classes, many rows at a time."""
 
 import math
-from typing import NamedTuple
 
-from .lanes import MOST_COLUMNS, Columns, blocks, by_fours
+from .lanes import MOST_COLUMNS, blocks, by_fours
 from .llvm.functions import outlined
 from .llvm.vector_math import exp_nonpositive
 from .softmax_rows import SoftmaxRows, clipped, loss_of_product, softmax_rows
-
-
-class Scores(NamedTuple):
-    """What :func:`exponentials` takes."""
-
-    start: int  #: address of column 0, ROOM vectors
-    classes: int  #: at most MOST_COLUMNS
-    rows: int
-
-
-@outlined(Scores)
-def exponentials(emit, f):
-    """Replace columns by exp(score - top), and write the top of each row and the total behind."""
-    scores = Columns(emit, f.start, f.rows)
-
-    def largest(c, _, carried):
-        score, (top,) = scores[c], carried
-        # Where one is NaN, so are the difference to the maximum and the total.
-        return [emit.where(score > top, score, top)]
-
-    _, (top,) = emit.loop(0, f.classes, [emit.constant(-math.inf)], largest)
-
-    def exponential(c, _, carried):
-        scores[c] = value = exp_nonpositive(emit, scores[c] - top)
-        return [carried[0] + value]
-
-    _, (total,) = emit.loop(0, f.classes, [emit.constant(0.0)], exponential)
-    scores[MOST_COLUMNS], scores[MOST_COLUMNS + 1] = top, total
-    emit.returns()
-
-
-def softmax(emit, scores, classes):
-    """Emit a call of :func:`exponentials`; return the top and the total."""
-    exponentials.emitted(emit, Scores(scores.start, classes, scores.count))
-    return scores[MOST_COLUMNS], scores[MOST_COLUMNS + 1]
 
 
 @outlined(SoftmaxRows, returns=float)
@@ -77,7 +41,7 @@ def _columns(emit, f, scores, first):
         return emit.loop(0, f.classes, [emit.constant(0.0)], one)[1][0]
 
     right = of_right_class()
-    top, total = softmax(emit, scores, f.classes)
+    top, total = _exponentials(emit, scores, f.classes)
     clips = f.clipped != 0
     factor = emit.where(clips, clipped(emit, of_right_class() / total), total)
     scale = emit.splat(f.scale)
@@ -106,3 +70,21 @@ def _columns(emit, f, scores, first):
         return loss_of_product(emit, clips, product, rights)
 
     return by_fours(emit, first, first + scores.count, f.losses, loss)
+
+
+def _exponentials(emit, scores, classes):
+    """Replace the scores by exp(score - top); return the top of each row, and the total."""
+
+    def largest(c, _, carried):
+        score, (top,) = scores[c], carried
+        # Where one is NaN, so are the difference to the maximum and the total.
+        return [emit.where(score > top, score, top)]
+
+    _, (top,) = emit.loop(0, classes, [emit.constant(-math.inf)], largest)
+
+    def exponential(c, _, carried):
+        scores[c] = value = exp_nonpositive(emit, scores[c] - top)
+        return [carried[0] + value]
+
+    _, (total,) = emit.loop(0, classes, [emit.constant(0.0)], exponential)
+    return top, total

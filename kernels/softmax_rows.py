@@ -23,7 +23,7 @@ class SoftmaxRows(NamedTuple):
     classes: int
     y: int  #: address of the int64 label of row 0
     first: int  #: first row
-    stop: int  #: first row that is left out, at most ROWS_PER_LOG further
+    stop: int  #: first row that is left out; for `softmax_rows`, at most ROWS_PER_LOG further
     losses: int  #: address of a float64 for each ROWS_PER_LOG rows from row 0 on, or 0
     weights: int  #: address of the weight of row 0, or 0 for no weights and no smoothing
     clipped: int  #: 1 to take no probability for less than EPSILON, or more than 1 - EPSILON

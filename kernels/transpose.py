@@ -67,7 +67,10 @@ class Square(NamedTuple):
 
 @outlined(Square)
 def turn(emit, f):
-    """Write ``out[j, k] = source[k, j]`` for k below `filled` and j below `columns`."""
+    """Write ``out[j, k] = source[k, j]`` for k below `filled` and j below `columns`.
+
+    The last row of `source` stands for those behind it.
+    """
 
     def lines(start, stride, count):
         # Of the last row again, where there are fewer than lanes.

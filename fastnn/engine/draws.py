@@ -1,4 +1,4 @@
-"""What NumPy's RandomState draws, in a third to a half of its time."""
+"""What NumPy's RandomState draws, in a quarter to two thirds of its time."""
 
 import ctypes
 
