@@ -102,6 +102,8 @@ class Accesses:
             return [Block(f.dZ, f.across * VECTOR_BYTES, n, f.stride)]
         if isinstance(f, op.UpdatePanel):
             reads = self._listed(f.table, 0, f.rows, f.offset, (f.k1 - f.k0) * self.size)
+            self._listed(f.later, 0, f.rows, 0, 0)
+            self._listed(f.lines, 0, f.part, 0, 0)
             return [*reads, Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride)]
         reads = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return [*reads, Block(f.dZ, GROUP * self.size, f.rows, f.stride)]

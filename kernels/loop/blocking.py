@@ -58,10 +58,15 @@ def stretch(size):
     return GROUP_VECTORS * VECTOR_BYTES // size
 
 
+def near(rows, columns, size):
+    """Tell whether rows of so many columns stay in the second-level cache beside all else."""
+    return rows * columns * size <= NEAR // 2
+
+
 def column_block(rows, K, size):
     """Return how many of K columns of so many rows to sum over for all panels in turn."""
     across = stretch(size)
-    if rows * K * size <= NEAR // 2:
+    if near(rows, K, size):
         return max(round_up(K, across), 1)
     return max(NEAR // 2 // (rows * size) // across, 1) * across
 
@@ -88,7 +93,7 @@ def gathers(rows, K, stride, panels, size):
 
     Not where all rows lie near anyway.
     """
-    if rows * K * size <= NEAR // 2 or panels < FEW_PANELS:
+    if near(rows, K, size) or panels < FEW_PANELS:
         return False
     return panels >= MANY_PANELS or collide(rows, stride)
 

@@ -6,7 +6,7 @@ from .._jit import part
 from ..csr import CSROuter, csr_outer
 from ..layout import round_up, tile_height
 from ..llvm.intrinsics import address_of, cast_like, lanes_of, on_stack
-from ..llvm.processor import VECTOR_BYTES
+from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import (
     GROUP,
     GROUP_VECTORS,
@@ -76,22 +76,35 @@ def _fetch(like, f, place, count, constants, factor, tile):
 
 @part
 def _outer_tiles(like, f, k0, k1, tiles):
-    """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn."""
-    size = VECTOR_BYTES // lanes_of(like)
-    first = 0
+    """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn.
+
+    Tiles that begin within a line of the inputs have none to prefetch, and do so with what the
+    optimiser will read: the weights and then its memories. (Without an instruction more in a tile.)
+    """
+    size, line = VECTOR_BYTES // lanes_of(like), f.vectors * VECTOR_BYTES
+    weights, length = f.weights + k0 * line, (k1 - k0) * line
+    first, copy, done = 0, 0, 0
     # Once at least: the gradient by no rows is zero. (A range with a step would divide.)
     while first == 0 or first < f.rows:
         k, tile = k0, tiles
         rows = min(f.part, f.rows - first)
         while k < k1:
             height, skip = tile_height(k1 - k), (k - f.k0) * size
+            later, ahead = f.later + first * 8, f.ahead + skip
+            if copy < f.copies and (f.spare or k * size % CACHE_LINE):
+                later, ahead = f.lines, weights + done
+                if copy:
+                    ahead += f.memory_1 if copy == 1 else f.memory_2
+                done += rows * CACHE_LINE
+                if done >= length:
+                    copy, done = copy + 1, 0
             outer = OuterPanel(
                 height=height,
                 vectors=f.vectors,
                 table=f.table + first * 8,
                 offset=f.offset + skip,
-                later=f.later + first * 8,
-                ahead=f.ahead + skip,
+                later=later,
+                ahead=ahead,
                 dZ=f.dZ + first * f.stride,
                 stride=f.stride,
                 rows=rows,
@@ -100,7 +113,7 @@ def _outer_tiles(like, f, k0, k1, tiles):
             )
             outer_panel(like, outer)
             k += height
-            tile += height * f.vectors * VECTOR_BYTES
+            tile += height * line
         first += f.part
 
 

@@ -55,14 +55,15 @@ class Tape:
         self.buffers = buffers = Buffers(task)
         count, size, capacity = len(buffers.layers), buffers.size, task.capacity
         #: Addresses of the rows of each layer's input, of its output's gradient, and of the columns
-        #: that each thread gathers.
-        self.tables = np.zeros((2 * count + task.threads, capacity), np.int64)
+        #: that each thread gathers; then the distances of lines that follow each other.
+        self.tables = np.zeros((2 * count + task.threads + 1, capacity), np.int64)
         #: Some columns of the rows of a layer's input, for each thread; their addresses follow. An
         #: odd number of lines apart, so that rows don't meet in few sets of a cache.
         stride = gathered_bytes(max((*task.batch_sizes, 1))) + CACHE_LINE
         self.gathered = empty_aligned(task.threads * capacity * stride // size, task.dtype)
         threads = np.arange(task.threads * capacity).reshape(task.threads, capacity)
-        self.tables[2 * count :] = self.gathered.ctypes.data + threads * stride
+        self.tables[2 * count : -1] = self.gathered.ctypes.data + threads * stride
+        self.tables[-1] = np.arange(capacity) * CACHE_LINE
         width = row_stride(task.layer_sizes[0], size) if task.input_kind == BYTES else 0
         #: Rows of bytes, scaled.
         self.inputs = empty_aligned(capacity * width, task.dtype).reshape(capacity, width)

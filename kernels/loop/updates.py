@@ -10,7 +10,7 @@ from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
-from .blocking import CHUNK, column_block, gathers, row_part, stretch
+from .blocking import CHUNK, column_block, gathers, near, row_part, stretch
 from .buffers import BIAS_VECTORS
 from .task import share
 
@@ -30,7 +30,8 @@ class Inputs(NamedTuple):
 
     table: int  #: of addresses
     first: int  #: column to which they lead
-    ahead: int  #: bytes from the address of a whole row to what is prefetched meanwhile
+    ahead: int  #: bytes from the address of a whole row to the inputs that come next
+    gathered: bool = False  #: they lie side by side, away from the others of their rows
 
 
 class Sweep(NamedTuple):
@@ -252,20 +253,21 @@ class Updates:
             out=int(mine[0]),
             stride=self.gathered_stride,
         )
-        return columns, Inputs(mine.ctypes.data, k0, following * self.size)
+        return columns, Inputs(mine.ctypes.data, k0, following * self.size, gathered=True)
 
     def _panels(self, depth, k0, k1, inputs, sweep):
         """Return the updates of rows k0..k1 of all panels of a layer."""
         layer, operations = self.layers[depth], []
         for j in range(0, layer.columns, NR * self.lanes):
-            vectors = min(NR, (layer.columns - j) // self.lanes)
+            vectors, following = min(NR, (layer.columns - j) // self.lanes), j + NR * self.lanes
+            later, ahead = self._later(depth, following, inputs, sweep)
             update = op.UpdatePanel(
                 *sweep.fate,
                 vectors=vectors,
                 table=inputs.table,
                 offset=(k0 - inputs.first) * self.size,
-                later=self.tables[depth, sweep.first :].ctypes.data,
-                ahead=inputs.ahead,
+                later=later,
+                ahead=ahead,
                 k0=k0,
                 k1=k1,
                 chunk=self.chunk,
@@ -275,11 +277,30 @@ class Updates:
                 weights=self.buffers.parameter(layer.weights + j * layer.fan_in),
                 squares=sweep.squares_of(layer),
                 rows=sweep.rows,
+                spare=int(inputs.gathered and following < layer.columns),
+                lines=self.tables[-1].ctypes.data,
+                copies=1 + self.task.memories if sweep.moves else 0,
             )
             operations.append(update)
             if sweep.moves and depth > 0:
                 operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
         return operations
+
+    def _later(self, depth, following, inputs, sweep):
+        """Return what is prefetched meanwhile row by row: a table, and bytes from its addresses.
+
+        These are the inputs that come next. Where columns of them are gathered for many panels, the
+        last quarter is enough for that, and the others prefetch what the panel that begins with
+        column `following` reads of the outputs' gradient, if that is not near anyway. Together
+        with the weights that are prefetched (see `_outer_tiles`), steps of 512-1024-1024-10,
+        256-2048-2048-10 and 1024-4096-10 take 2 to 5 % less time, of narrow networks the same
+        (Zen 4).
+        """
+        layer, row, ahead = self.layers[depth], depth, inputs.ahead
+        far = not near(sweep.rows, layer.stride, self.size)
+        if inputs.gathered and far and 4 * following < 3 * layer.columns:
+            row, ahead = len(self.layers) + depth, following * self.size
+        return self.tables[row, sweep.first :].ctypes.data, ahead
 
     def _groups(self, depth, k, inputs, sweep):
         """Return the updates of the stretch of all groups of a layer that begins with element k."""

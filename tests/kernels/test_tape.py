@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastnn.kernels.activation import ACTIVATIONS, RELU, Activate
 from fastnn.kernels.llvm.processor import CACHE_LINE, VECTOR_BYTES
-from fastnn.kernels.llvm.tiles import MR, MultiplyPanel, unroll
+from fastnn.kernels.llvm.tiles import MR, NR, MultiplyPanel, unroll
 from fastnn.kernels.loop import blocking
 from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.accesses import Accesses
@@ -99,6 +99,36 @@ def test_whole_panels_are_prefetched_before_they_are_multiplied_by(dtype, thread
                 # Rounding up may lead into the panel behind, and no further.
                 assert panel.pace == 1 or max(reached) < 2 * lines
         assert panels[-1].pace == 0
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_what_an_update_reads_is_prefetched_before(dtype, rule):
+    sizes, n, wide = (700, 250, 1500, 10), 600, 1
+    code = list(RULES).index(rule)
+    task = Task(sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(n,), rule=code)
+    tape, size = Tape(task), np.dtype(dtype).itemsize
+    inputs, gradients = (tape.tables[row].ctypes.data for row in (wide, len(sizes) - 1 + wide))
+    weights = tape.buffers.parameter(tape.buffers.layers[wide].weights)
+    updates = [each for each in tape.operations(0, 1) if isinstance(each, op.UpdatePanel)]
+    updates = [each for each in updates if 0 <= each.weights - weights < 250 * 1500 * size]
+    assert all(each.copies == 1 + RULES[rule].memories for each in updates)
+    # Neither lies near, and columns of the inputs are gathered, the last ones first.
+    blocks = [list(block) for _, block in itertools.groupby(updates, lambda each: each.k0)]
+    assert len(blocks) > 1
+    for block, following in itertools.zip_longest(blocks, blocks[1:]):
+        lines = range(0, (block[0].k1 - block[0].k0) * size, CACHE_LINE)
+        reached = {inputs: set(), gradients: set()}
+        for each in block:
+            assert each.spare == (each is not block[-1])
+            reached[each.later] |= {(each.ahead + line) // CACHE_LINE for line in lines}
+            if each.later == gradients:
+                assert each.ahead - (each.dZ - block[0].dZ) == NR * VECTOR_BYTES
+        assert reached[gradients] >= set(range(NR, 1500 * size * 3 // 4 // CACHE_LINE))
+        if following:
+            ends = following[0].k0 * size, following[0].k1 * size
+            assert reached[inputs] >= set(range(ends[0] // CACHE_LINE, -(-ends[1] // CACHE_LINE)))
+    np.testing.assert_array_equal(tape.tables[-1], np.arange(n) * CACHE_LINE)
 
 
 def test_every_kind_is_written_down_and_read_back():
