@@ -365,8 +365,11 @@ BLOCKINGS = {
     "all": {"NEAR": 8 << 10, "ROWS": 16, "FEW_PANELS": 1000},
     "gathered": {"NEAR": 64 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
     "gathered in long pieces": {"NEAR": 192 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
-    "parts": {"FIRST_LEVEL": 24 << 10},
-    "smallest": {"NEAR": 0, "FIRST_LEVEL": 0, "MANY_PANELS": 0, "FEW_PANELS": 0},
+    "parts": {"FIRST_LEVEL": 24 << 10, "LONG_PART": 0},
+    "smallest": {
+        "NEAR": 0, "FIRST_LEVEL": 0, "LONG_PART": 0,
+        "MANY_PANELS": 0, "FEW_PANELS": 0,
+    },
 }
 
 
@@ -405,13 +408,22 @@ def test_blocks_fit_the_second_level_cache(rows, K, size):
             assert panels + (last - first) * (stop - start) * size <= blocking.NEAR
 
 
-def test_parts_of_rows_fit_the_first_level_cache():
+@pytest.mark.parametrize("vector", [32, 64])
+@pytest.mark.parametrize("level", [1 << 15, 1 << 16])
+def test_parts_of_rows_fit_the_first_level_cache_unless_vectors_are_long(
+    level, vector, monkeypatch
+):
+    monkeypatch.setattr(blocking, "FIRST_LEVEL", level)
+    monkeypatch.setattr(blocking, "VECTOR_BYTES", vector)
+    most = 3 * level // (5 * blocking.CHUNK)
+    if vector == 64:
+        most = max(most, blocking.LONG_PART)
     for rows in (1, 128, 1000, 1001):
         part = blocking.row_part(rows)
-        assert 5 * part * blocking.CHUNK <= 3 * blocking.FIRST_LEVEL
+        assert part <= most
         # As few parts as can be, and even ones.
         count = -(-rows // part)
-        assert 5 * rows * blocking.CHUNK > 3 * blocking.FIRST_LEVEL * (count - 1)
+        assert rows > most * (count - 1)
         assert part * count - rows < count
 
 

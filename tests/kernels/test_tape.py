@@ -69,7 +69,7 @@ def test_the_tape_of_any_task_is_right(task):
 def test_blocks_of_any_size_are_right(task):
     for near, panels in ((1 << 12, 1000), (1 << 10, 0)):
         constants = {"NEAR": near, "ROWS": 8, "MANY_PANELS": panels, "FEW_PANELS": panels}
-        constants["FIRST_LEVEL"] = near
+        constants |= {"FIRST_LEVEL": near, "LONG_PART": 0}
         with patch.multiple(blocking, **constants):
             verify(Tape(task))
 
