@@ -367,8 +367,11 @@ BLOCKINGS = {
     "gathered in long pieces": {"NEAR": 192 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
     "parts": {"FIRST_LEVEL": 24 << 10, "LONG_PART": 0},
     "smallest": {
-        "NEAR": 0, "FIRST_LEVEL": 0, "LONG_PART": 0,
-        "MANY_PANELS": 0, "FEW_PANELS": 0,
+        "NEAR": 0,
+        "FIRST_LEVEL": 0,
+        "LONG_PART": 0,
+        "MANY_PANELS": 0,
+        "FEW_PANELS": 0,
     },
 }
 
