@@ -365,7 +365,7 @@ BLOCKINGS = {
     "all": {"NEAR": 8 << 10, "ROWS": 16, "FEW_PANELS": 1000},
     "gathered": {"NEAR": 64 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
     "gathered in long pieces": {"NEAR": 192 << 10, "MANY_PANELS": 0, "FEW_PANELS": 0},
-    "parts": {"FIRST_LEVEL": 24 << 10, "LONG_PART": 0},
+    "parts": {"FIRST_LEVEL": 24 << 10, "LONG_PART": 40},
     "smallest": {
         "NEAR": 0,
         "FIRST_LEVEL": 0,
@@ -411,23 +411,30 @@ def test_blocks_fit_the_second_level_cache(rows, K, size):
             assert panels + (last - first) * (stop - start) * size <= blocking.NEAR
 
 
-@pytest.mark.parametrize("vector", [32, 64])
-@pytest.mark.parametrize("level", [1 << 15, 1 << 16])
+@pytest.mark.parametrize(
+    ("vector", "level"), [(16, 1 << 15), (32, 1 << 15), (32, 1 << 16), (64, 0)]
+)
 def test_parts_of_rows_fit_the_first_level_cache_unless_vectors_are_long(
-    level, vector, monkeypatch
+    vector, level, monkeypatch
 ):
     monkeypatch.setattr(blocking, "FIRST_LEVEL", level)
     monkeypatch.setattr(blocking, "VECTOR_BYTES", vector)
-    most = 3 * level // (5 * blocking.CHUNK)
-    if vector == 64:
-        most = max(most, blocking.LONG_PART)
     for rows in (1, 128, 1000, 1001):
         part = blocking.row_part(rows)
-        assert part <= most
-        # As few parts as can be, and even ones.
         count = -(-rows // part)
-        assert rows > most * (count - 1)
         assert part * count - rows < count
+
+        def fits(some):
+            columns, panel = blocking.CHUNK // 4, NR * vector
+            return some * (blocking.CHUNK + panel) + 2 * columns * panel <= level
+
+        # As few parts as can be, and even ones.
+        if vector == 64:
+            assert part <= blocking.LONG_PART
+            assert rows > blocking.LONG_PART * (count - 1)
+        else:
+            assert fits(part)
+            assert count == 1 or not fits(-(-rows // (count - 1)) * 5 // 4)
 
 
 def test_columns_are_gathered_in_pieces_that_the_second_level_cache_holds():

@@ -26,7 +26,7 @@ MANY_PANELS, FEW_PANELS = 8, 2
 LONGEST = 1024
 #: Bytes of a row whose weights are updated together, by a gradient that the first level holds.
 CHUNK = 4 * CACHE_LINE
-#: Rows of the batch that are summed over at a time at least, where vectors have 64 bytes.
+#: Rows of the batch that are summed over at a time where vectors have 64 bytes.
 LONG_PART = 128
 
 
@@ -76,17 +76,21 @@ def column_block(rows, K, size):
 def row_part(rows):
     """Return how many rows of the batch to sum over for all tiles of some columns in turn.
 
-    A chunk of so many rows fills three fifths of the first-level cache; the gradient of the outputs
-    passes by. Where vectors have 32 bytes, steps of three to five layers take 0.86 of the time that
-    they take without parts. Where they have 64, a tile computes for so long that the second level
-    keeps up: LONG_PART rows at least, which cost as much to begin as few. Parts of 100 or 128 rows
-    lift tiles with their optimiser's steps from 91 % of the peak, after 50 rows, to 93 % (Zen 5);
-    784-512-10 in batches of 128 takes 1 % less time than with two parts, 784-100-10 and 3072-50-10
-    in float64 1 to 2 % less than with three (Zen 4, whose first level has 32 KiB).
+    The first-level cache holds a chunk of so many rows, as many of a panel of the outputs'
+    gradient, and the sums of the chunk beside its weights: steps of three to five layers take 0.86
+    of the time that they take without parts (AVX2 on a Zen 5), and up to 5 % less than with chunks
+    that fill three fifths of the cache by themselves (AVX2 on a Zen 4).
+
+    Where vectors have 64 bytes, a tile computes for so long that the second level keeps up: there
+    it is LONG_PART rows, as a part costs something to begin. Tiles with their optimiser's steps
+    reach 91 % of the peak after parts of 50 rows, 93 % after 100 or 128 (Zen 5); 784-512-10 in
+    batches of 128 takes 1 % less time than with two parts, 784-100-10 and 3072-50-10 in float64 1
+    to 2 % less than with three (Zen 4).
     """
-    most = FIRST_LEVEL * 3 // 5 // CHUNK
-    if VECTOR_BYTES == 64:
-        most = max(most, LONG_PART)
+    most = LONG_PART
+    if VECTOR_BYTES < 64:
+        sums = CHUNK // 4 * NR * VECTOR_BYTES
+        most = (FIRST_LEVEL - 2 * sums) // (CHUNK + round_up(NR * VECTOR_BYTES, CACHE_LINE))
     blocks = _even_blocks(0, rows, most, 1)
     return max((stop - first for first, stop in blocks), default=1)
 
