@@ -426,7 +426,8 @@ def test_parts_of_rows_fit_the_first_level_cache_unless_vectors_are_long(
 
         def fits(some):
             columns, panel = blocking.CHUNK // 4, NR * vector
-            return some * (blocking.CHUNK + panel) + 2 * columns * panel <= level
+            lines = -(-panel // blocking.CACHE_LINE) * blocking.CACHE_LINE
+            return some * (blocking.CHUNK + lines) + 2 * columns * panel <= level
 
         # As few parts as can be, and even ones.
         if vector == 64:
@@ -434,7 +435,7 @@ def test_parts_of_rows_fit_the_first_level_cache_unless_vectors_are_long(
             assert rows > blocking.LONG_PART * (count - 1)
         else:
             assert fits(part)
-            assert count == 1 or not fits(-(-rows // (count - 1)) * 5 // 4)
+            assert count == 1 or not fits(-(-rows // (count - 1)))
 
 
 def test_columns_are_gathered_in_pieces_that_the_second_level_cache_holds():

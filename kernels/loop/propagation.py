@@ -55,8 +55,8 @@ class Propagation:
     ----------
     task : Task
     buffers : Buffers
-    tables : ndarray of shape (2 n_layers, capacity)
-        Addresses of the rows of each layer's input, and of its output's gradient.
+    tables : ndarray of shape (2 n_layers + threads + 1, capacity)
+        Addresses of the rows of each layer's input, and of its output's gradient, come first.
     """
 
     def __init__(self, task, buffers, tables):

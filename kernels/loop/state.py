@@ -11,7 +11,7 @@ class Arrays(NamedTuple):
     params: np.ndarray  #: all weights, packed, and biases, padded, in one flat buffer
     activations: np.ndarray  #: outputs, gradients and derivatives of every layer
     input_scale: np.ndarray  #: (2, elements): factor and summand of each input, else empty
-    tables: np.ndarray  #: int64 (2 n_layers, capacity): addresses of input rows, of gradients
+    tables: np.ndarray  #: int64 (2 n_layers + threads + 1, capacity): see tape.Tape
     labels: np.ndarray  #: int64 (capacity,): the batch's labels, or addresses of its targets
     weights: np.ndarray  #: (capacity,): of the batch's rows
     spans: np.ndarray  #: int64 (2, capacity): first and last non-zero of the batch's CSR rows

@@ -68,9 +68,9 @@ class Updates:
     ----------
     task : Task
     buffers : Buffers
-    tables : ndarray of shape (2 n_layers, capacity)
+    tables : ndarray of shape (2 n_layers + threads + 1, capacity)
         Addresses of the rows of each layer's input, of its output's gradient, and of the columns
-        that each thread gathers.
+        that each thread gathers; then the distances of lines that follow each other.
     gathered_stride : int
         Bytes from one row of gathered columns to the next: a line more than are gathered.
     csr_block : int
