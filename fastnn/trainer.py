@@ -71,8 +71,9 @@ class Trainer(Checkpointed):
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
     skip_zeros : bool or "auto", default="auto"
-        Skip the zeros of dense data, as is faster where most are zeros: "auto" measures it at the
-        start of a fit. The two ways differ by rounding: choose one where bits matter.
+        Skip the zeros of dense data, as is faster where most are zeros: "auto" does so where no
+        more than a quarter of the numbers are anything else, and the fit is long enough to pay for
+        the conversion. The two ways differ by rounding.
     random_state : int, RandomState or None, default=None
         Shuffles, splits and drops out.
 

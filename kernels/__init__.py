@@ -17,6 +17,7 @@ from .dropout import dropout
 from .elementwise import erf, exp, log, logistic, tanh
 from .finite import all_finite
 from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
+from .nonzeros import compress_rows, count_nonzeros
 from .peak import flops_per_repetition, fma_loop
 from .softmax import softmax_gradient
 from .sparse import csr_affine, csr_affine_backward_weights
@@ -31,6 +32,8 @@ __all__ = [
     "affine_backward_sgd",
     "affine_backward_weights",
     "all_finite",
+    "compress_rows",
+    "count_nonzeros",
     "csr_affine",
     "csr_affine_backward_weights",
     "dropout",

@@ -21,7 +21,7 @@ import fastnn
 from fastnn import EpochStatus, Network, Trainer, jobs, optimizers, schedules
 from fastnn.checks.sparse import Sparse
 from fastnn.engine import fit as engine_fit
-from fastnn.engine import sources
+from fastnn.engine import sources, zeros
 from fastnn.engine.epochs import EpochOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.engine.sources import split_off
@@ -350,37 +350,58 @@ def test_skipping_zeros_changes_rounding_only():
         np.testing.assert_allclose(net.params, nets[0].params, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("faster", ["dense", "sparse"])
-def test_the_measurement_decides_and_changes_nothing(monkeypatch, faster):
+def converted(monkeypatch, *args, **options):
+    """Return what a training leaves, and of how many rows the zeros were skipped."""
+    rows, without = [], zeros.without
+
+    def counted(source):
+        rows.append(source and len(source))
+        return without(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zeros, "without", counted)
+        return outcome(*fit(*args, **options)), rows
+
+
+def test_data_of_mostly_zeros_are_converted(monkeypatch):
     X, y = sparse_problem()
-    expected = outcome(*fit(X, y, net=network((30, 8, 3)), skip_zeros=faster == "sparse"))
-    converted, convert = [], sources.without_zeros
-
-    def without_zeros(source):
-        converted.append(source and len(source))
-        return convert(source)
-
-    # Each measurement of dense data takes the first, of sparse data the second number of seconds.
-    seconds = {"sparse": [0, 2, 0, 1], "dense": [0, 1, 0, 2]}[faster]
-    clock = iter(seconds * engine_fit.MEASUREMENTS)
-    monkeypatch.setattr(engine_fit.time, "perf_counter", lambda: next(clock, 5))
-    monkeypatch.setattr(sources, "without_zeros", without_zeros)
-    assert outcome(*fit(X, y, net=network((30, 8, 3)), skip_zeros="auto")) == expected
-    # The rows of the measurement, then all, and no validation set.
-    assert converted == [40, 90, None][: 3 if faster == "sparse" else 1]
+    options = {"max_iter": 16, "net": network((30, 16, 3))}
+    result, rows = converted(monkeypatch, X, y, X[:40], y[:40], **options)
+    assert rows == [90, 40]
+    options["net"] = network((30, 16, 3))
+    assert result == outcome(*fit(X, y, X[:40], y[:40], skip_zeros=True, **options))
 
 
-@pytest.mark.parametrize("kind", ["few zeros", "bytes", "csr"])
-def test_data_with_few_zeros_are_not_converted(monkeypatch, kind):
-    X, y = problem()
-    X = {"few zeros": X, "bytes": np.zeros(X.shape, np.uint8), "csr": csr_matrix(X)}[kind]
-    expected = outcome(*fit(X, y, net=network(), skip_zeros=False))
+@pytest.mark.parametrize(
+    "changed", ["few zeros", "bytes", "csr", "few epochs", "few units", "not asked"]
+)
+def test_other_data_are_left_as_they_are(monkeypatch, changed):
+    X, y = sparse_problem()
+    units, options = 8 if changed == "few units" else 16, {"max_iter": 40}
+    if changed == "few zeros":
+        X[:, :8] = 1
+    elif changed == "bytes":
+        X = (X != 0).astype(np.uint8)
+    elif changed == "csr":
+        X = csr_matrix(X)
+    elif changed == "few epochs":
+        options["max_iter"] = 15
+    elif changed == "not asked":
+        options["skip_zeros"] = False
+    net = network((X.shape[1], units, 3))
+    assert converted(monkeypatch, X, y, net=net, **options)[1] == []
 
-    def refuse(source):
-        raise AssertionError("nothing to convert here")
 
-    monkeypatch.setattr(sources, "without_zeros", refuse)
-    assert outcome(*fit(X, y, net=network(), skip_zeros="auto")) == expected
+def test_the_share_of_zeros_is_that_of_rows_from_all_over():
+    X = np.zeros((4000, 30))
+    X[2000:] = 1
+    assert not zeros.mostly(jobs.Source(X), 100, 100)
+    X[3000:] = 0
+    assert zeros.mostly(jobs.Source(X), 100, 100)
+    X[1] = 1
+    assert zeros.mostly(jobs.Source(X[:1000]), 100, 100)
+    # Wide rows are looked at, too, and one is enough.
+    assert not zeros.mostly(jobs.Source(np.ones((2, 40_000))), 100, 100)
 
 
 def test_rows_of_a_csr_matrix():
@@ -391,7 +412,7 @@ def test_rows_of_a_csr_matrix():
         some = sources.rows_of(sparse, np.array(chosen))
         assert some.shape == (len(chosen), 30)
         np.testing.assert_array_equal(some.toarray(), X[chosen])
-    source = sources.without_zeros(jobs.Source(X))
+    source = zeros.without(jobs.Source(X))
     np.testing.assert_array_equal(source.X.toarray(), X)
 
 

@@ -60,6 +60,17 @@ def normal(rng, dtype, *shape):
     return rng.standard_normal(shape, dtype=dtype)
 
 
+#: Share of the 28 x 28 pixels of MNIST that are not 0.
+BRIGHT = 0.19
+
+
+def chance_of_digits(density=BRIGHT):
+    """Return the chance not to be 0 of each pixel of an image of a digit, dark at the border."""
+    row, column = np.mgrid[:28, :28] - 13.5
+    chance = np.clip(1 - np.maximum(np.abs(row) / 1.25, np.abs(column)) / 9, 0, 1).ravel()
+    return np.minimum(chance * density * chance.size / chance.sum(), 0.95)
+
+
 # ------------------------------------------------------------------------------------- whole models
 
 

@@ -24,6 +24,7 @@ from .common import (
     Batch,
     Comparison,
     Threads,
+    chance_of_digits,
     cores_at_hand,
     described,
     ratio,
@@ -52,6 +53,7 @@ class Fit(NamedTuple):
     shape: tuple  #: rows, inputs, classes; None for the digits of scikit-learn
     epochs: int
     parameters: dict
+    digits: bool = False  #: whether the inputs are zeros where images of digits are dark
 
     def data(self, dtype):
         """Return X and y."""
@@ -61,8 +63,10 @@ class Fit(NamedTuple):
         n, D, C = self.shape
         rng = np.random.default_rng(0)
         X = rng.standard_normal((n, D), dtype=np.float32)
-        if D == 784:
-            # As in images of digits, a good part is dark.
+        if self.digits:
+            X *= rng.random(X.shape, dtype=np.float32) < chance_of_digits()
+        elif D == 784:
+            # Half of an image is dark, anywhere.
             X = np.maximum(X, 0)
         return X.astype(dtype), (X @ rng.standard_normal((D, C))).argmax(axis=1)
 
@@ -93,6 +97,10 @@ FITS = {
     ),
     "digits, defaults": Fit(None, 50, {}),
     "10,000 x 20, defaults": Fit((10_000, 20, 2), 20, {}),
+    "20,000 digits of 784 pixels, hidden 100": Fit((20_000, 784, 10), 5, {}, digits=True),
+    "20,000 digits of 784 pixels, hidden 256, 128": Fit(
+        (20_000, 784, 10), 5, {"hidden_layer_sizes": (256, 128)}, digits=True
+    ),
     "20,000 x 784, hidden 100": Fit((20_000, 784, 10), 3, {}),
     "20,000 x 784, hidden 256, 128": Fit((20_000, 784, 10), 2, {"hidden_layer_sizes": (256, 128)}),
 }

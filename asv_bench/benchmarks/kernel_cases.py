@@ -79,6 +79,21 @@ def all_finite(shape, dtype, rng):
     return (minibatch(shape, dtype, rng)[0],)
 
 
+def mostly_zeros(shape, dtype, rng):
+    X = minibatch(shape, dtype, rng)[0]
+    return X * (rng.random(X.shape) < 0.19)
+
+
+def count_nonzeros(shape, dtype, rng):
+    return (mostly_zeros(shape, dtype, rng),)
+
+
+def compress_rows(shape, dtype, rng):
+    X = mostly_zeros(shape, dtype, rng)
+    places = np.count_nonzero(X) + 1
+    return X, np.empty(len(X) + 1, np.int64), np.empty(places, np.int32), np.empty(places, dtype)
+
+
 def relu_backward(shape, dtype, rng):
     return normal(rng, dtype, shape.n, shape.H), normal(rng, dtype, shape.n, shape.H)
 
@@ -170,6 +185,8 @@ KERNEL_CASES = {
     "LogisticGradient": KernelCase("logistic_gradient", targets),
     "SquaredErrorGradient": KernelCase("squared_error_gradient", targets),
     "PoissonGradient": KernelCase("poisson_gradient", targets),
+    "CountNonzeros": KernelCase("count_nonzeros", count_nonzeros),
+    "CompressRows": KernelCase("compress_rows", compress_rows),
     "CsrAffine": KernelCase("csr_affine", csr_affine),
     "CsrAffineBackwardWeights": KernelCase(
         "csr_affine_backward_weights", csr_affine_backward_weights

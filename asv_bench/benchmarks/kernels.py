@@ -115,6 +115,14 @@ class AllFinite(_Kernel, shapes=FEW_SHAPES):
     """of the rows of ten minibatches."""
 
 
+class CountNonzeros(_Kernel, shapes=FEW_SHAPES):
+    """of the rows of ten minibatches."""
+
+
+class CompressRows(_Kernel, shapes=FEW_SHAPES):
+    """of the rows of ten minibatches, a fifth of them not zero."""
+
+
 class Gelu(_Kernel, shapes=FEW_SHAPES):
     """gelu and its derivative."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import fastnn
 
-from .common import Batch, Threads, described, ratio
+from .common import BRIGHT, Batch, Threads, chance_of_digits, described, ratio
 from .models import network_of_images, optimizer_of
 
 #: Rows of a minibatch, and hidden units.
@@ -25,7 +25,7 @@ class Data(NamedTuple):
 
 DATA = {
     f"{name}, {optimizer}": Data(columns, density, optimizer)
-    for name, columns, density in (("digits", 784, 0.19), ("20,000 columns", 20_000, 0.01))
+    for name, columns, density in (("digits", 784, BRIGHT), ("20,000 columns", 20_000, 0.01))
     for optimizer in ("sgd", "adam")
 }
 #: How the same numbers are passed: as a CSR matrix; as a dense array; as a dense array whose zeros
@@ -38,11 +38,7 @@ def numbers_of(columns, density):
     """Return X; zeros lie at the border, as in images of digits, or anywhere."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((10 * ROWS, columns), dtype=np.float32)
-    chance = np.full(columns, density)
-    if columns == 784:
-        row, column = np.mgrid[:28, :28] - 13.5
-        chance = np.clip(1 - np.maximum(np.abs(row) / 1.25, np.abs(column)) / 9, 0, 1).ravel()
-        chance = np.minimum(chance * density * columns / chance.sum(), 0.95)
+    chance = chance_of_digits(density) if columns == 784 else np.full(columns, density)
     X *= rng.random(X.shape, dtype=np.float32) < chance
     return X
 

@@ -173,8 +173,6 @@ def _stretches(
         "batch_size": size,
         "alpha": settings.reg,
         "max_norm": settings.max_norm,
-        # Measured, it could be another way on another day, with other bits.
-        "skip_zeros": False,
         "random_state": settings.seed,
     }
     if epochs:

@@ -10,19 +10,13 @@ import numpy as np
 
 from .. import schedules
 from ..checks.arguments import room_for
-from ..checks.sparse import Sparse
-from ..jit import jit_disabled
-from ..jobs import Items, Job, Records, Source
-from . import sources
+from ..jobs import Job, Records
+from . import sources, zeros
 from .driver import loop_of
 from .epochs import EpochOrder
 from .position import EPOCH_FIELDS, RECORDED, EpochStatus
 from .run import Run
 
-#: Dense data with a larger share of other numbers than 0 is not worth a measurement.
-MOST_NON_ZEROS = 0.4
-#: Rounds of the measurement; the fastest counts.
-MEASUREMENTS = 3
 #: Rows of a block of the validation set.
 VALIDATION_ROWS = 256
 
@@ -59,7 +53,7 @@ class Fit(Run):
         if position.skip_zeros is None:
             position = replace(position, skip_zeros=self._skips_zeros(train))
         if position.skip_zeros:
-            train, val = sources.without_zeros(train), sources.without_zeros(val)
+            train, val = zeros.without(train), zeros.without(val)
         #: Of the best constant prediction of a regression.
         self.null_loss = None if val is None else sources.null_loss(network.head, val)
         if h.early_stopping:
@@ -115,30 +109,13 @@ class Fit(Run):
         )
 
     def _skips_zeros(self, train):
-        """Tell whether to skip the zeros of dense data, by a measurement if nobody says."""
-        X, size = train.X, self.hyperparameters.batch_size
-        if isinstance(X, Sparse) or X.dtype == np.uint8 or jit_disabled():
+        """Tell whether to skip the zeros of dense data."""
+        h = self.hyperparameters
+        if not zeros.may_skip(train):
             return False
-        if self.hyperparameters.skip_zeros != "auto":
-            return self.hyperparameters.skip_zeros
-        sample = X[: 4 * size]
-        if np.count_nonzero(sample) > MOST_NON_ZEROS * sample.size:
-            return False
-        size, dense, loops = min(size, len(sample)), Source(sample, train.y[: len(sample)]), []
-        for source in (dense, sources.without_zeros(dense)):
-            # Copies: the measurement must leave no trace.
-            layers = [(W.copy(), b.copy()) for W, b in self.network.layers]
-            # On one thread, so that the choice does not depend on how many there are.
-            loops.append(loop_of(self._job(layers, source, None, (size,), 0, threads=1)))
-        fastest = [math.inf, math.inf]
-        items = measured_items(len(sample), size, self.hyperparameters.alpha)
-        records = Records.empty(len(items.kinds), 1)
-        for _ in range(MEASUREMENTS):
-            for i, loop in enumerate(loops):
-                begun = time.perf_counter()
-                loop.run(items, records)
-                fastest[i] = min(fastest[i], time.perf_counter() - begun)
-        return fastest[1] < fastest[0]
+        if h.skip_zeros != "auto":
+            return h.skip_zeros
+        return zeros.mostly(train, self.network.layer_sizes[1], h.max_iter)
 
     # ---------------------------------------------------------------------------- the epochs
 
@@ -275,24 +252,4 @@ def warn_of_monitor(name, epoch):
         "as no improvement: look at the scale of X_val and y_val",
         RuntimeWarning,
         stacklevel=6,
-    )
-
-
-def measured_items(n, size, alpha):
-    """Return a few steps, in order, for a measurement."""
-    begins = np.arange(0, n - size + 1, size)
-    zeros = np.zeros_like(begins)
-    return Items(
-        kinds=zeros,
-        begins=begins,
-        counts=np.full(len(begins), size),
-        steps=np.arange(len(begins)),
-        epochs=zeros,
-        keys=zeros,
-        rates=np.full(len(begins), 1e-6),
-        decays=np.ones(len(begins)),
-        alphas=alpha,
-        epsilons=1e-8,
-        divisors=np.full(len(begins), float(size)),
-        listed=None,
     )

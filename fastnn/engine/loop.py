@@ -302,7 +302,8 @@ def _input_kind(source):
 
     X = source.X
     if isinstance(X, Sparse):
-        return CSR, len(X.data) / max(X.shape[0], 1)
+        # Two digits are enough to divide work by, and let the folds of a search share a tape.
+        return CSR, float(f"{len(X.data) / max(X.shape[0], 1):.2g}")
     return (BYTES if X.dtype == np.uint8 else DENSE), None
 
 

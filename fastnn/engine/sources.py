@@ -1,4 +1,4 @@
-"""The data of a fit: checked, weighted, divided, and without their zeros."""
+"""The data of a fit: checked, weighted and divided."""
 
 import math
 import warnings
@@ -183,18 +183,6 @@ def rows_of(X, chosen):
     indptr = np.concatenate([[0], np.cumsum(counts[chosen])]).astype(np.int64)
     stop = X.indptr[-1]
     return Sparse((len(chosen), X.shape[1]), indptr, X.indices[:stop][mask], X.data[:stop][mask])
-
-
-def without_zeros(source):
-    """Return the source of the non-zeros of a dense one."""
-    if source is None or isinstance(source.X, Sparse):
-        return source
-    X, y, weights = source
-    there = X != 0
-    indptr = np.zeros(len(X) + 1, np.int64)
-    np.cumsum(np.count_nonzero(there, axis=1), out=indptr[1:])
-    indices = np.nonzero(there)[1].astype(np.int32)
-    return Source(Sparse(X.shape, indptr, indices, X[there]), y, weights)
 
 
 def null_loss(head, source):

@@ -18,6 +18,8 @@ __all__ = [
     "affine_backward_sgd",
     "affine_backward_weights",
     "all_finite",
+    "compress_rows",
+    "count_nonzeros",
     "csr_affine",
     "csr_affine_backward_weights",
     "dropout",
@@ -172,6 +174,24 @@ def dropout_mask(key, shape, rate):
 
 
 # ----------------------------------------------------------------------------------- sparse input
+
+
+def count_nonzeros(X):
+    """Count the elements of `X` that are not 0."""
+    return int(np.count_nonzero(X))
+
+
+def compress_rows(X, indptr, indices, values):
+    """Write the elements of `X` that are not 0, row by row, and where they are: its CSR form.
+
+    The last place of `indices` and of `values` is not for them, and becomes 0.
+    """
+    rows, columns = np.nonzero(X)
+    places = min(len(rows), len(indices) - 1)
+    indptr[0] = 0
+    indptr[1:] = np.minimum(np.cumsum(np.count_nonzero(X, axis=1)), places)
+    indices[:places], values[:places] = columns[:places], X[rows, columns][:places]
+    indices[places] = values[places] = 0
 
 
 def csr_affine(X, rows, W, b, relu, positions, padded, out):

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle as shuffled_by_sklearn
 
 from ..checks.arguments import room_for
+from ..engine import zeros
 from ..engine.draws import shuffled
 from ..engine.driver import drive, loop_of
 from ..jobs import Job, Records, Settings
@@ -72,6 +73,8 @@ class PerceptronFit:
             n_val = len(val)
             self.val_weight = n_val if held.weights is None else float(np.sum(held.weights))
         epochs = 1 if incremental else estimator.max_iter
+        if zeros.may_skip(train) and zeros.mostly(train, architecture.layer_sizes[1], epochs):
+            train, val = zeros.without(train), zeros.without(val)
         last, block_size = self.n % batch_size, min(VALIDATION_ROWS, n_val)
         self.factor = loss_factor(head, architecture.layer_sizes[-1])
         job = Job(

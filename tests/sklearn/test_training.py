@@ -13,7 +13,7 @@ import sklearn.neural_network as theirs
 from sklearn.exceptions import ConvergenceWarning
 
 import fastnn
-from fastnn.engine import loop, tapes
+from fastnn.engine import loop, tapes, zeros
 from fastnn.sklearn import installed
 
 #: As many epochs, whatever the losses do.
@@ -122,3 +122,38 @@ def test_it_runs_on_the_twin_without_compilation():
         timeout=120,
     )
     assert result.stdout == "same\n", result.stderr
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_zeros_are_skipped_and_change_nothing_but_rounding(
+    name, dtype, early_stopping, monkeypatch
+):
+    random = np.random.RandomState(0)
+    X = (random.randn(150, 40) * (random.rand(150, 40) < 0.15)).astype(dtype)
+    y = (X @ random.randn(40, 3)).argmax(axis=1)
+    parameters = {"hidden_layer_sizes": 20, "max_iter": 20, "early_stopping": early_stopping}
+    parameters |= ALL
+    rows, without = [], zeros.without
+    monkeypatch.setattr(
+        zeros, "without", lambda source: rows.append(source and len(source)) or without(source)
+    )
+    with pytest.warns(ConvergenceWarning):
+        wanted = getattr(theirs, name)(**parameters).fit(X, y)
+    ours = getattr(fastnn, name)(**parameters)
+    held = {"validation_data": (X[:30], y[:30])} if early_stopping else {}
+    with pytest.warns(ConvergenceWarning):
+        ours.fit(X, y, **held)
+    assert rows == [150, 30 if early_stopping else None]
+    if early_stopping:
+        # With other rows to train on, the zeros that are there change nothing either.
+        monkeypatch.setattr(zeros, "MOST_NON_ZEROS", -1)
+        wanted = getattr(fastnn, name)(**parameters)
+        with pytest.warns(ConvergenceWarning):
+            wanted.fit(X, y, **held)
+        assert len(rows) == 2
+    bound = {"float32": 1e-4, "float64": 1e-7}[dtype]
+    np.testing.assert_allclose(ours.loss_curve_, wanted.loss_curve_, rtol=bound)
+    for mine, their in zip(ours.coefs_ + ours.intercepts_, wanted.coefs_ + wanted.intercepts_):
+        np.testing.assert_allclose(mine, their, rtol=0, atol=bound * abs(their).max())

@@ -1,0 +1,62 @@
+"""Dense data that are mostly zeros, and whether to skip these."""
+
+import numpy as np
+
+from ..checks.sparse import Sparse
+from ..jit import jit_disabled
+from ..jobs import Source
+
+#: The largest share of non-zeros at which zeros are skipped. A step of 784-100-10 on 200 rows takes
+#: as long either way at about 0.4 (one core of a Zen 4, with 64- and 32-byte vectors, float32 and
+#: float64), and at 0.25 a third less without them; a Zen 5, whose vectors are twice as fast, takes
+#: 0.6 of the time at 0.19.
+MOST_NON_ZEROS = 0.25
+#: Units of the first hidden layer below which a product has too little to do for each non-zero.
+FEWEST_UNITS = 16
+#: Epochs, times such units, that pay for the conversion. It takes 1.2 ns an element, and a step
+#: without zeros saves about 0.02 ns an element and unit.
+LEAST_WORK = 256
+#: Elements that are looked at, in rows as far apart as they can be.
+SAMPLE = 1 << 14
+
+
+def may_skip(source):
+    """Tell whether the data are of a kind whose zeros can be skipped."""
+    return not (isinstance(source.X, Sparse) or source.X.dtype == np.uint8 or jit_disabled())
+
+
+def mostly(source, units, epochs):
+    """Tell whether data are so much zeros that it pays to skip them.
+
+    The same data always give the same answer, as the two ways differ by rounding.
+
+    Parameters
+    ----------
+    source : Source
+        Of data that have zeros to skip.
+    units : int
+        Of the first hidden layer.
+    epochs : int
+    """
+    X = source.X
+    if units < FEWEST_UNITS or units * epochs < LEAST_WORK:
+        return False
+    rows = max(SAMPLE // max(X.shape[1], 1), 1)
+    some = X[:: max(len(X) // rows, 1)]
+    return bool(np.count_nonzero(some != 0) <= MOST_NON_ZEROS * some.size)
+
+
+def without(source):
+    """Return the source of the non-zeros of a dense one."""
+    if source is None or isinstance(source.X, Sparse):
+        return source
+    # Not before there is something to compress: to load a kernel takes longer than a short fit.
+    from ..kernels import compress_rows, count_nonzeros
+
+    X, y, weights = source
+    places = count_nonzeros(X)
+    indptr = np.empty(len(X) + 1, np.int64)
+    indices, values = np.empty(places + 1, np.int32), np.empty(places + 1, X.dtype)
+    compress_rows(X, indptr, indices, values)
+    stop = indptr[-1]
+    return Source(Sparse(X.shape, indptr, indices[:stop], values[:stop]), y, weights)
