@@ -72,8 +72,8 @@ class Trainer(Checkpointed):
     tol : float, default=1e-4
     skip_zeros : bool or "auto", default="auto"
         Skip the zeros of dense data, as is faster where most are zeros: "auto" does so where no
-        more than a quarter of the numbers are anything else, and the fit is long enough to pay for
-        the conversion. The two ways differ by rounding.
+        more than a quarter of the numbers are anything else, the fit is long enough to pay for a
+        copy, and the data take no more than 2 GiB. The two ways differ by rounding.
     random_state : int, RandomState or None, default=None
         Shuffles, splits and drops out.
 

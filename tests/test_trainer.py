@@ -400,6 +400,8 @@ def test_the_share_of_zeros_is_that_of_rows_from_all_over():
     assert zeros.mostly(jobs.Source(X), 100, 100)
     X[1] = 1
     assert zeros.mostly(jobs.Source(X[:1000]), 100, 100)
+    # A copy of very large data might not fit.
+    assert not zeros.mostly(jobs.Source(np.broadcast_to(np.float32(0), (1 << 20, 600))), 100, 100)
     # Wide rows are looked at, too, and one is enough.
     assert not zeros.mostly(jobs.Source(np.ones((2, 40_000))), 100, 100)
 

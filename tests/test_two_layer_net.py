@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from fastnn import TwoLayerNet, reference
+from fastnn.engine import zeros
 from fastnn.threads import set_num_threads
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -238,6 +239,27 @@ def test_training_follows_the_twin(run, reg_factor):
         np.testing.assert_allclose(net.params[name], twin.params[name], rtol=1e-8, atol=1e-11)
     # Not one random number more, or less.
     assert following == expected_following
+
+
+def test_training_on_mostly_zeros_follows_the_twin(monkeypatch):
+    random = np.random.RandomState(0)
+    X = random.randn(90, 40) * (random.rand(90, 40) < 0.15)
+    y, rows, without = (X @ random.randn(40, 3)).argmax(axis=1), [], zeros.without
+    monkeypatch.setattr(
+        zeros, "without", lambda source: rows.append(len(source)) or without(source)
+    )
+    histories = []
+    for cls in (TwoLayerNet, reference.TwoLayerNet):
+        np.random.seed(5)
+        net = cls(40, 16, 3, std=0.1)
+        data = X[:60], y[:60], X[60:], y[60:]
+        histories.append(net.train(*data, learning_rate=0.5, num_iters=300, batch_size=8))
+    assert rows == [60, 30]
+    ours, wanted = histories
+    np.testing.assert_allclose(ours["loss_history"], wanted["loss_history"], rtol=1e-9)
+    assert wanted["loss_history"][-1] < 0.5 * wanted["loss_history"][0]
+    for name in ("train_acc_history", "val_acc_history"):
+        assert ours[name] == wanted[name]
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)

@@ -17,6 +17,7 @@ from ..jobs import (
     Settings,
     Source,
 )
+from . import zeros
 from .draws import integers
 from .driver import loop_of
 from .epochs import INDEX_BYTES
@@ -181,12 +182,14 @@ class CourseRun(Run):
         self.plan, self.history, self.verbose = plan, history, verbose
         self.n_val = len(val[0])
         block_size = max(plan.batch_size, min(BLOCK_ROWS, self.n_val))
+        epochs = plan.num_iters * plan.batch_size / max(len(train[0]), 1)
+        sources = Source(*train), Source(*val)
+        sources = zeros.skipped_if_mostly(*sources, len(layers[0][1]), epochs)
         job = Job(
             architecture_of(layers),
             layers,
             Settings(penalty=plan.alpha != 0),
-            Source(*train),
-            Source(*val),
+            *sources,
             batch_sizes=(plan.batch_size,),
             block_size=block_size,
             evaluate_batch=True,

@@ -16,6 +16,7 @@ from ..jobs import (
     Records,
     Settings,
 )
+from . import zeros
 from .course import BLOCK_ROWS, MOST_ITEMS, architecture_of
 from .draws import integers
 from .driver import loop_of
@@ -219,13 +220,14 @@ class SolverRun(Run):
         beta_1, beta_2 = plan.optimizer.numbers()
         sizes = len(train), len(val)
         block_size = max(plan.batch_size, min(BLOCK_ROWS, max(sizes)))
+        sources = zeros.skipped_if_mostly(train, val, len(layers[0][1]), plan.num_epochs)
         job = Job(
             architecture_of(layers),
             layers,
             Settings(
                 *(plan.optimizer.name, plan.alpha != 0, beta_1, beta_2), masked=dropout is not None
             ),
-            *(train, val),
+            *sources,
             batch_sizes=(plan.batch_size,),
             block_size=block_size,
             evaluate_loss=False,

@@ -73,8 +73,7 @@ class PerceptronFit:
             n_val = len(val)
             self.val_weight = n_val if held.weights is None else float(np.sum(held.weights))
         epochs = 1 if incremental else estimator.max_iter
-        if zeros.may_skip(train) and zeros.mostly(train, architecture.layer_sizes[1], epochs):
-            train, val = zeros.without(train), zeros.without(val)
+        train, val = zeros.skipped_if_mostly(train, val, architecture.layer_sizes[1], epochs)
         last, block_size = self.n % batch_size, min(VALIDATION_ROWS, n_val)
         self.factor = loss_factor(head, architecture.layer_sizes[-1])
         job = Job(

@@ -6,6 +6,7 @@ import pytest
 import fastnn
 from fastnn import reference
 from fastnn.cs231n import FullyConnectedNet, Solver, TwoLayerNet
+from fastnn.engine import zeros
 from fastnn.engine.solver import SolverRun
 
 from .problems import DIMS, NETS, RATES, OfTheCourse, assert_equal, data_of, models_of, solvers
@@ -82,6 +83,22 @@ def test_float32_stays_near_the_plain_solver(rule):
         for memory in reference.cs231n.UPDATE_RULES[rule].memories:
             assert config[memory].dtype == np.float32
     assert {array.dtype for array in ours.model.params.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("net", ["two-layer", "five-layer", "dropout", "seeded dropout"])
+def test_images_of_mostly_zeros_have_the_numbers_of_the_plain_solver(net, monkeypatch):
+    data, random = data_of(), np.random.RandomState(0)
+    for name in ("X_train", "X_val"):
+        data[name] *= random.rand(*data[name].shape) < 0.15
+    rows, without = [], zeros.without
+    monkeypatch.setattr(
+        zeros, "without", lambda source: rows.append(len(source)) or without(source)
+    )
+    ours, plain = solvers(
+        *(models_of(net), data), batch_size=12, num_epochs=30, num_train_samples=50
+    )
+    assert rows == [120, 40]
+    assert_equal(ours, plain)
 
 
 @pytest.mark.parametrize("rule", RATES)
