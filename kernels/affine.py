@@ -12,6 +12,7 @@ import numpy as np
 
 from ._jit import kernel
 from .layout import (
+    group_columns,
     pack,
     panel_columns,
     round_up,
@@ -115,6 +116,7 @@ def _multiply(like, f, relu):
             offset=0,
             group=f.weights + columns * f.K * size + (j - columns) * length,
             length=length,
+            columns=group_columns(f.N - j),
             K=f.K,
             start=f.tile,
             start_stride=0,
@@ -159,10 +161,10 @@ def _descend(like, f, numbers):
     for k in range(0, f.K if columns < f.N else 0, across):
         count = min(across, f.K - k)
         for j in range(columns, f.N, GROUP):
-            side = f.side + j * size
-            outer_group(like, OuterGroup(f.table, k * size, count, side, f.stride, f.n, tile))
+            side, wide = f.side + j * size, group_columns(f.N - j)
+            outer_group(like, OuterGroup(wide, f.table, k * size, count, side, f.stride, f.n, tile))
             place = f.weights + (columns * f.K + (j - columns) * length + k) * size
-            for c in range(GROUP):
+            for c in range(wide):
                 target, source = place + c * length * size, tile + c * across * size
                 whole = round_up(count, lanes)
                 optimizer_step(like, OptimizerStep(SGD, target, source, whole, 0, 0, numbers))

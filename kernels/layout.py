@@ -69,6 +69,12 @@ def row_stride(N, itemsize):
 
 
 @shared
+def group_columns(left):
+    """Return how many columns of a group, one of GROUP_COLUMNS, hold the `left` ones."""
+    return 1 if left == 1 else GROUP
+
+
+@shared
 def tile_height(rows_left):
     """Return the height of the next tile, one of HEIGHTS."""
     # Not a loop over HEIGHTS, which Numba would carry out.

@@ -33,6 +33,9 @@ GROUP = 4
 #: sums would fill 16 registers, and go through memory: with 8, 3072-50-10 takes 3 to 7 % less time
 #: in float32 with AVX2, 64-100-10 and 784-100-10 up to 4 % (Zen 4).
 GROUP_ROWS = GROUP_VECTORS = 4 if VECTOR_REGISTERS >= 32 else 2
+#: The columns of a group that a tile may compute: one alone, or all, of which some may be padding.
+#: Of the one output of two classes, or of a number to predict, the others' would be in vain.
+GROUP_COLUMNS = 1, GROUP
 #: Vectors in the largest tile of a gradient.
 TILE_VECTORS = max(MR * NR, GROUP * GROUP_VECTORS)
 #: Steps of the sum that the tall tiles take between two branches. On 200 steps from L1, 2 instead
@@ -84,6 +87,7 @@ class MultiplyGroup(NamedTuple):
     offset: int  #: bytes from the address of a row to the first of its K contiguous elements
     group: int  #: address of GROUP columns, each contiguous along K and padded to whole vectors
     length: int  #: bytes from one column to the next
+    columns: int  #: one of GROUP_COLUMNS; the result of the others is their bias
     K: int
     start: int  #: address of the vectors that row 0 begins with: zeros, or the sums so far
     start_stride: int  #: bytes from one row of them to the next, 0 for zeros
@@ -113,6 +117,7 @@ class OuterPanel(NamedTuple):
 class OuterGroup(NamedTuple):
     """The gradient of a stretch of a group: ``out[c, k] = sum_i dZ[i, c] A[i, k]``."""
 
+    columns: int  #: one of GROUP_COLUMNS
     table: int  #: address of the int64 addresses of the rows of A
     offset: int  #: bytes from there to element k = 0 of the stretch
     elements: int  #: elements of the stretch, at most GROUP_VECTORS vectors; no more of A is read
@@ -203,16 +208,16 @@ def multiply_panel(emit, f):
     emit.returns()
 
 
-def _group_tile(emit, f, i, height):
-    """Emit `height` rows from row i on, times GROUP columns, with lanes along the sum."""
-    pairs = [(m, c) for m in range(height) for c in range(GROUP)]
+def _group_tile(emit, f, i, height, columns):
+    """Emit `height` rows from row i on, times some columns, with lanes along the sum."""
+    pairs = [(m, c) for m in range(height) for c in range(columns)]
     rows = [emit.load_integer(f.table + (i + m) * 8) + f.offset for m in range(height)]
     begun = [f.start + (i + m) * f.start_stride + c * VECTOR_BYTES for m, c in pairs]
 
     def step(p, load, sums):
         offset = p * emit.size
         a = [load(row + offset) for row in rows]
-        b = [emit.load(f.group + c * f.length + offset) for c in range(GROUP)]
+        b = [emit.load(f.group + c * f.length + offset) for c in range(columns)]
         return [emit.fma(a[m], b[c], total) for (m, c), total in zip(pairs, sums, strict=True)]
 
     whole = f.K // emit.lanes
@@ -237,7 +242,9 @@ def _group_tile(emit, f, i, height):
             totals, four = _sum_lanes(emit, sums), ir.VectorType(emit.scalar, GROUP)
             bias, lowest = emit.load(f.bias, four), _lowest(emit, f.relu, four)
             for m in range(height):
-                lanes = [emit.lane(vector, lane) for vector, lane in totals[m * GROUP :][:GROUP]]
+                sums = totals[m * columns :][:columns]
+                lanes = [emit.lane(vector, lane) for vector, lane in sums]
+                lanes += [emit.number(0.0)] * (GROUP - columns)
                 value = emit.at_least(emit.gathered(lanes) + bias, lowest)
                 emit.store(value, f.out + (i + m) * f.stride)
 
@@ -249,9 +256,14 @@ def multiply_group(emit, f):
     Only rows first..stop of `out` are written, GROUP elements of each, or of `sums`, GROUP vectors
     of each; rows of A are not read beyond K.
     """
-    i = f.first
-    for height in (GROUP_ROWS, 1):
-        i = emit.steps(i, f.stop, height, lambda i, height=height: _group_tile(emit, f, i, height))
+    for columns in emit.cases(f.columns, GROUP_COLUMNS, "columns"):
+        i = f.first
+        for height in (GROUP_ROWS, 1):
+
+            def tile(i, height=height, columns=columns):
+                _group_tile(emit, f, i, height, columns)
+
+            i = emit.steps(i, f.stop, height, tile)
     emit.returns()
 
 
@@ -343,19 +355,19 @@ def outer_panel(emit, f):
 def outer_group(emit, f):
     """Write one tile of a group's gradient: ``out[c, k] = sum_i dZ[i, c] A[i, k]``.
 
-    GROUP rows of GROUP_VECTORS vectors lie at `out`; of each row, the vectors that hold elements
-    below `elements` are written. A is not read beyond `elements`.
+    GROUP rows of GROUP_VECTORS vectors lie at `out`; of those of the columns, the vectors that hold
+    elements below `elements` are written. A is not read beyond `elements`.
     """
     table, line = emit.pointer(f.table, INT64), GROUP_VECTORS * VECTOR_BYTES
 
-    def tile(k, vectors, load):
+    def tile(columns, k, vectors, load):
         def operands(p, u):
             row = emit.element(table, p, u) + f.offset + k * emit.size
             return f.dZ + (p + u) * f.stride, load(row)
 
-        sums = [emit.constant(0.0)] * (GROUP * vectors)
-        sums = _sum_of_products(emit, GROUP, vectors, sums, f.rows, operands)
-        for c in range(GROUP):
+        sums = [emit.constant(0.0)] * (columns * vectors)
+        sums = _sum_of_products(emit, columns, vectors, sums, f.rows, operands)
+        for c in range(columns):
             for v in range(vectors):
                 place = f.out + c * line + k * emit.size + v * VECTOR_BYTES
                 emit.store(sums[c * vectors + v], place)
@@ -363,13 +375,15 @@ def outer_group(emit, f):
     def whole(row):
         return [emit.load(row + v * VECTOR_BYTES) for v in range(GROUP_VECTORS)]
 
-    def one(k):
+    def one(k, columns):
         left = f.elements - k
-        tile(k, 1, lambda row: [emit.load_first(row, left)])
+        tile(columns, k, 1, lambda row: [emit.load_first(row, left)])
 
-    with emit.either(f.elements >= GROUP_VECTORS * emit.lanes) as (complete, partial):
-        with complete:
-            tile(emit.integer(0), GROUP_VECTORS, whole)
-        with partial:
-            emit.steps(0, f.elements + (emit.lanes - 1), emit.lanes, one)
+    for columns in emit.cases(f.columns, GROUP_COLUMNS, "columns"):
+        with emit.either(f.elements >= GROUP_VECTORS * emit.lanes) as (complete, partial):
+            with complete:
+                tile(columns, emit.integer(0), GROUP_VECTORS, whole)
+            with partial:
+                stop = f.elements + (emit.lanes - 1)
+                emit.steps(0, stop, emit.lanes, lambda k, columns=columns: one(k, columns))
     emit.returns()

@@ -55,7 +55,7 @@ class Accesses:
         if isinstance(update, op.UpdateBias):
             return [Block(update.biases, update.elements * self.size)]
         length = round_up(update.elements, self.lanes) * self.size
-        return [Block(update.weights, length, GROUP, update.length)]
+        return [Block(update.weights, length, update.columns, update.length)]
 
     def squares(self, operation):
         """Return the range of the sums of squares that an operation writes."""
@@ -106,7 +106,7 @@ class Accesses:
             self._listed(f.lines, 0, f.part, 0, 0)
             return [*reads, Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride)]
         reads = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
-        return [*reads, Block(f.dZ, GROUP * self.size, f.rows, f.stride)]
+        return [*reads, Block(f.dZ, f.columns * self.size, f.rows, f.stride)]
 
     def _listed(self, table, first, stop, offset, length):
         """Return a part of each row that a table of addresses leads to; of the user's, nothing."""
@@ -137,7 +137,7 @@ class Accesses:
     def _of_MultiplyGroup(self, f):
         rows, line = f.stop - f.first, GROUP * VECTOR_BYTES
         start = Block(f.start + f.first * f.start_stride, line, rows, f.start_stride)
-        columns = Block(f.group, round_up(f.K, self.lanes) * self.size, GROUP, f.length)
+        columns = Block(f.group, round_up(f.K, self.lanes) * self.size, f.columns, f.length)
         reads = [*self._inputs(f), columns, start]
         if f.sums:
             return reads, [Block(f.sums + f.first * line, line, rows, line)]

@@ -8,7 +8,6 @@ from ..layout import round_up, tile_height
 from ..llvm.intrinsics import address_of, cast_like, lanes_of, on_stack
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import (
-    GROUP,
     GROUP_VECTORS,
     MR,
     OuterGroup,
@@ -142,10 +141,19 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
 def update_group(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of a stretch of a group, a column at a time."""
     if f.gradient == op.COMPUTED:
-        outer = OuterGroup(f.table, f.offset, f.elements, f.dZ, f.stride, f.rows, tile)
+        outer = OuterGroup(
+            columns=f.columns,
+            table=f.table,
+            offset=f.offset,
+            elements=f.elements,
+            dZ=f.dZ,
+            stride=f.stride,
+            rows=f.rows,
+            out=tile,
+        )
         outer_group(like, outer)
     count = round_up(f.elements, lanes_of(like))
-    for c in range(GROUP):
+    for c in range(f.columns):
         place, gradient = f.weights + c * f.length, tile + c * GROUP_VECTORS * VECTOR_BYTES
         if f.gradient != op.COMPUTED:
             _fetch(like, f, place, count, constants, factor, gradient)

@@ -161,6 +161,7 @@ class UpdateGroup(NamedTuple):
     table: int
     offset: int  #: to element k
     k: int
+    columns: int  #: that are followed, one of GROUP_COLUMNS
     elements: int
     dZ: int
     stride: int

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..activation import IDENTITY, RELU, Activate, Backward, BackwardStored
 from ..csr import csr_block_columns
-from ..layout import round_up
+from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
 from . import operations as op
@@ -210,6 +210,7 @@ class Propagation:
                 + (j - product.columns) * length
                 + k0 * size,
                 length=length,
+                columns=group_columns(product.N - j),
                 K=k1 - k0,
                 start=sums if k0 else buffers.transpose(0),
                 start_stride=GROUP * VECTOR_BYTES if k0 else 0,

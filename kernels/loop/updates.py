@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..csr import NEAR
 from ..gather import GatherColumns
-from ..layout import round_up
+from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
@@ -315,6 +315,7 @@ class Updates:
                 table=inputs.table,
                 offset=(k - inputs.first) * self.size,
                 k=k,
+                columns=group_columns(layer.fan_out - j),
                 elements=count,
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
