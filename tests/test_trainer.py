@@ -321,8 +321,8 @@ def test_bytes_are_scaled():
     np.testing.assert_allclose(trainer.history["val_loss"], expected.history["val_loss"])
 
 
-def sparse_problem(n=90):
-    X, y = problem(n=n, D=30)
+def sparse_problem(n=90, D=30):
+    X, y = problem(n=n, D=D)
     X[np.random.RandomState(5).rand(*X.shape) < 0.85] = 0
     return X, y
 
@@ -364,22 +364,23 @@ def converted(monkeypatch, *args, **options):
 
 
 def test_data_of_mostly_zeros_are_converted(monkeypatch):
-    X, y = sparse_problem()
-    options = {"max_iter": 16, "net": network((30, 16, 3))}
+    X, y = sparse_problem(D=128)
+    options = {"max_iter": 16, "net": network((128, 16, 3))}
     result, rows = converted(monkeypatch, X, y, X[:40], y[:40], **options)
     assert rows == [90, 40]
-    options["net"] = network((30, 16, 3))
+    options["net"] = network((128, 16, 3))
     assert result == outcome(*fit(X, y, X[:40], y[:40], skip_zeros=True, **options))
 
 
 @pytest.mark.parametrize(
-    "changed", ["few zeros", "bytes", "csr", "few epochs", "few units", "not asked"]
+    "changed",
+    ["few zeros", "bytes", "csr", "few epochs", "few units", "few weights", "not asked"],
 )
 def test_other_data_are_left_as_they_are(monkeypatch, changed):
-    X, y = sparse_problem()
-    units, options = 8 if changed == "few units" else 16, {"max_iter": 40}
+    X, y = sparse_problem(D={"few units": 1024, "few weights": 127}.get(changed, 128))
+    units, options = 15 if changed == "few units" else 16, {"max_iter": 40}
     if changed == "few zeros":
-        X[:, :8] = 1
+        X[:, :20] = 1
     elif changed == "bytes":
         X = (X != 0).astype(np.uint8)
     elif changed == "csr":

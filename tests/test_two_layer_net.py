@@ -243,15 +243,15 @@ def test_training_follows_the_twin(run, reg_factor):
 
 def test_training_on_mostly_zeros_follows_the_twin(monkeypatch):
     random = np.random.RandomState(0)
-    X = random.randn(90, 40) * (random.rand(90, 40) < 0.15)
-    y, rows, without = (X @ random.randn(40, 3)).argmax(axis=1), [], zeros.without
+    X = random.randn(90, 130) * (random.rand(90, 130) < 0.15)
+    y, rows, without = (X @ random.randn(130, 3)).argmax(axis=1), [], zeros.without
     monkeypatch.setattr(
         zeros, "without", lambda source: rows.append(len(source)) or without(source)
     )
     histories = []
     for cls in (TwoLayerNet, reference.TwoLayerNet):
         np.random.seed(5)
-        net = cls(40, 16, 3, std=0.1)
+        net = cls(130, 16, 3, std=0.1)
         data = X[:60], y[:60], X[60:], y[60:]
         histories.append(net.train(*data, learning_rate=0.5, num_iters=300, batch_size=8))
     assert rows == [60, 30]

@@ -131,8 +131,8 @@ def test_zeros_are_skipped_and_change_nothing_but_rounding(
     name, dtype, early_stopping, monkeypatch
 ):
     random = np.random.RandomState(0)
-    X = (random.randn(150, 40) * (random.rand(150, 40) < 0.15)).astype(dtype)
-    y = (X @ random.randn(40, 3)).argmax(axis=1)
+    X = (random.randn(150, 110) * (random.rand(150, 110) < 0.15)).astype(dtype)
+    y = (X @ random.randn(110, 3)).argmax(axis=1)
     parameters = {"hidden_layer_sizes": 20, "max_iter": 20, "early_stopping": early_stopping}
     parameters |= ALL
     rows, without = [], zeros.without
