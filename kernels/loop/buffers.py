@@ -114,6 +114,13 @@ class Layer(NamedTuple):
         return -(-self.fan_out // (BIAS_VECTORS * self.lanes))
 
 
+class Views(NamedTuple):
+    """Where a layer's weights lie in a buffer."""
+
+    used: list  #: of (view, slice of the columns of W that it holds)
+    padding: list  #: of the views of what fills them up
+
+
 class Buffers:
     """The buffers of a network, and their division among its layers.
 
@@ -157,6 +164,7 @@ class Buffers:
         self.bias_units = sum(layer.bias_groups for layer in self.layers)
         #: Sums of W^2; then sums of squared gradients, of the weights and of the biases.
         self.squares = np.zeros(2 * self.units + self.bias_units)
+        self._made = {}  # by copy and layer
 
     def _divide(self, task):
         """Place the layers; return the elements of parameters, transposes and activations."""
@@ -228,9 +236,7 @@ class Buffers:
         last = depth == len(self.layers) - 1
         self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
         if depth > 0:
-            for part, columns in self.transposed_pieces(self.transposed, depth):
-                part[:] = 0
-                part[:, : columns.stop - columns.start] = W.T[:, columns]
+            _fill(self._views("transposed", depth), W.T)
         squares = self.squares[layer.squares :][: layer.units]
         squares[:] = 0
         with np.errstate(over="ignore"):  # the loss will tell
@@ -240,17 +246,36 @@ class Buffers:
     def write(self, copy, depth, W, b):
         """Pack arrays of the shapes of a layer's parameters into a copy."""
         layer, buffer = self.layers[depth], self.copies[copy]
-        for part, columns in self.pieces(buffer, depth):
-            part[:] = 0
-            part[:, : columns.stop - columns.start] = W[:, columns]
+        _fill(self._views(copy, depth), W)
         buffer[layer.biases : layer.biases + len(b)] = b
 
     def read(self, copy, depth, W, b):
         """Unpack a copy into arrays of the shapes of a layer's parameters."""
         layer, buffer = self.layers[depth], self.copies[copy]
-        for part, columns in self.pieces(buffer, depth):
-            W[:, columns] = part[:, : columns.stop - columns.start]
+        for used, columns in self._views(copy, depth).used:
+            W[:, columns] = used
         b[:] = buffer[layer.biases : layer.biases + len(b)]
+
+    def _views(self, copy, depth):
+        """Return where the weights of a layer lie in a copy, or in the transposes; made once.
+
+        To make them takes as long as a step of many a network.
+        """
+        views = self._made.get((copy, depth))
+        if views is None:
+            transposed = copy == "transposed"
+            buffer = self.transposed if transposed else self.copies[copy]
+            pieces = self.transposed_pieces if transposed else self.pieces
+            used, padding = [], []
+            for part, columns in pieces(buffer, depth):
+                count = columns.stop - columns.start
+                used.append((part[:, :count], columns))
+                padding.append(part[:, count:])
+            if not transposed:
+                padding += self._behind_groups(buffer, depth)
+            padding = [part for part in padding if part.size]
+            views = self._made[copy, depth] = Views(used, padding)
+        return views
 
     def transposed_pieces(self, buffer, depth):
         """Yield the panels of a layer's transpose, each as a view and its slice of columns."""
@@ -266,11 +291,28 @@ class Buffers:
         stop, wide = layer.columns, layer.panel_vectors * self.lanes
         yield from _panels(buffer, layer.weights, K, N, stop, wide)
         if stop < N:
-            length, width = layer.group_length, round_up(N - stop, GROUP)
-            begin = layer.weights + stop * K
-            groups = buffer[begin : begin + width * length].reshape(width, length)
-            groups[:, K:] = 0
-            yield groups[:, :K].T, slice(stop, N)
+            yield self._groups(buffer, layer)[:, :K].T, slice(stop, N)
+
+    def _behind_groups(self, buffer, depth):
+        """Return a list of the view of what fills columns in groups up to whole vectors, if any."""
+        layer = self.layers[depth]
+        if layer.columns >= layer.fan_out:
+            return []
+        return [self._groups(buffer, layer)[:, layer.fan_in :]]
+
+    def _groups(self, buffer, layer):
+        """Return the groups of a layer: a view with a row for each of their columns."""
+        begin = layer.weights + layer.columns * layer.fan_in
+        shape = round_up(layer.fan_out - layer.columns, GROUP), layer.group_length
+        return buffer[begin : begin + shape[0] * shape[1]].reshape(shape)
+
+
+def _fill(views, W):
+    """Copy a matrix to where it lies in a buffer, with zeros around it."""
+    for part in views.padding:
+        part[:] = 0
+    for used, columns in views.used:
+        used[:] = W[:, columns]
 
 
 def _panels(buffer, start, K, N, stop, wide):
