@@ -1,5 +1,7 @@
 """The heads other than the softmax: predictions, losses and gradients against their twins."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -242,6 +244,24 @@ def test_predictions_equal_the_twin_at_every_size(guards, head, dtype):
         np.testing.assert_array_equal(out[[0, 1, 5]], 7)
         np.testing.assert_array_equal(S[[0, 1, 5]], scores[[0, 1, 5]])
         guards.check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", HEADS)
+def test_predictions_of_single_outputs_equal_the_twin_for_any_number_of_rows(guards, head, dtype):
+    random, eps = np.random.RandomState(0), np.finfo(dtype).eps
+    for count, first in itertools.product(range(71), (0, 3)):
+        scores = 3 * random.randn(first + count + 2, 5).astype(dtype)
+        rows, expected = slice(first, first + count), np.full((len(scores), 1), 7, dtype)
+        expected[rows] = reference.heads.predictions(head, scores[rows, :1])
+        # Predictions of a row lie side by side, or apart.
+        for apart in (1, 4):
+            S = guards.output(scores) if HEADS[head] == SOFTMAX else guards.input(scores)
+            out = guards.output(np.full((len(scores), apart), 7, dtype))
+            predicted(HEADS[head], S, 1, rows.start, rows.stop, out[:, :1])
+            np.testing.assert_allclose(out[:, :1], expected, rtol=16 * eps)
+            np.testing.assert_array_equal(out[:, 1:], 7)
+            guards.check()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
