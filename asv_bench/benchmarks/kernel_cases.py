@@ -12,7 +12,7 @@ import numpy as np
 import fastnn.kernels
 from fastnn import reference
 
-from .common import NETWORKS, normal
+from .common import BRIGHT, NETWORKS, normal
 
 
 class KernelCase(NamedTuple):
@@ -81,7 +81,7 @@ def all_finite(shape, dtype, rng):
 
 def mostly_zeros(shape, dtype, rng):
     X = minibatch(shape, dtype, rng)[0]
-    return X * (rng.random(X.shape) < 0.19)
+    return X * (rng.random(X.shape) < BRIGHT)
 
 
 def count_nonzeros(shape, dtype, rng):
