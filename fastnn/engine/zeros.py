@@ -8,8 +8,8 @@ from ..jobs import Source
 
 #: The largest share of non-zeros at which zeros are skipped. A step of 784-100-10 on 200 rows takes
 #: as long either way at about 0.4 (one core of a Zen 4, with 64- and 32-byte vectors, float32 and
-#: float64), and at 0.25 a quarter less without them; a Zen 5, whose vectors are twice as fast, takes
-#: 0.6 of the time at 0.19.
+#: float64), and at 0.25 a quarter less without them; a Zen 5, whose vectors are twice as fast,
+#: takes 0.6 of the time at 0.19.
 MOST_NON_ZEROS = 0.25
 #: Units of the first hidden layer below which a product has too little to do for each non-zero, and
 #: weights below which it has so for each row: with a fifth of non-zeros, steps on 200 rows of 784
