@@ -31,9 +31,9 @@ SHAPES = sorted(
     | {(9, 131, N) for N in WIDTHS}
     | {(7, K, 10) for K in WIDTHS}
     | {(4, K, 50) for K in [*WIDTHS, 127, 128, 129, 200, 255, 256, 257]}
-    | {(7, K, N) for K in WIDTHS for N in (1, 3, 6)}
+    | {(7, K, N) for K in (1, 2, 4, 5, 8, 9, 16, 17, 31, 32, 33, 65) for N in (1, 3, 6)}
     | {(n, 19, 21) for n in HEIGHTS}
-    | {(n, 70, 1) for n in HEIGHTS}
+    | {(n, 70, 1) for n in (1, 3, 4, 5, 8, 9)}
     | {(n, 130, 100) for n in HEIGHTS}
     | {(1, 1, 1), (1, 1, 50), (1, 128, 1), (200, 64, 100), (200, 100, 10), (37, 784, 100)}
 )
