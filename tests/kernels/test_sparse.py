@@ -385,7 +385,8 @@ def test_blocks_fit_a_cache_and_hold_enough_or_are_everything(share, K, across):
     width = csr_block_columns(share * K, K, across)
     assert 1 <= width <= K
     if width < K:
-        row = min(across, CHUNK) * VECTOR_BYTES
+        # Wider rows are visited in even chunks.
+        row = -(-across // -(-across // CHUNK)) * VECTOR_BYTES
         assert width * min(across, CHUNK // 2) * VECTOR_BYTES <= FAR
         # Blocks are evened out: the narrowest is little more than half of what fits.
         assert share * 2 * width >= 5
