@@ -31,7 +31,8 @@ PROGRAM = """
 
     tape.empty_aligned = buffers.empty_aligned = guarded
     random = np.random.RandomState(0)
-    for D, H, C in ((4, 10, 3), (17, 19, 21), (70, 50, 10), (130, 33, 5), (40, 97, 18), (1, 1, 1)):
+    sizes = (4, 10, 3), (17, 19, 21), (70, 50, 10), (130, 33, 5), (40, 97, 18), (50, 1, 3)
+    for D, H, C in (*sizes, (1, 1, 1)):
         for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-3),):
             X, y = random.randn(60, D).astype(dtype), random.randint(0, C, 60)
             losses = []
