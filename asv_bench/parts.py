@@ -15,12 +15,19 @@ from fastnn.jit import jit_disabled
 from fastnn.jobs import flops_per_row
 from fastnn.kernels.gather import GatherColumns
 from fastnn.kernels.llvm.tiles import MultiplyGroup, MultiplyPanel
-from fastnn.kernels.loop.operations import UpdateBias, UpdateGroup, UpdatePanel, decode
+from fastnn.kernels.loop.operations import (
+    MultiplyPair,
+    UpdateBias,
+    UpdateGroup,
+    UpdatePanel,
+    decode,
+)
 from fastnn.kernels.transpose import CopyRows, Transpose
 from peer_libraries import NETWORKS, RATE, order_of, training_flops
 from peer_libraries.ours import Fastnn
 
-#: What an operation belongs to by its kind; the products, by their weights; else to the rest.
+#: What an operation belongs to by its kind; the products, by their weights; else to the rest, as
+#: marks of what is not 0. Gradients that are turned count with the transposes.
 KINDS = {
     **dict.fromkeys((GatherColumns, UpdatePanel, UpdateGroup, UpdateBias), "update"),
     **dict.fromkeys((Transpose, CopyRows), "transposes"),
@@ -38,8 +45,8 @@ def part_of(operation, transposed):
     transposed : range
         Addresses of the transposed weights, by which gradients are taken back.
     """
-    if isinstance(operation, MultiplyPanel | MultiplyGroup):
-        weights = operation.panel if isinstance(operation, MultiplyPanel) else operation.group
+    if isinstance(operation, MultiplyPanel | MultiplyPair | MultiplyGroup):
+        weights = operation.group if isinstance(operation, MultiplyGroup) else operation.panel
         return "backward" if weights in transposed else "forward"
     return KINDS.get(type(operation), "rest")
 

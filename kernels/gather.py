@@ -6,7 +6,7 @@ from .llvm.functions import outlined
 from .llvm.processor import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 
 #: Bytes that are loaded together and then stored, where no more are left.
-PIECE = 4 * CACHE_LINE
+PIECE = 6 * CACHE_LINE
 
 
 class GatherColumns(NamedTuple):
@@ -40,7 +40,9 @@ def gather_columns(emit, f):
             return carried
 
         done = 0
-        for size in sorted({VECTOR_REGISTERS // 2 * VECTOR_BYTES, PIECE}, reverse=True):
+        for size in sorted(
+            {max(VECTOR_REGISTERS // 2 * VECTOR_BYTES // PIECE, 1) * PIECE, PIECE}, reverse=True
+        ):
             done = emit.steps(done, length, size, lambda start, size=size: piece(start, size))
         with emit.only_if(done < length):
             emit.vectors((length - done) // emit.size, [], rest)

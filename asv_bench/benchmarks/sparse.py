@@ -152,3 +152,49 @@ class ByteStep:
     def time_step(self, pixels):
         """Seconds a step."""
         self.chosen.run()
+
+
+#: A network whose hidden units are open for some share of the rows, and the rows of a minibatch.
+OPEN_NETWORK, OPEN_ROWS = (256, 512, 512, 10), 256
+
+
+@lru_cache(maxsize=2)
+def open_step_of(percent, dtype):
+    """Return training steps of a network whose hidden units are open for a share of the rows."""
+    if not hasattr(fastnn, "Trainer"):
+        raise NotImplementedError("this commit has no Trainer")
+    network = fastnn.Network(OPEN_NETWORK, random_state=0, dtype=dtype)
+    X = np.random.default_rng(0).standard_normal((8 * OPEN_ROWS, OPEN_NETWORK[0])).astype(dtype)
+    rows = X
+    for depth in range(len(OPEN_NETWORK) - 2):
+        scores = rows @ network.coefs_[depth]
+        network.intercepts_[depth] = -np.quantile(scores, 1 - percent / 100, axis=0).astype(dtype)
+        rows = np.maximum(scores + network.intercepts_[depth], 0)
+    trainer = fastnn.Trainer(network, optimizer_of("sgd"), batch_size=OPEN_ROWS, max_iter=3)
+    y = np.arange(len(X)) % 10
+
+    def train():
+        trainer.fit(X, y)
+
+    train()
+    return Batch(train, 1, 3 * len(X) // OPEN_ROWS)
+
+
+class OpenUnitsStep:
+    """A step of 256-512-512-10 with a ReLU, by the percentage of rows that a unit is open for."""
+
+    params = ([10, 30, 50, 70, 90], ["float32", "float64"])
+    param_names = ("percent", "dtype")
+
+    def setup(self, percent, dtype):
+        self.threads = Threads(1)
+        self.chosen = open_step_of(percent, dtype)
+        self.timer = self.chosen.clock
+
+    def teardown(self, percent, dtype):
+        self.threads.restore()
+
+    @described("Zeros of a ReLU: time of a step")
+    def time_step(self, percent, dtype):
+        """Seconds a step; what is 0 behind a ReLU is skipped."""
+        self.chosen.run()

@@ -257,6 +257,10 @@ class Emitter(Flow):
         """Return an int64 as an element."""
         return Value(self, self.builder.sitofp(integer.ir, self.scalar))
 
+    def double_of(self, integer):
+        """Return an int64 as a float64."""
+        return Value(self, self.builder.sitofp(integer.ir, DOUBLE))
+
     # ------------------------------------------------------------------------------------ bits
 
     def integers(self, size):
@@ -276,6 +280,20 @@ class Emitter(Flow):
         lanes = self.integers(4)
         first = self.splat(self.truncated(start), lanes)
         return first + Value(self, ir.Constant(lanes, list(range(self.lanes))))
+
+    def lanes_where(self, condition):
+        """Return the truth values of all lanes as an int64: that of lane 0 is its lowest bit."""
+        together = self.builder.bitcast(condition.ir, ir.IntType(self.lanes))
+        return Value(self, self.builder.zext(together, INT64))
+
+    def lowest_bit(self, integer):
+        """Return the number of the lowest bit that is set in an int64 other than 0."""
+        nonzero = ir.Constant(ir.IntType(1), 1)
+        return Value(self, self.builder.cttz(integer.ir, nonzero))
+
+    def count_bits(self, integer):
+        """Return how many bits are set in an int64."""
+        return Value(self, self.builder.ctpop(integer.ir))
 
     def truncated(self, integer):
         """Return the lower 32 bits of an int64."""

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..layout import round_up
 from ..llvm.processor import VECTOR_BYTES
-from ..llvm.tiles import GROUP, MR
+from ..llvm.tiles import GROUP, MR, NR, MultiplyPanel
+from ..marked import WIDEST, WORD
 from ..rules import ACCUMULATE, RULES
 from . import operations as op
 
@@ -104,9 +105,21 @@ class Accesses:
             reads = self._listed(f.table, 0, f.rows, f.offset, (f.k1 - f.k0) * self.size)
             self._listed(f.later, 0, f.rows, 0, 0)
             self._listed(f.lines, 0, f.part, 0, 0)
+            if f.marks:
+                reads += self._marked_operands(f)
             return [*reads, Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride)]
         reads = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return [*reads, Block(f.dZ, f.columns * self.size, f.rows, f.stride)]
+
+    def _marked_operands(self, f):
+        """Return what a gradient is computed from where zeros are skipped."""
+        units = f.vectors * self.lanes
+        return [
+            self._marks(f.marks, f.words, units, f.rows),
+            Block(f.turned, f.rows * self.size, units, f.turned_stride),
+            Block(f.X, (f.k1 - f.k0) * self.size, f.rows, f.X_stride),
+            Block(f.zeros, WIDEST * VECTOR_BYTES),
+        ]
 
     def _listed(self, table, first, stop, offset, length):
         """Return a part of each row that a table of addresses leads to; of the user's, nothing."""
@@ -133,6 +146,31 @@ class Accesses:
         if f.gate:
             reads.append(out.behind(f.gate - f.out))
         return reads, [out]
+
+    def _of_MultiplyPair(self, f):
+        narrow, half = f.vectors - NR, NR * VECTOR_BYTES
+        one = MultiplyPanel(*(getattr(f, name) for name in MultiplyPanel._fields))
+        other = one._replace(
+            panel=f.beside,
+            start=f.start + half,
+            out=f.out + half,
+            gate=f.gate + half if f.gate else 0,
+            vectors=narrow,
+        )
+        reads, writes = self._of_MultiplyPanel(one._replace(vectors=NR))
+        more_reads, more_writes = self._of_MultiplyPanel(other)
+        rows, stride = f.stop - f.first, f.A_stride
+        A = Block(f.A + f.first * stride, f.K * self.size, rows, stride)
+        marks = self._marks(f.marks + f.first * f.words, f.words, rows, f.K)
+        return [*reads, *more_reads, A, marks], writes + more_writes
+
+    def _marks(self, start, words, rows, elements):
+        """Return the marks of some elements of some rows."""
+        return Block(start, -(-elements // WORD) * 8, rows, words)
+
+    def _of_Mark(self, f):
+        A = Block(f.A, f.elements * self.size, f.rows, f.stride)
+        return [A], [self._marks(f.marks, f.words, f.rows, f.elements)]
 
     def _of_MultiplyGroup(self, f):
         rows, line = f.stop - f.first, GROUP * VECTOR_BYTES

@@ -8,6 +8,7 @@ from ..gather import PIECE
 from ..layout import round_up
 from ..llvm.processor import CACHE_LINE, FIRST_LEVEL, SECOND_LEVEL, VECTOR_BYTES
 from ..llvm.tiles import GROUP_VECTORS, MR, NR
+from ..marked import WORD
 
 #: Bytes of the second-level cache that the operands of a product may fill.
 NEAR = SECOND_LEVEL * 3 // 4
@@ -23,7 +24,7 @@ WAY = 4096
 MANY_PANELS, FEW_PANELS = 8, 2
 #: Most bytes of a row to gather at a time: the processor foresees lines that follow each other. In
 #: float64, 3072-50-10 takes 1 to 4 % less time with 1 KiB than with 256 bytes, with more as long.
-LONGEST = 1024
+LONGEST = 1152
 #: Bytes of a row whose weights are updated together, by a gradient that the first level holds.
 CHUNK = 4 * CACHE_LINE
 #: Rows of the batch that are summed over at a time where vectors have 64 bytes.
@@ -44,7 +45,7 @@ def sum_blocks(K, size):
     ROWS rows and two panels, the one at hand and the next, fit into `NEAR` with one part of each.
     """
     most = NEAR // (ROWS * size + 2 * NR * VECTOR_BYTES)
-    return _even_blocks(0, K, most, VECTOR_BYTES // size) or [(0, 0)]
+    return _even_blocks(0, K, most, WORD) or [(0, 0)]
 
 
 def row_blocks(first, stop, K, size):
@@ -96,8 +97,8 @@ def row_part(rows):
 
 
 def gathered_bytes(rows):
-    """Return how many bytes of each of so many rows to gather at a time: a third of `NEAR`."""
-    return max(min(NEAR // 3 // rows, LONGEST) // PIECE, 1) * PIECE
+    """Return how many bytes of each of so many rows to gather at a time: half of `NEAR`."""
+    return max(min(NEAR // 2 // rows, LONGEST) // PIECE, 1) * PIECE
 
 
 def gathers(rows, K, stride, panels, size):

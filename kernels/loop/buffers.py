@@ -150,7 +150,7 @@ class Buffers:
         #: the best parameters.
         self.copies = everything.reshape(copies, self.elements)
         self.params = self.copies[0]
-        #: Zeros for the widest row and for a row of a group's sums, then the transposes of layers
+        #: Zeros for the widest row, a row of a group's sums and two panels, then the transposes of layers
         #: 1, 2, ...
         self.transposed = empty_aligned(transposed, self.dtype)
         #: Sums of groups between two parts of K: GROUP vectors for each row, for each group.
@@ -171,7 +171,7 @@ class Buffers:
         self.layers = []
         sizes, size = task.layer_sizes, self.size
         params, activations, squares, norms = 0, 0, 0, 0
-        transposed = max(GROUP * self.lanes, *(row_stride(N, size) for N in sizes[1:]))
+        transposed = max(2 * NR * self.lanes, *(row_stride(N, size) for N in sizes[1:]))
         for depth, (K, N) in enumerate(itertools.pairwise(sizes)):
             stride, last = row_stride(N, size), depth == len(sizes) - 2
             block = self.capacity * stride

@@ -10,13 +10,25 @@ from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import (
     GROUP_VECTORS,
     MR,
+    NR,
     OuterGroup,
     OuterPanel,
     outer_group,
     outer_panel,
 )
+from ..marked import (
+    MOST,
+    NARROWEST,
+    WIDEST,
+    WORD,
+    CountMarks,
+    MultiplyMarked,
+    count_marks,
+    multiply_marked,
+)
 from ..rules import OptimizerStep, numbers_like, optimizer_step
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
+from ..transpose import Transpose, transpose
 from . import operations as op
 
 
@@ -117,12 +129,75 @@ def _outer_tiles(like, f, k0, k1, tiles):
 
 
 @part
+def _has_zeros(like, f):
+    """Tell whether so much of the gradient of a panel's units is 0 that skipping it pays."""
+    units = f.vectors * lanes_of(like)
+    marked = count_marks(like, CountMarks(f.marks, f.words, units, f.rows))
+    return marked <= MOST * units * f.rows
+
+
+@part
+def _marked_width(like, rows):
+    """Return how many of some rows of a panel a tile of marked units covers; 0 if they are few."""
+    vectors = rows // lanes_of(like)
+    tiles = (vectors + (WIDEST - 1)) // WIDEST
+    # Even tiles.
+    width = (vectors + (tiles - 1)) // tiles if tiles else 0
+    return width * lanes_of(like) if width >= NARROWEST else 0
+
+
+@part
+def _marked_tiles(like, f, k0, k1, tiles):
+    """Do what `_outer_tiles` does, skipping the rows of the batch that give a unit no gradient.
+
+    Here the rows of the panel lie along the lanes, unit by unit: the sums are turned at the end.
+    """
+    lanes = lanes_of(like)
+    size, units, line = VECTOR_BYTES // lanes, f.vectors * lanes, (k1 - k0) * VECTOR_BYTES // lanes
+    # Behind the tiles: a row for each unit.
+    turned, skip = tiles + units * line, (k0 - f.k0) * size
+    first, start, start_stride = 0, f.zeros, 0
+    each = (WORD + (units - 1)) // units if f.fetches else 0
+    while first < f.rows:
+        inputs = f.X + first * f.X_stride + skip
+        product = MultiplyMarked(
+            rows=units,
+            A=f.turned + first * size,
+            A_stride=f.turned_stride,
+            marks=f.marks + first // WORD * 8,
+            words=f.words,
+            terms=min(WORD, f.rows - first),
+            B=inputs,
+            B_stride=f.X_stride,
+            beside=inputs + NR * VECTOR_BYTES,
+            beside_stride=f.X_stride,
+            vectors=(k1 - k0) // lanes,
+            start=start,
+            start_stride=start_stride,
+            relu=0,
+            out=turned,
+            stride=line,
+            gate=0,
+            each=each,
+            later=f.later + first * 8,
+            ahead=f.ahead + skip,
+            beside_ahead=f.ahead + skip + NR * VECTOR_BYTES,
+        )
+        multiply_marked(like, product)
+        first, start, start_stride = first + WORD, turned, line
+    transpose(like, Transpose(turned, line, units, k1 - k0, tiles, units * size))
+
+
+@part
 def update_panel(f, like, constants, factor, tiles, numbers, squares):
     """Follow the gradient of some rows of a panel, a few tiles at a time."""
-    k = f.k0
+    k, skips = f.k0, f.marks != 0 and _has_zeros(like, f)
     while k < f.k1:
-        k1, tile = min(k + f.chunk, f.k1), tiles
-        if f.gradient == op.COMPUTED:
+        width, tile = _marked_width(like, f.k1 - k) if skips else 0, tiles
+        k1 = k + width if width else min(k + f.chunk, f.k1)
+        if width:
+            _marked_tiles(like, f, k, k1, tiles)
+        elif f.gradient == op.COMPUTED:
             _outer_tiles(like, f, k, k1, tiles)
         while k < k1:
             height = tile_height(k1 - k)

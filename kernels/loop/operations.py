@@ -16,6 +16,7 @@ from ..activation import Activate, Backward, BackwardStored
 from ..gather import GatherColumns
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel
 from ..llvm.values import INT64
+from ..marked import Mark
 from ..transpose import CopyRows, Transpose
 
 # --------------------------------------------------------------------- rows through the network
@@ -41,6 +42,36 @@ class GatherBytes(NamedTuple):
     first: int
     stop: int
     inputs: int
+
+
+class MultiplyPair(NamedTuple):
+    """Multiply some rows by two panels; their zeros are skipped if there are enough of them.
+
+    The fields that a :class:`..llvm.tiles.MultiplyPanel` has, too, are its own.
+    """
+
+    table: int
+    first: int
+    stop: int
+    offset: int
+    panel: int  #: the first, of NR vectors
+    vectors: int  #: of both
+    K: int
+    start: int
+    start_stride: int
+    relu: int
+    out: int
+    stride: int
+    gate: int
+    known: int
+    following: int
+    pace: int
+    beside: int  #: the second panel
+    following_beside: int  #: what is multiplied by after what follows
+    A: int  #: the first of the K elements of row 0
+    A_stride: int
+    marks: int  #: of the first of these elements, in row 0
+    words: int  #: from the marks of one row to those of the next
 
 
 class SeekColumns(NamedTuple):
@@ -148,6 +179,14 @@ class UpdatePanel(NamedTuple):
     spare: int  #: 1 where another panel prefetches the same inputs
     lines: int  #: a table of the distances of lines that follow each other, `part` or more
     copies: int  #: of the parameters that are prefetched while their gradient is summed
+    marks: int  #: of the panel's first unit, 0 where no zeros are skipped
+    words: int  #: bytes from the marks of a unit to those of the next
+    turned: int  #: the turned gradient of the panel's first unit
+    turned_stride: int  #: from one unit of it to the next
+    X: int  #: element k0 of the first row of the layer's inputs, where zeros are skipped
+    X_stride: int  #: from one row of them to the next
+    zeros: int  #: some vectors of them
+    fetches: int  #: 1 to prefetch the inputs to come, where zeros are skipped
 
 
 class UpdateGroup(NamedTuple):
@@ -228,7 +267,7 @@ KINDS = (
     *(Gather, GatherCSR, GatherBytes, MultiplyPanel, MultiplyGroup, SeekColumns, MultiplyCSR),
     *(Activate, Dropout, Loss, Backward, BackwardStored, CountCorrect, Predict, UpdatePanel),
     *(UpdateGroup, UpdateBias, UpdateRows, ClearSquares, Transpose, CopyRows, Clip),
-    GatherColumns,
+    *(GatherColumns, Mark, MultiplyPair),
 )
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 #: Integers in a row of the table.

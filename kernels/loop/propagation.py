@@ -1,5 +1,6 @@
 """The operations that take rows forward through a network, and gradients back: planned here."""
 
+import itertools
 from typing import NamedTuple
 
 from ..activation import IDENTITY, RELU, Activate, Backward, BackwardStored
@@ -7,6 +8,7 @@ from ..csr import csr_block_columns
 from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
+from ..marked import WORD
 from . import operations as op
 from .blocking import row_blocks, sum_blocks
 from .task import BYTES, CSR
@@ -25,6 +27,8 @@ class Product(NamedTuple):
     out: int
     stride: int
     gate: int = 0  #: address of the output of a ReLU that the product is taken back through
+    A: int = 0  #: address of row 0 of A, 0 where its zeros are not skipped
+    A_stride: int = 0
 
 
 def prefetching(operations):
@@ -36,16 +40,23 @@ def prefetching(operations):
     """
     planned, later = [], None
     for operation in reversed(operations):
-        if isinstance(operation, MultiplyPanel):
+        if isinstance(operation, (MultiplyPanel, op.MultiplyPair)):
             if later is not None:
-                steps = max((operation.stop - operation.first) // MR, 1) * max(operation.K, 1)
-                pace = -(-later.K * later.vectors * VECTOR_BYTES // steps)
-                # Prefetching is done once in some steps: faster, and it would leave out lines.
-                pace = min(pace, CACHE_LINE // unroll(operation.vectors))
-                operation = operation._replace(following=later.panel, pace=pace)
+                operation = _prefetching(operation, later)
             later = operation
         planned.append(operation)
     return planned[::-1]
+
+
+def _prefetching(product, later):
+    """Have a product with one panel or two prefetch what another one multiplies by."""
+    steps = max((product.stop - product.first) // MR, 1) * max(product.K, 1)
+    pace = -(-later.K * min(later.vectors, NR) * VECTOR_BYTES // steps)
+    # Prefetching is done once in some steps: faster, and it would leave out lines.
+    pace = min(pace, CACHE_LINE // unroll(min(product.vectors, NR)))
+    if isinstance(product, op.MultiplyPair) and isinstance(later, op.MultiplyPair):
+        product = product._replace(following_beside=later.beside)
+    return product._replace(following=later.panel, pace=pace)
 
 
 class Propagation:
@@ -57,10 +68,11 @@ class Propagation:
     buffers : Buffers
     tables : ndarray of shape (2 n_layers + threads + 1, capacity)
         Addresses of the rows of each layer's input, and of its output's gradient, come first.
+    marking : Marking
     """
 
-    def __init__(self, task, buffers, tables):
-        self.task, self.buffers, self.tables = task, buffers, tables
+    def __init__(self, task, buffers, tables, marking):
+        self.task, self.buffers, self.tables, self.marking = task, buffers, tables, marking
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
         first = self.layers[0]
         #: Columns of sparse input to visit at a time.
@@ -149,6 +161,10 @@ class Propagation:
             out=out,
             stride=stride,
         )
+        if depth > 0 and self.marking.has_zeros(depth - 1):
+            below = self.layers[depth - 1]
+            A, A_stride = buffers.activation(below.output), below.stride * self.size
+            product = product._replace(A=A, A_stride=A_stride)
         return self._product(product, first, stop)
 
     def _product(self, product, first, stop):
@@ -157,6 +173,11 @@ class Propagation:
         With the first block come those of the parts of the sum before the last.
         """
         parts, operations = sum_blocks(product.K, self.size), []
+        if product.columns <= NR * self.lanes:
+            product = product._replace(A=0)
+        if product.A:
+            rows = product.A, product.A_stride, first, stop, product.K
+            operations.append(self.marking.mark_rows(*rows))
         for k0, k1 in parts:
             blocks = []
             for lo, hi in row_blocks(first, stop, k1 - k0, self.size):
@@ -169,7 +190,7 @@ class Propagation:
 
     def _panels(self, product, k0, k1, first, stop, known):
         """Return a part of the products of some rows with all panels, terms k0..k1 of each sum."""
-        operations, size = [], self.size
+        panels, size = [], self.size
         for j in range(0, product.columns, NR * self.lanes):
             vectors, out = min(NR, (product.columns - j) // self.lanes), product.out + j * size
             place = product.W + j * product.K * size + k0 * vectors * VECTOR_BYTES
@@ -191,8 +212,27 @@ class Propagation:
                 following=place,
                 pace=0,
             )
-            operations.append(panel)
-        return operations
+            panels.append(panel)
+        return self._paired(product, k0, panels) if product.A else panels
+
+    def _paired(self, product, k0, panels):
+        """Return panels two by two, as products that skip zeros; of an odd number, one alone."""
+        pairs = []
+        for panel, beside in itertools.zip_longest(panels[::2], panels[1::2]):
+            if beside is None:
+                pairs.append(panel)
+                continue
+            pair = op.MultiplyPair(
+                **panel._replace(vectors=panel.vectors + beside.vectors)._asdict(),
+                beside=beside.panel,
+                following_beside=beside.panel,
+                A=product.A + k0 * self.size,
+                A_stride=product.A_stride,
+                marks=self.marking.row_marks.ctypes.data + k0 // WORD * 8,
+                words=self.marking.row_words,
+            )
+            pairs.append(pair)
+        return pairs
 
     def _groups(self, product, k0, k1, first, stop):
         """Return the same of all groups."""
@@ -285,8 +325,12 @@ class Propagation:
                 stride=below.stride * self.size,
                 gate=buffers.activation(below.output) if _is_gate(below) else 0,
             )
+            if self.marking.has_zeros(depth):
+                A, A_stride = buffers.activation(layer.gradient), layer.stride * self.size
+                product = product._replace(A=A, A_stride=A_stride)
             for lo, hi, block in self._product(product, first, stop):
                 operations += block + self._through_activation(below, lo, hi)
+            operations += self.marking.turn(depth - 1, first, stop)
         return operations
 
     def _through_activation(self, layer, first, stop):

@@ -17,6 +17,7 @@ from ..softmax_rows import ROWS_PER_LOG
 from . import operations as op
 from .blocking import gathered_bytes
 from .buffers import Buffers
+from .marking import Marking
 from .propagation import Propagation, prefetching
 from .state import EVALUATED, NOTHING, STEPPED, VALIDATED, Arrays
 from .task import BYTES, share
@@ -76,8 +77,11 @@ class Tape:
             if depth + 1 < count:
                 self.tables[depth + 1] = buffers.activation(layer.output) + places
             self.tables[count + depth] = buffers.activation(layer.gradient) + places
-        self.propagation = Propagation(task, buffers, self.tables)
-        self.updates = Updates(task, buffers, self.tables, stride, self.propagation.csr_block)
+        self.marking = Marking(task, buffers)
+        self.propagation = Propagation(task, buffers, self.tables, self.marking)
+        self.updates = Updates(
+            task, buffers, self.tables, stride, self.propagation.csr_block, self.marking
+        )
 
         phases, self.steps = [], []
         self.evaluated_step, self.block = range(0), range(0)

@@ -7,6 +7,7 @@ from ..gather import GatherColumns
 from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
+from ..marked import WIDEST
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
@@ -75,9 +76,11 @@ class Updates:
         Bytes from one row of gathered columns to the next: a line more than are gathered.
     csr_block : int
         Columns of sparse input to visit at a time.
+    marking : Marking
     """
 
-    def __init__(self, task, buffers, tables, gathered_stride, csr_block):
+    def __init__(self, task, buffers, tables, gathered_stride, csr_block, marking):
+        self.marking = marking
         self.task, self.buffers, self.tables, self.threads = task, buffers, tables, task.threads
         self.gathered_stride = gathered_stride
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
@@ -87,6 +90,8 @@ class Updates:
         #: thread holds one; rows of a sparse layer's that it holds.
         self.chunk, self.csr_rows = CHUNK // self.size, csr_block
         self.tile = max(self.chunk * NR, GROUP * GROUP_VECTORS) * self.lanes
+        if marking.starts:  # a tile of two panels by one, and the same turned
+            self.tile = max(self.tile, 2 * WIDEST * NR * self.lanes**2)
         if self.layers[0].by_rows and not self.csr_direct:
             row = self.layers[0].panel_vectors * self.lanes
             # A tile of the gradient stays in L1: whole units, or a part of one.
@@ -209,7 +214,12 @@ class Updates:
         operations = self._cleared(layer, sweep, lo, hi, behind + group_lo, behind + group_hi)
         stretches = set(range(group_lo * across, min(group_hi * across, K), across))
         in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
-        gathered = sweep.fate.gradient == op.COMPUTED and self._gathers(depth, sweep.rows)
+        computed = sweep.fate.gradient == op.COMPUTED
+        skips = computed and self.marking.skips(depth, sweep.rows)
+        if skips:
+            operations.append(self.marking.mark_units(depth, sweep.room, sweep.first, sweep.rows))
+        # Only side by side are inputs of some first layer where a multiplication finds them.
+        gathered = computed and (self._gathers(depth, sweep.rows) or (skips and depth == 0))
         block = column_block(sweep.rows, K, self.size)
         if gathered:
             block = (self.gathered_stride - CACHE_LINE) // self.size
@@ -222,7 +232,7 @@ class Updates:
                 following = max(k0 - block, lo * MR)
                 columns, inputs = self._gathered(inputs.table, k0, k1, following, sweep)
                 operations.append(columns)
-            operations += self._panels(depth, k0, k1, inputs, sweep)
+            operations += self._panels(depth, k0, k1, inputs, sweep, skips)
             for k in range(round_up(k0, across), k1, across):
                 if k in stretches and min(k + across, K) <= k1:
                     operations += self._groups(depth, k, inputs, sweep)
@@ -239,12 +249,16 @@ class Updates:
         panels = -(-layer.columns // (NR * self.lanes))
         return gathers(rows, layer.fan_in, stride, panels, self.size)
 
+    def _room(self, sweep):
+        """Return the table of the addresses at which a thread gathers columns of its rows."""
+        return self.tables[2 * len(self.layers) + sweep.room]
+
     def _gathered(self, table, k0, k1, following, sweep):
         """Return the operation that gathers columns k0..k1, and where they are to be found then.
 
         While they are at hand, as many columns from `following` on are prefetched.
         """
-        mine = self.tables[2 * len(self.layers) + sweep.room]
+        mine = self._room(sweep)
         columns = GatherColumns(
             table=table,
             rows=sweep.rows,
@@ -255,9 +269,10 @@ class Updates:
         )
         return columns, Inputs(mine.ctypes.data, k0, following * self.size, gathered=True)
 
-    def _panels(self, depth, k0, k1, inputs, sweep):
+    def _panels(self, depth, k0, k1, inputs, sweep, skips):
         """Return the updates of rows k0..k1 of all panels of a layer."""
         layer, operations = self.layers[depth], []
+        X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips else (0, 0)
         for j in range(0, layer.columns, NR * self.lanes):
             vectors, following = min(NR, (layer.columns - j) // self.lanes), j + NR * self.lanes
             later, ahead = self._later(depth, following, inputs, sweep)
@@ -280,11 +295,27 @@ class Updates:
                 spare=int(inputs.gathered and following < layer.columns),
                 lines=self.tables[-1].ctypes.data,
                 copies=1 + self.task.memories if sweep.moves else 0,
+                marks=self.marking.unit_marks(sweep.room, j) if skips else 0,
+                words=self.marking.words,
+                turned=self.marking.unit(depth, j, sweep.first) if skips else 0,
+                turned_stride=self.marking.stride,
+                X=X,
+                X_stride=X_stride,
+                zeros=self.buffers.transpose(0),
+                fetches=int(inputs.gathered and following >= layer.columns),
             )
             operations.append(update)
             if sweep.moves and depth > 0:
                 operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
         return operations
+
+    def _in_place(self, depth, k0, inputs, sweep):
+        """Return the address of element k0 of the first row of inputs, and their distance."""
+        if inputs.gathered:
+            return int(self._room(sweep)[0]), self.gathered_stride
+        below = self.layers[depth - 1]
+        place = self.buffers.activation(below.output + sweep.first * below.stride + k0)
+        return place, below.stride * self.size
 
     def _later(self, depth, following, inputs, sweep):
         """Return what is prefetched meanwhile row by row: a table, and bytes from its addresses.

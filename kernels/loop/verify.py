@@ -59,6 +59,9 @@ class _Phase:
         parts["the gathered columns"] = tape.gathered
         parts |= {f"the mask of layer {i}": mask.ravel() for i, mask in enumerate(buffers.masks)}
         parts["the scaled inputs"] = tape.inputs.ravel()
+        parts["the turned gradients"] = tape.marking.turned
+        parts["the marks of units"] = tape.marking.marks.ravel().view(buffers.dtype)
+        parts["the marks of rows"] = tape.marking.row_marks.ravel().view(buffers.dtype)
         self.regions = [
             (name, part.ctypes.data, part.nbytes, np.full(part.size, -1))
             for name, part in parts.items()
@@ -127,9 +130,11 @@ class _Step:
         elif isinstance(operation, op.Loss):
             self.lost[operation.first : operation.stop] += 1
         elif isinstance(operation, (Transpose, CopyRows)):
+            start = buffers.transposed.ctypes.data
             for block in self.accesses.of(operation)[1]:
-                places = _places(block, buffers.transposed.ctypes.data, buffers.size)
-                self.transposed[places] += 1
+                # Not the turned gradients.
+                if start <= block.start < start + buffers.transposed.nbytes:
+                    self.transposed[_places(block, start, buffers.size)] += 1
         elif hasattr(operation, "rule"):
             moves = operation.rule < len(RULES)
             fate = "moved" if moves else f"kept {operation.memory_1} bytes behind"

@@ -21,6 +21,7 @@ from fastnn.kernels.losses import HEADS
 from fastnn.kernels.rules import ACCUMULATE, GRADIENT, RULES
 from fastnn.kernels.transpose import Transpose
 
+TANH = ACTIVATIONS["tanh"]
 widths = st.integers(1, 70) | st.sampled_from([1, 15, 16, 17, 48, 49, 96, 100, 130, 250])
 
 
@@ -79,7 +80,7 @@ def test_blocks_of_any_size_are_right(task):
 def test_whole_panels_are_prefetched_before_they_are_multiplied_by(dtype, threads):
     sizes = (700, 250, 1500, 10)
     task = Task(
-        sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(600,), threads=threads
+        sizes, activations=(TANH, TANH), dtype=np.dtype(dtype), batch_sizes=(600,), threads=threads
     )
     tape = Tape(task)
     for thread in range(threads):
@@ -102,16 +103,46 @@ def test_whole_panels_are_prefetched_before_they_are_multiplied_by(dtype, thread
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_two_panels_prefetch_the_next_two(dtype):
+    sizes = (700, 250, 1500, 10)
+    tape = Tape(Task(sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(600,)))
+    pairs = 0
+    products = [
+        each for each in tape.operations(0, 0) if isinstance(each, (MultiplyPanel, op.MultiplyPair))
+    ]
+    for product, later in itertools.pairwise(products):
+        assert product.following == later.panel
+        if isinstance(product, op.MultiplyPair) and isinstance(later, op.MultiplyPair):
+            assert product.following_beside == later.beside
+            pairs += 1
+    assert pairs > 20
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_gathered_inputs_are_prefetched_where_zeros_are_skipped(dtype):
+    sizes, n = (3072, 200, 10), 100
+    tape = Tape(Task(sizes, activations=(RELU,), dtype=np.dtype(dtype), batch_sizes=(n,)))
+    updates = [each for each in tape.operations(0, 1) if isinstance(each, op.UpdatePanel)]
+    updates = [each for each in updates if each.marks]
+    blocks = [list(block) for _, block in itertools.groupby(updates, lambda each: each.k0)]
+    assert len(blocks) > 3
+    for block, following in itertools.pairwise(blocks):
+        assert [each.fetches for each in block] == [0] * (len(block) - 1) + [1]
+        assert block[-1].later == tape.tables[0].ctypes.data
+        assert block[-1].ahead == following[0].k0 * np.dtype(dtype).itemsize
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
 def test_what_an_update_reads_is_prefetched_before(dtype, rule):
-    sizes, n, wide = (700, 250, 1500, 10), 600, 1
+    sizes, n, wide = (700, 288, 1500, 10), 600, 1
     code = list(RULES).index(rule)
-    task = Task(sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(n,), rule=code)
+    task = Task(sizes, activations=(TANH, TANH), dtype=np.dtype(dtype), batch_sizes=(n,), rule=code)
     tape, size = Tape(task), np.dtype(dtype).itemsize
     inputs, gradients = (tape.tables[row].ctypes.data for row in (wide, len(sizes) - 1 + wide))
     weights = tape.buffers.parameter(tape.buffers.layers[wide].weights)
     updates = [each for each in tape.operations(0, 1) if isinstance(each, op.UpdatePanel)]
-    updates = [each for each in updates if 0 <= each.weights - weights < 250 * 1500 * size]
+    updates = [each for each in updates if 0 <= each.weights - weights < 288 * 1500 * size]
     assert all(each.copies == 1 + RULES[rule].memories for each in updates)
     # Neither lies near, and columns of the inputs are gathered, the last ones first.
     blocks = [list(block) for _, block in itertools.groupby(updates, lambda each: each.k0)]

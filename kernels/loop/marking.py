@@ -1,0 +1,104 @@
+"""Where a network skips zeros, which a ReLU has left, and where the marks of the others lie."""
+
+import numpy as np
+
+from ..activation import RELU
+from ..layout import empty_aligned
+from ..llvm.processor import CACHE_LINE
+from ..llvm.tiles import MR
+from ..marked import WIDEST, WORD, Mark
+from ..transpose import Transpose
+
+
+class Marking:
+    """The marks of the outputs of ReLUs and of their gradients, and these gradients turned.
+
+    The outputs of a layer are skipped by the next layer's forward product, their gradients by the
+    products that take them back and by the sums of the weights' gradient. Such a sum, over the rows
+    of a batch for each unit, runs along a row of the *turned* gradient.
+
+    Parameters
+    ----------
+    task : Task
+    buffers : Buffers
+    """
+
+    def __init__(self, task, buffers):
+        self.layers, self.buffers, self.size = buffers.layers, buffers, buffers.size
+        most, lanes = max((*task.batch_sizes, 0)), buffers.lanes
+        #: Bytes from one unit of a turned gradient to the next, an odd number of lines, and from
+        #: its marks to those of the next.
+        self.stride = (-(-most * self.size // CACHE_LINE) | 1) * CACHE_LINE
+        self.words = -(-most // WORD) * 8
+        #: By the number of a layer whose update skips zeros: its first unit.
+        self.starts, units, widest = {}, 0, 0
+        for depth, layer in enumerate(self.layers):
+            # Sums of squares are those of rows of the weights, MR at a time.
+            wide = layer.fan_in >= WIDEST * lanes and lanes % MR == 0
+            panels = layer.columns > 0 and not layer.by_rows
+            if most >= WORD and wide and panels and self.has_zeros(depth):
+                self.starts[depth] = units
+                units, widest = units + layer.columns, max(widest, layer.columns)
+        self.turned = empty_aligned(units * self.stride // self.size, buffers.dtype)
+        #: Of each unit, for each thread.
+        self.marks = np.zeros((task.threads, widest * self.words // 8), np.int64)
+        zeros = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
+        #: Bytes of the marks of a row of a layer's outputs or their gradient.
+        self.row_words = -(-max(zeros, default=0) // WORD) * 8
+        self.row_marks = np.zeros((task.capacity, self.row_words // 8), np.int64)
+
+    def has_zeros(self, depth):
+        """Tell whether a layer's outputs, and their gradient, are 0 wherever a ReLU is closed."""
+        return self.layers[depth].activation == RELU
+
+    def mark_rows(self, A, stride, first, stop, elements):
+        """Return the operation that marks what is not 0 in rows first..stop at an address."""
+        return Mark(
+            A=A + first * stride,
+            stride=stride,
+            rows=stop - first,
+            elements=elements,
+            marks=self.row_marks[first:].ctypes.data,
+            words=self.row_words,
+        )
+
+    # -------------------------------------------------------------------------- turned gradients
+
+    def skips(self, depth, rows):
+        """Tell whether the update of a layer's weights by so many rows skips zeros."""
+        return depth in self.starts and rows >= WORD
+
+    def unit(self, depth, unit, row):
+        """Return the address of an element of a layer's turned gradient."""
+        place = (self.starts[depth] + unit) * self.stride + row * self.size
+        return self.turned.ctypes.data + place
+
+    def unit_marks(self, thread, unit):
+        """Return the address of a thread's marks of a unit, of the layer whose turn it is."""
+        return self.marks[thread].ctypes.data + unit * self.words
+
+    def turn(self, depth, first, stop):
+        """Return the operations that turn rows first..stop of a layer's gradient."""
+        if depth not in self.starts:
+            return []
+        layer = self.layers[depth]
+        turn = Transpose(
+            W=self.buffers.activation(layer.gradient + first * layer.stride),
+            stride=layer.stride * self.size,
+            rows=stop - first,
+            columns=layer.columns,
+            out=self.unit(depth, 0, first),
+            out_stride=self.stride,
+        )
+        return [turn]
+
+    def mark_units(self, depth, thread, first, rows):
+        """Return the operation by which a thread marks what is not 0 in some turned rows."""
+        return Mark(
+            A=self.unit(depth, 0, first),
+            stride=self.stride,
+            rows=self.layers[depth].columns,
+            elements=rows,
+            marks=self.unit_marks(thread, 0),
+            words=self.words,
+        )

@@ -1,0 +1,189 @@
+"""Marks of what is not 0, and products that visit nothing else: at every size, to the bit."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn.kernels._jit import kernel
+from fastnn.kernels.layout import empty_aligned
+from fastnn.kernels.llvm.intrinsics import address_of
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
+from fastnn.kernels.llvm.tiles import NR, MultiplyPanel, multiply_panel
+from fastnn.kernels.marked import (
+    NARROWEST,
+    WIDEST,
+    WORD,
+    CountMarks,
+    Mark,
+    MultiplyMarked,
+    count_marks,
+    mark,
+    multiply_marked,
+)
+
+DTYPES = ["float32", "float64"]
+SIZES = [1, 2, 3, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200]
+
+
+@kernel
+def marked(A, columns, marks):
+    rows = len(A)
+    mark(
+        A[0, 0],
+        Mark(address_of(A), A.strides[0], rows, columns, address_of(marks), marks.strides[0]),
+    )
+    return count_marks(A[0, 0], CountMarks(address_of(marks), marks.strides[0], rows, columns))
+
+
+@kernel
+def multiplied(A, marks, panel, beside, start, start_stride, relu, gate, out):
+    opened = address_of(gate) if gate.size else 0
+    vectors = out.shape[1] * out.itemsize // VECTOR_BYTES
+    product = MultiplyMarked(
+        rows=len(A),
+        A=address_of(A),
+        A_stride=A.strides[0],
+        marks=address_of(marks),
+        words=marks.strides[0],
+        terms=A.shape[1],
+        B=address_of(panel),
+        B_stride=panel.strides[0],
+        beside=address_of(beside),
+        beside_stride=beside.strides[0],
+        vectors=vectors,
+        start=address_of(start),
+        start_stride=start_stride,
+        relu=relu,
+        out=address_of(out),
+        stride=out.strides[0],
+        gate=opened,
+        each=3,
+        later=0,
+        ahead=address_of(panel),
+        beside_ahead=address_of(beside),
+    )
+    multiply_marked(A[0, 0], product)
+
+
+@kernel
+def in_full(A, table, panel, start, start_stride, relu, gate, out):
+    for i in range(len(A)):
+        table[i] = address_of(A) + i * A.strides[0]
+    opened = address_of(gate) if gate.size else 0
+    product = MultiplyPanel(
+        table=address_of(table),
+        first=0,
+        stop=len(A),
+        offset=0,
+        panel=address_of(panel),
+        vectors=panel.shape[1] * panel.itemsize // VECTOR_BYTES,
+        K=A.shape[1],
+        start=address_of(start),
+        start_stride=start_stride,
+        relu=relu,
+        out=address_of(out),
+        stride=out.strides[0],
+        gate=opened,
+        known=len(A),
+        following=address_of(panel),
+        pace=0,
+    )
+    multiply_panel(A[0, 0], product)
+
+
+def with_zeros(random, shape, dtype, share):
+    """Return random numbers of which a share is 0, of either sign."""
+    A = random.randn(*shape).astype(dtype)
+    A[random.uniform(size=shape) < share] = 0
+    A[random.uniform(size=shape) < 0.05] = -0.0
+    return A
+
+
+def words_of(A):
+    """Return the marks of rows as a plain loop has them."""
+    words = np.zeros((len(A), -(-A.shape[1] // WORD)), np.uint64)
+    for i, j in zip(*np.nonzero(A), strict=True):
+        words[i, j // WORD] |= np.uint64(1) << np.uint64(j % WORD)
+    return words.view(np.int64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", SIZES)
+def test_marks_at_every_size(guards, columns, dtype):
+    random = np.random.RandomState(columns)
+    for rows, share in itertools.product((1, 2, 5), (0.0, 0.5, 1.0)):
+        A = with_zeros(random, (rows, columns), dtype, share)
+        A[random.uniform(size=A.shape) < 0.1] = np.nan
+        A[random.uniform(size=A.shape) < 0.1] = np.finfo(dtype).smallest_subnormal
+        marks = guards.output(np.full((rows, -(-columns // WORD)), 7, np.int64))
+        assert marked(guards.input(A), columns, marks) == np.count_nonzero(A)
+        np.testing.assert_array_equal(marks, words_of(A))
+        guards.check()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_part_of_a_wider_matrix_is_marked(guards, dtype):
+    random = np.random.RandomState(0)
+    A = guards.input(with_zeros(random, (6, 150), dtype, 0.5))
+    before = random.randint(0, 99, (7, 4))
+    marks = guards.output(before)
+    assert marked(A[1:5, 30:], 100, marks[2:, 1:]) == np.count_nonzero(A[1:5, 30:130])
+    before[2:6, 1:3] = words_of(A[1:5, 30:130])
+    np.testing.assert_array_equal(marks, before)
+    guards.check()
+
+
+def aligned(array):
+    """Return a copy of an array that starts at a multiple of a line."""
+    copy = empty_aligned(array.size, array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("way", ["plain", "relu", "gate", "goes on"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_are_those_that_skip_nothing_to_the_bit(guards, dtype, way):
+    random, lanes = np.random.RandomState(0), VECTOR_BYTES // np.dtype(dtype).itemsize
+    widths, shares = range(NARROWEST, WIDEST + 1), (0.0, 0.5, 0.9, 1.0)
+    for vectors, share, K in itertools.product(widths, shares, (1, 2, 31, 63, 64)):
+        rows, columns = random.randint(1, 9), vectors * lanes
+        A = guards.input(with_zeros(random, (rows, K), dtype, share))
+        B = random.randn(K, columns).astype(dtype)
+        # What is skipped may be anything.
+        B[~(A != 0).any(axis=0)] = np.nan
+        panel, beside = (
+            guards.input(np.ascontiguousarray(part)) for part in np.split(B, [NR * lanes], axis=1)
+        )
+        gate = random.randn(rows, columns).astype(dtype)
+        gate[random.uniform(size=gate.shape) < 0.2] = 0
+        gate[random.uniform(size=gate.shape) < 0.1] = np.nan
+        gate = guards.input(gate if way == "gate" else gate[:0])
+        begun = random.randn(rows, columns).astype(dtype)
+        out = guards.output(begun)
+        start, start_stride = guards.input(begun[0].copy()), 0
+        if way == "goes on":
+            start, start_stride = out, out.strides[0]
+        relu = int(way == "relu")
+        marks = guards.input(words_of(A))
+        multiplied(A, marks, panel, beside, start, start_stride, relu, gate, out)
+        guards.check()
+        expected, table = begun.copy(), np.empty(rows, np.int64)
+        finite = np.nan_to_num(B)
+        for part in (slice(0, NR * lanes), slice(NR * lanes, columns)):
+            W, target = aligned(finite[:, part]), expected[:, part]
+            place = expected[:, part] if way == "goes on" else begun[0, part].copy()
+            in_full(A, table, W, place, start_stride, relu, gate[:, part], target)
+        assert out.tobytes() == expected.tobytes(), (vectors, share, K)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_marks_beyond_the_terms_are_not_visited(guards, dtype):
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    A, marks = np.ones((2, 5), dtype), np.full((2, 1), -1)
+    panel, beside = (np.ones((5, count * lanes), dtype) for count in (NR, 1))
+    out = guards.output(np.zeros((2, NARROWEST * lanes), dtype))
+    arguments = (guards.input(each) for each in (A, marks, panel, beside, out[0].copy()))
+    multiplied(*arguments, 0, 0, A[:0], out)
+    assert (out == 5).all()
+    guards.check()
