@@ -150,8 +150,8 @@ class Buffers:
         #: the best parameters.
         self.copies = everything.reshape(copies, self.elements)
         self.params = self.copies[0]
-        #: Zeros for the widest row, a row of a group's sums and two panels, then the transposes of layers
-        #: 1, 2, ...
+        #: Zeros for the widest row, a row of a group's sums and two panels, then the transposes of
+        #: layers 1, 2, ...
         self.transposed = empty_aligned(transposed, self.dtype)
         #: Sums of groups between two parts of K: GROUP vectors for each row, for each group.
         groups = max((layer.groups for layer in self.layers if layer.divided), default=0)

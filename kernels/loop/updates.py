@@ -223,6 +223,8 @@ class Updates:
         block = column_block(sweep.rows, K, self.size)
         if gathered:
             block = (self.gathered_stride - CACHE_LINE) // self.size
+            if not skips:  # whole chunks
+                block = block // self.chunk * self.chunk
         blocks = list(_blocks(lo * MR, min(hi * MR, K), block))
         # Backwards, where gathering makes any order as good: the second-level cache still has what
         # the forward product read last, and will have what the next one reads first.
