@@ -287,7 +287,7 @@ class Updates:
                 ahead=ahead,
                 k0=k0,
                 k1=k1,
-                chunk=self.chunk,
+                chunk=WIDEST * self.lanes if skips else self.chunk,
                 part=row_part(sweep.rows),
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
