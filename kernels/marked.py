@@ -5,7 +5,7 @@ after the other, and skips the rest. A tile is a single row, as each has its zer
 up to two panels wide: a step of its sum loads a vector for every multiply-add, as many as a
 processor can, where the tiles of :mod:`.llvm.tiles` load one for two. Every sum runs over its
 terms in ascending order, and a term that is 0 changes nothing: the bits of a result are those of
-the product that skips nothing.
+the product that skips nothing (of finite numbers, but for the sign of a 0).
 """
 
 from typing import NamedTuple
