@@ -135,14 +135,14 @@ def test_gathered_inputs_are_prefetched_where_zeros_are_skipped(dtype):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
 def test_what_an_update_reads_is_prefetched_before(dtype, rule):
-    sizes, n, wide = (700, 288, 1500, 10), 600, 1
+    sizes, n, wide = (700, 256, 1500, 10), 600, 1
     code = list(RULES).index(rule)
     task = Task(sizes, activations=(TANH, TANH), dtype=np.dtype(dtype), batch_sizes=(n,), rule=code)
     tape, size = Tape(task), np.dtype(dtype).itemsize
     inputs, gradients = (tape.tables[row].ctypes.data for row in (wide, len(sizes) - 1 + wide))
     weights = tape.buffers.parameter(tape.buffers.layers[wide].weights)
     updates = [each for each in tape.operations(0, 1) if isinstance(each, op.UpdatePanel)]
-    updates = [each for each in updates if 0 <= each.weights - weights < 288 * 1500 * size]
+    updates = [each for each in updates if 0 <= each.weights - weights < 256 * 1500 * size]
     assert all(each.copies == 1 + RULES[rule].memories for each in updates)
     # Neither lies near, and columns of the inputs are gathered, the last ones first.
     blocks = [list(block) for _, block in itertools.groupby(updates, lambda each: each.k0)]
