@@ -5,8 +5,8 @@ from typing import NamedTuple
 from .llvm.functions import outlined
 from .llvm.processor import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 
-#: Bytes that are loaded together and then stored, where no more are left: the vectors of a tile that
-#: skips zeros, where they have 64 bytes.
+#: Bytes that are loaded together and then stored, where no more are left: the vectors of a tile
+#: that skips zeros, where they have 64 bytes.
 PIECE = 6 * CACHE_LINE
 
 
