@@ -15,13 +15,8 @@ from fastnn.jit import jit_disabled
 from fastnn.jobs import flops_per_row
 from fastnn.kernels.gather import GatherColumns
 from fastnn.kernels.llvm.tiles import MultiplyGroup, MultiplyPanel
-from fastnn.kernels.loop.operations import (
-    MultiplyPair,
-    UpdateBias,
-    UpdateGroup,
-    UpdatePanel,
-    decode,
-)
+from fastnn.kernels.loop.operations import UpdateBias, UpdateGroup, UpdatePanel, decode
+from fastnn.kernels.marked_products import MultiplyPair
 from fastnn.kernels.transpose import CopyRows, Transpose
 from peer_libraries import NETWORKS, RATE, order_of, training_flops
 from peer_libraries.ours import Fastnn

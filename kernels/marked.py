@@ -30,8 +30,8 @@ MOST = 0.65
 class Mark(NamedTuple):
     """What :func:`mark` takes."""
 
-    A: int  #: address of row 0
-    stride: int  #: bytes from one row to the next
+    table: int  #: address of the int64 addresses of the rows of A
+    offset: int  #: bytes from the address of a row to the first of its elements
     rows: int
     elements: int  #: elements of each row
     marks: int  #: address of the words of row 0
@@ -46,7 +46,7 @@ def mark(emit, f):
     """
 
     def row(i):
-        line, words = f.A + i * f.stride, f.marks + i * f.words
+        line, words = emit.load_integer(f.table + i * 8) + f.offset, f.marks + i * f.words
 
         def word(k, load):
             zeros = emit.integer(0)
@@ -92,8 +92,8 @@ class MultiplyMarked(NamedTuple):
     """A part of a product, at most WORD terms of each sum: ``out = start + A B``."""
 
     rows: int
-    A: int  #: address of the first of these terms in row 0
-    A_stride: int  #: bytes from one row to the next
+    table: int  #: address of the int64 addresses of the rows of A
+    offset: int  #: bytes from the address of a row to the first of these terms
     marks: int  #: address of the word of row 0
     words: int  #: bytes from the word of one row to that of the next
     terms: int  #: 1..WORD
@@ -145,7 +145,7 @@ def multiply_marked(emit, f):
         places = [v * VECTOR_BYTES for v in range(vectors)]
 
         def row(i, vectors=vectors, places=places):
-            elements = emit.pointer(f.A + i * f.A_stride)
+            elements = emit.pointer(emit.load_integer(f.table + i * 8) + f.offset)
             start, out = f.start + i * f.start_stride, f.out + i * f.stride
 
             def step(_, carried):
@@ -161,8 +161,9 @@ def multiply_marked(emit, f):
             stop = emit.at_most((i + 1) * f.each, f.terms)
             emit.steps(i * f.each, stop, 1, prefetch)
             # The next row of A, whose elements are visited at random.
-            for offset in range(0, WORD * emit.size, CACHE_LINE):
-                emit.prefetch(f.A + (i + 1) * f.A_stride + offset)
+            following = emit.load_integer(f.table + emit.at_most(i + 1, f.rows - 1) * 8)
+            for place in range(0, WORD * emit.size, CACHE_LINE):
+                emit.prefetch(following + f.offset + place)
             word = emit.load_integer(f.marks + i * f.words) & within
             begun = [word, *(emit.load(start + place) for place in places)]
             _, ended = emit.while_loop(0, begun, lambda _, carried: [carried[0] != 0], step)

@@ -22,6 +22,7 @@ from fastnn.kernels.loop.marking import Marking
 from fastnn.kernels.loop.task import Task
 from fastnn.kernels.losses import SOFTMAX
 from fastnn.kernels.marked import Mark
+from fastnn.kernels.marked_products import MultiplyPair
 from fastnn.reference.activations import ACTIVATIONS
 
 DTYPES = [np.float32, np.float64]
@@ -437,12 +438,12 @@ def test_zeros_that_are_skipped_change_no_bit(case, dtype, kind, monkeypatch):
     deep = len(sizes) > 3
     # Of a CSR matrix, the first layer's gradient is that of its own non-zeros.
     assert (Mark in kinds) == (kind != "csr" or deep)
-    assert (op.MultiplyPair in kinds) == deep
+    assert (MultiplyPair in kinds) == deep
     assert run_of(2)[0] == run_of(3)[0] == skipped
     assert run_of(2, **BLOCKINGS["smallest"])[0] == skipped
     monkeypatch.setattr(Marking, "has_zeros", lambda self, depth: False)
     in_full, kinds = run_of(1)
-    assert not kinds & {Mark, op.MultiplyPair}
+    assert not kinds & {Mark, MultiplyPair}
     assert in_full == skipped
 
 

@@ -116,19 +116,21 @@ class Accesses:
         units = f.vectors * self.lanes
         return [
             self._marks(f.marks, f.words, units, f.rows),
-            Block(f.turned, f.rows * self.size, units, f.turned_stride),
+            *self._listed(f.units, 0, units, f.behind_unit, f.rows * self.size),
             Block(f.X, (f.k1 - f.k0) * self.size, f.rows, f.X_stride),
             Block(f.zeros, WIDEST * VECTOR_BYTES),
         ]
 
     def _listed(self, table, first, stop, offset, length):
         """Return a part of each row that a table of addresses leads to; of the user's, nothing."""
-        tables = self.tape.tables
+        tables, units = self.tape.tables, self.tape.marking.table
+        if units.ctypes.data <= table < units.ctypes.data + units.nbytes:
+            tables = units[None]
         row, skip = divmod((table - tables.ctypes.data) // 8, tables.shape[1])
         places = tables[row, skip + first : skip + stop]
         if len(places) < stop - first:
             raise ValueError(f"reads rows {first}..{stop} of a table from {skip} on")
-        if row == 0 and not self.tape.inputs.size:
+        if tables is self.tape.tables and row == 0 and not self.tape.inputs.size:
             return []
         stride = int(places[1] - places[0]) if len(places) > 1 else 0
         return [Block(int(places[0]) + offset, length, len(places), stride)] if len(places) else []
@@ -159,18 +161,16 @@ class Accesses:
         )
         reads, writes = self._of_MultiplyPanel(one._replace(vectors=NR))
         more_reads, more_writes = self._of_MultiplyPanel(other)
-        rows, stride = f.stop - f.first, f.A_stride
-        A = Block(f.A + f.first * stride, f.K * self.size, rows, stride)
-        marks = self._marks(f.marks + f.first * f.words, f.words, rows, f.K)
-        return [*reads, *more_reads, A, marks], writes + more_writes
+        marks = self._marks(f.marks + f.first * f.words, f.words, f.stop - f.first, f.K)
+        return [*reads, *more_reads, marks], writes + more_writes
 
     def _marks(self, start, words, rows, elements):
         """Return the marks of some elements of some rows."""
         return Block(start, -(-elements // WORD) * 8, rows, words)
 
     def _of_Mark(self, f):
-        A = Block(f.A, f.elements * self.size, f.rows, f.stride)
-        return [A], [self._marks(f.marks, f.words, f.rows, f.elements)]
+        A = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
+        return A, [self._marks(f.marks, f.words, f.rows, f.elements)]
 
     def _of_MultiplyGroup(self, f):
         rows, line = f.stop - f.first, GROUP * VECTOR_BYTES

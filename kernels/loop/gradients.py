@@ -10,25 +10,15 @@ from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import (
     GROUP_VECTORS,
     MR,
-    NR,
     OuterGroup,
     OuterPanel,
     outer_group,
     outer_panel,
 )
-from ..marked import (
-    MOST,
-    NARROWEST,
-    WIDEST,
-    WORD,
-    CountMarks,
-    MultiplyMarked,
-    count_marks,
-    multiply_marked,
-)
+from ..marked import MOST, NARROWEST, WIDEST, CountMarks, count_marks
+from ..marked_products import OuterMarked, outer_marked
 from ..rules import OptimizerStep, numbers_like, optimizer_step
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
-from ..transpose import Transpose, transpose
 from . import operations as op
 
 
@@ -148,44 +138,26 @@ def _marked_width(like, rows):
 
 @part
 def _marked_tiles(like, f, k0, k1, tiles):
-    """Do what `_outer_tiles` does, skipping the rows of the batch that give a unit no gradient.
-
-    Here the rows of the panel lie along the lanes, unit by unit: the sums are turned at the end.
-    """
+    """Do what `_outer_tiles` does, skipping the rows of the batch that give a unit no gradient."""
     lanes = lanes_of(like)
-    size, units, line = VECTOR_BYTES // lanes, f.vectors * lanes, (k1 - k0) * VECTOR_BYTES // lanes
-    # Behind the tiles: a row for each unit.
-    turned, skip = tiles + units * line, (k0 - f.k0) * size
-    first, start, start_stride = 0, f.zeros, 0
-    each = (WORD + (units - 1)) // units if f.fetches else 0
-    while first < f.rows:
-        inputs = f.X + first * f.X_stride + skip
-        product = MultiplyMarked(
-            rows=units,
-            A=f.turned + first * size,
-            A_stride=f.turned_stride,
-            marks=f.marks + first // WORD * 8,
-            words=f.words,
-            terms=min(WORD, f.rows - first),
-            B=inputs,
-            B_stride=f.X_stride,
-            beside=inputs + NR * VECTOR_BYTES,
-            beside_stride=f.X_stride,
-            vectors=(k1 - k0) // lanes,
-            start=start,
-            start_stride=start_stride,
-            relu=0,
-            out=turned,
-            stride=line,
-            gate=0,
-            each=each,
-            later=f.later + first * 8,
-            ahead=f.ahead + skip,
-            beside_ahead=f.ahead + skip + NR * VECTOR_BYTES,
-        )
-        multiply_marked(like, product)
-        first, start, start_stride = first + WORD, turned, line
-    transpose(like, Transpose(turned, line, units, k1 - k0, tiles, units * size))
+    skip = (k0 - f.k0) * (VECTOR_BYTES // lanes)
+    outer = OuterMarked(
+        units=f.vectors * lanes,
+        table=f.units,
+        offset=f.behind_unit,
+        marks=f.marks,
+        words=f.words,
+        rows=f.rows,
+        X=f.X + skip,
+        X_stride=f.X_stride,
+        across=(k1 - k0) // lanes,
+        zeros=f.zeros,
+        out=tiles,
+        fetches=f.fetches,
+        later=f.later,
+        ahead=f.ahead + skip,
+    )
+    outer_marked(like, outer)
 
 
 @part

@@ -40,6 +40,8 @@ class Marking:
                 self.starts[depth] = units
                 units, widest = units + layer.columns, max(widest, layer.columns)
         self.turned = empty_aligned(units * self.stride // self.size, buffers.dtype)
+        #: Addresses of the units.
+        self.table = self.turned.ctypes.data + np.arange(units) * self.stride
         #: Of each unit, for each thread.
         self.marks = np.zeros((task.threads, widest * self.words // 8), np.int64)
         zeros = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
@@ -51,11 +53,11 @@ class Marking:
         """Tell whether a layer's outputs, and their gradient, are 0 wherever a ReLU is closed."""
         return self.layers[depth].activation == RELU
 
-    def mark_rows(self, A, stride, first, stop, elements):
-        """Return the operation that marks what is not 0 in rows first..stop at an address."""
+    def mark_rows(self, table, first, stop, elements):
+        """Return the operation that marks what is not 0 in rows first..stop of a table."""
         return Mark(
-            A=A + first * stride,
-            stride=stride,
+            table=table + first * 8,
+            offset=0,
             rows=stop - first,
             elements=elements,
             marks=self.row_marks[first:].ctypes.data,
@@ -68,10 +70,9 @@ class Marking:
         """Tell whether the update of a layer's weights by so many rows skips zeros."""
         return depth in self.starts and rows >= WORD
 
-    def unit(self, depth, unit, row):
-        """Return the address of an element of a layer's turned gradient."""
-        place = (self.starts[depth] + unit) * self.stride + row * self.size
-        return self.turned.ctypes.data + place
+    def unit(self, depth, unit):
+        """Return the address of the address of a unit of a layer, in the turned gradient."""
+        return self.table[self.starts[depth] + unit :].ctypes.data
 
     def unit_marks(self, thread, unit):
         """Return the address of a thread's marks of a unit, of the layer whose turn it is."""
@@ -87,7 +88,7 @@ class Marking:
             stride=layer.stride * self.size,
             rows=stop - first,
             columns=layer.columns,
-            out=self.unit(depth, 0, first),
+            out=int(self.table[self.starts[depth]]) + first * self.size,
             out_stride=self.stride,
         )
         return [turn]
@@ -95,8 +96,8 @@ class Marking:
     def mark_units(self, depth, thread, first, rows):
         """Return the operation by which a thread marks what is not 0 in some turned rows."""
         return Mark(
-            A=self.unit(depth, 0, first),
-            stride=self.stride,
+            table=self.unit(depth, 0),
+            offset=first * self.size,
             rows=self.layers[depth].columns,
             elements=rows,
             marks=self.unit_marks(thread, 0),

@@ -17,6 +17,7 @@ from ..gather import GatherColumns
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel
 from ..llvm.values import INT64
 from ..marked import Mark
+from ..marked_products import MultiplyPair
 from ..transpose import CopyRows, Transpose
 
 # --------------------------------------------------------------------- rows through the network
@@ -42,36 +43,6 @@ class GatherBytes(NamedTuple):
     first: int
     stop: int
     inputs: int
-
-
-class MultiplyPair(NamedTuple):
-    """Multiply some rows by two panels; their zeros are skipped if there are enough of them.
-
-    The fields that a :class:`..llvm.tiles.MultiplyPanel` has, too, are its own.
-    """
-
-    table: int
-    first: int
-    stop: int
-    offset: int
-    panel: int  #: the first, of NR vectors
-    vectors: int  #: of both
-    K: int
-    start: int
-    start_stride: int
-    relu: int
-    out: int
-    stride: int
-    gate: int
-    known: int
-    following: int
-    pace: int
-    beside: int  #: the second panel
-    following_beside: int  #: what is multiplied by after what follows
-    A: int  #: the first of the K elements of row 0
-    A_stride: int
-    marks: int  #: of the first of these elements, in row 0
-    words: int  #: from the marks of one row to those of the next
 
 
 class SeekColumns(NamedTuple):
@@ -181,8 +152,8 @@ class UpdatePanel(NamedTuple):
     copies: int  #: of the parameters that are prefetched while their gradient is summed
     marks: int  #: of the panel's first unit, 0 where no zeros are skipped
     words: int  #: bytes from the marks of a unit to those of the next
-    turned: int  #: the turned gradient of the panel's first unit
-    turned_stride: int  #: from one unit of it to the next
+    units: int  #: a table of the addresses of the panel's units in the turned gradient
+    behind_unit: int  #: bytes from there to the gradient by the first row of the batch
     X: int  #: element k0 of the first row of the layer's inputs, where zeros are skipped
     X_stride: int  #: from one row of them to the next
     zeros: int  #: some vectors of them

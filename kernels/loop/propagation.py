@@ -9,6 +9,7 @@ from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
 from ..marked import WORD
+from ..marked_products import MultiplyPair
 from . import operations as op
 from .blocking import row_blocks, sum_blocks
 from .task import BYTES, CSR
@@ -27,8 +28,7 @@ class Product(NamedTuple):
     out: int
     stride: int
     gate: int = 0  #: address of the output of a ReLU that the product is taken back through
-    A: int = 0  #: address of row 0 of A, 0 where its zeros are not skipped
-    A_stride: int = 0
+    has_zeros: bool = False  #: skip those of A
 
 
 def prefetching(operations):
@@ -40,7 +40,7 @@ def prefetching(operations):
     """
     planned, later = [], None
     for operation in reversed(operations):
-        if isinstance(operation, (MultiplyPanel, op.MultiplyPair)):
+        if isinstance(operation, (MultiplyPanel, MultiplyPair)):
             if later is not None:
                 operation = _prefetching(operation, later)
             later = operation
@@ -54,7 +54,7 @@ def _prefetching(product, later):
     pace = -(-later.K * min(later.vectors, NR) * VECTOR_BYTES // steps)
     # Prefetching is done once in some steps: faster, and it would leave out lines.
     pace = min(pace, CACHE_LINE // unroll(min(product.vectors, NR)))
-    if isinstance(product, op.MultiplyPair) and isinstance(later, op.MultiplyPair):
+    if isinstance(product, MultiplyPair) and isinstance(later, MultiplyPair):
         product = product._replace(following_beside=later.beside)
     return product._replace(following=later.panel, pace=pace)
 
@@ -162,9 +162,7 @@ class Propagation:
             stride=stride,
         )
         if depth > 0 and self.marking.has_zeros(depth - 1):
-            below = self.layers[depth - 1]
-            A, A_stride = buffers.activation(below.output), below.stride * self.size
-            product = product._replace(A=A, A_stride=A_stride)
+            product = product._replace(has_zeros=True)
         return self._product(product, first, stop)
 
     def _product(self, product, first, stop):
@@ -174,10 +172,9 @@ class Propagation:
         """
         parts, operations = sum_blocks(product.K, self.size), []
         if product.columns <= NR * self.lanes:
-            product = product._replace(A=0)
-        if product.A:
-            rows = product.A, product.A_stride, first, stop, product.K
-            operations.append(self.marking.mark_rows(*rows))
+            product = product._replace(has_zeros=False)
+        if product.has_zeros:
+            operations.append(self.marking.mark_rows(product.table, first, stop, product.K))
         for k0, k1 in parts:
             blocks = []
             for lo, hi in row_blocks(first, stop, k1 - k0, self.size):
@@ -213,21 +210,19 @@ class Propagation:
                 pace=0,
             )
             panels.append(panel)
-        return self._paired(product, k0, panels) if product.A else panels
+        return self._paired(k0, panels) if product.has_zeros else panels
 
-    def _paired(self, product, k0, panels):
+    def _paired(self, k0, panels):
         """Return panels two by two, as products that skip zeros; of an odd number, one alone."""
         pairs = []
         for panel, beside in itertools.zip_longest(panels[::2], panels[1::2]):
             if beside is None:
                 pairs.append(panel)
                 continue
-            pair = op.MultiplyPair(
+            pair = MultiplyPair(
                 **panel._replace(vectors=panel.vectors + beside.vectors)._asdict(),
                 beside=beside.panel,
                 following_beside=beside.panel,
-                A=product.A + k0 * self.size,
-                A_stride=product.A_stride,
                 marks=self.marking.row_marks.ctypes.data + k0 // WORD * 8,
                 words=self.marking.row_words,
             )
@@ -326,8 +321,7 @@ class Propagation:
                 gate=buffers.activation(below.output) if _is_gate(below) else 0,
             )
             if self.marking.has_zeros(depth):
-                A, A_stride = buffers.activation(layer.gradient), layer.stride * self.size
-                product = product._replace(A=A, A_stride=A_stride)
+                product = product._replace(has_zeros=True)
             for lo, hi, block in self._product(product, first, stop):
                 operations += block + self._through_activation(below, lo, hi)
             operations += self.marking.turn(depth - 1, first, stop)

@@ -4,11 +4,8 @@ from .._jit import part
 from ..bytes import ScaleBytes, scale_bytes
 from ..csr import CSRMultiply, CSRSeek, csr_multiply, csr_seek
 from ..dropout import DropoutRows, dropout_rows
-from ..llvm.intrinsics import address_of, cast_like, lanes_of, read, read_integer
-from ..llvm.processor import VECTOR_BYTES
-from ..llvm.tiles import NR, MultiplyPanel, multiply_panel
+from ..llvm.intrinsics import address_of, cast_like, read, read_integer
 from ..losses import SOFTMAX
-from ..marked import MOST, WORD, CountMarks, MultiplyMarked, count_marks, multiply_marked
 from . import operations as op
 from .operations import fields, holds
 
@@ -77,79 +74,6 @@ def multiply_sparse(f, a, source, cursors):
         csr_multiply(a.params[0], product)
         # The next block goes on from the sums of this one.
         start = 0
-
-
-@part
-def multiply_pair(f, like):
-    """Multiply rows by two panels: by both together if enough zeros are skipped, or one by one."""
-    marks = CountMarks(f.marks + f.first * f.words, f.words, f.stop - f.first, f.K)
-    if count_marks(like, marks) <= MOST * (f.stop - f.first) * f.K:
-        _multiply_marked(f, like)
-    else:
-        following, start, gate = f.beside, f.start, f.gate
-        for j in range(2):
-            panel = MultiplyPanel(
-                table=f.table,
-                first=f.first,
-                stop=f.stop,
-                offset=f.offset,
-                panel=f.panel + j * (f.beside - f.panel),
-                vectors=NR + j * (f.vectors - 2 * NR),
-                K=f.K,
-                start=start,
-                start_stride=f.start_stride,
-                relu=f.relu,
-                out=f.out + j * NR * VECTOR_BYTES,
-                stride=f.stride,
-                gate=gate,
-                known=f.known,
-                following=following,
-                pace=f.pace,
-            )
-            multiply_panel(like, panel)
-            following, start = f.following, start + NR * VECTOR_BYTES
-            if gate:
-                gate += NR * VECTOR_BYTES
-
-
-@part
-def _multiply_marked(f, like):
-    """Multiply rows by two panels, a word of marks after the other; prefetch what comes next."""
-    size, line = VECTOR_BYTES // lanes_of(like), NR * VECTOR_BYTES
-    beside_line, out, k = f.vectors * VECTOR_BYTES - line, f.out + f.first * f.stride, 0
-    start, start_stride = f.start + f.first * f.start_stride, f.start_stride
-    while k < f.K:
-        ahead, beside_ahead = f.panel + (k + WORD) * line, f.beside + (k + WORD) * beside_line
-        relu = gate = 0
-        if k + WORD >= f.K:
-            ahead, beside_ahead, relu = f.following, f.following_beside, f.relu
-            if f.gate:
-                gate = f.gate + f.first * f.stride
-        product = MultiplyMarked(
-            rows=f.stop - f.first,
-            A=f.A + f.first * f.A_stride + k * size,
-            A_stride=f.A_stride,
-            marks=f.marks + f.first * f.words + k // WORD * 8,
-            words=f.words,
-            terms=min(WORD, f.K - k),
-            B=f.panel + k * line,
-            B_stride=line,
-            beside=f.beside + k * beside_line,
-            beside_stride=beside_line,
-            vectors=f.vectors,
-            start=start,
-            start_stride=start_stride,
-            relu=relu,
-            out=out,
-            stride=f.stride,
-            gate=gate,
-            each=1,
-            later=0,
-            ahead=ahead,
-            beside_ahead=beside_ahead,
-        )
-        multiply_marked(like, product)
-        start, start_stride, k = out, f.stride, k + WORD
 
 
 @part

@@ -18,6 +18,7 @@ from ..gather import GatherColumns, gather_columns
 from ..llvm.intrinsics import address_of
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..marked import Mark, mark
+from ..marked_products import MultiplyPair, multiply_pair
 from ..softmax_rows import ROWS_PER_LOG
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
@@ -32,7 +33,7 @@ from .gradients import (
     update_rows,
 )
 from .operations import fields, holds
-from .rows import drop_out, gather, multiply_pair, multiply_sparse, seek_columns
+from .rows import drop_out, gather, multiply_sparse, seek_columns
 from .scores import count_correct, predict, take_loss
 from .state import EVALUATE, EVALUATED, NOTHING, STEPPED, Item
 
@@ -85,8 +86,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     multiply_panel(like, fields(MultiplyPanel, row))
                 elif holds(MultiplyGroup, row):
                     multiply_group(like, fields(MultiplyGroup, row))
-                elif holds(op.MultiplyPair, row):
-                    multiply_pair(fields(op.MultiplyPair, row), like)
+                elif holds(MultiplyPair, row):
+                    multiply_pair(like, fields(MultiplyPair, row))
                 elif holds(op.UpdatePanel, row):
                     f = fields(op.UpdatePanel, row)
                     update_panel(f, like, constants, factor, tile, weights, squares)

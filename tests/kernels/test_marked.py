@@ -27,23 +27,21 @@ SIZES = [1, 2, 3, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200]
 
 
 @kernel
-def marked(A, columns, marks):
+def marked_rows(A, table, columns, marks):
     rows = len(A)
-    mark(
-        A[0, 0],
-        Mark(address_of(A), A.strides[0], rows, columns, address_of(marks), marks.strides[0]),
-    )
+    what = Mark(address_of(table), 0, rows, columns, address_of(marks), marks.strides[0])
+    mark(A[0, 0], what)
     return count_marks(A[0, 0], CountMarks(address_of(marks), marks.strides[0], rows, columns))
 
 
 @kernel
-def multiplied(A, marks, panel, beside, start, start_stride, relu, gate, out):
+def multiplied(A, table, marks, panel, beside, start, start_stride, relu, gate, out):
     opened = address_of(gate) if gate.size else 0
     vectors = out.shape[1] * out.itemsize // VECTOR_BYTES
     product = MultiplyMarked(
         rows=len(A),
-        A=address_of(A),
-        A_stride=A.strides[0],
+        table=address_of(table),
+        offset=0,
         marks=address_of(marks),
         words=marks.strides[0],
         terms=A.shape[1],
@@ -92,6 +90,16 @@ def in_full(A, table, panel, start, start_stride, relu, gate, out):
     multiply_panel(A[0, 0], product)
 
 
+def table_of(A):
+    """Return the addresses of the rows of a matrix."""
+    return A.ctypes.data + np.arange(len(A)) * A.strides[0]
+
+
+def marked(guards, A, columns, marks):
+    """Mark what is not 0, and return how much that is."""
+    return marked_rows(A, guards.input(table_of(A)), columns, marks)
+
+
 def with_zeros(random, shape, dtype, share):
     """Return random numbers of which a share is 0, of either sign."""
     A = random.randn(*shape).astype(dtype)
@@ -117,7 +125,7 @@ def test_marks_at_every_size(guards, columns, dtype):
         A[random.uniform(size=A.shape) < 0.1] = np.nan
         A[random.uniform(size=A.shape) < 0.1] = np.finfo(dtype).smallest_subnormal
         marks = guards.output(np.full((rows, -(-columns // WORD)), 7, np.int64))
-        assert marked(guards.input(A), columns, marks) == np.count_nonzero(A)
+        assert marked(guards, guards.input(A), columns, marks) == np.count_nonzero(A)
         np.testing.assert_array_equal(marks, words_of(A))
         guards.check()
 
@@ -128,7 +136,7 @@ def test_a_part_of_a_wider_matrix_is_marked(guards, dtype):
     A = guards.input(with_zeros(random, (6, 150), dtype, 0.5))
     before = random.randint(0, 99, (7, 4))
     marks = guards.output(before)
-    assert marked(A[1:5, 30:], 100, marks[2:, 1:]) == np.count_nonzero(A[1:5, 30:130])
+    assert marked(guards, A[1:5, 30:], 100, marks[2:, 1:]) == np.count_nonzero(A[1:5, 30:130])
     before[2:6, 1:3] = words_of(A[1:5, 30:130])
     np.testing.assert_array_equal(marks, before)
     guards.check()
@@ -166,7 +174,8 @@ def test_products_are_those_that_skip_nothing_to_the_bit(guards, dtype, way):
             start, start_stride = out, out.strides[0]
         relu = int(way == "relu")
         marks = guards.input(words_of(A))
-        multiplied(A, marks, panel, beside, start, start_stride, relu, gate, out)
+        table = guards.input(table_of(A))
+        multiplied(A, table, marks, panel, beside, start, start_stride, relu, gate, out)
         guards.check()
         expected, table = begun.copy(), np.empty(rows, np.int64)
         finite = np.nan_to_num(B)
@@ -183,7 +192,8 @@ def test_marks_beyond_the_terms_are_not_visited(guards, dtype):
     A, marks = np.ones((2, 5), dtype), np.full((2, 1), -1)
     panel, beside = (np.ones((5, count * lanes), dtype) for count in (NR, 1))
     out = guards.output(np.zeros((2, NARROWEST * lanes), dtype))
-    arguments = (guards.input(each) for each in (A, marks, panel, beside, out[0].copy()))
-    multiplied(*arguments, 0, 0, A[:0], out)
+    table = guards.input(table_of(A := guards.input(A)))
+    arguments = (guards.input(each) for each in (marks, panel, beside, out[0].copy()))
+    multiplied(A, table, *arguments, 0, 0, A[:0], out)
     assert (out == 5).all()
     guards.check()

@@ -18,6 +18,7 @@ from fastnn.kernels.loop.tape import Tape
 from fastnn.kernels.loop.task import BYTES, CSR, DENSE, Task
 from fastnn.kernels.loop.verify import TapeError, verify
 from fastnn.kernels.losses import HEADS
+from fastnn.kernels.marked_products import MultiplyPair
 from fastnn.kernels.rules import ACCUMULATE, GRADIENT, RULES
 from fastnn.kernels.transpose import Transpose
 
@@ -108,11 +109,11 @@ def test_two_panels_prefetch_the_next_two(dtype):
     tape = Tape(Task(sizes, activations=(RELU, RELU), dtype=np.dtype(dtype), batch_sizes=(600,)))
     pairs = 0
     products = [
-        each for each in tape.operations(0, 0) if isinstance(each, (MultiplyPanel, op.MultiplyPair))
+        each for each in tape.operations(0, 0) if isinstance(each, (MultiplyPanel, MultiplyPair))
     ]
     for product, later in itertools.pairwise(products):
         assert product.following == later.panel
-        if isinstance(product, op.MultiplyPair) and isinstance(later, op.MultiplyPair):
+        if isinstance(product, MultiplyPair) and isinstance(later, MultiplyPair):
             assert product.following_beside == later.beside
             pairs += 1
     assert pairs > 20

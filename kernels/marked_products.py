@@ -1,0 +1,169 @@
+"""Whole products that skip zeros: rows by two panels, and the gradient of some rows of a panel.
+
+What they do is planned with the loop's other operations; what one word of marks tells of is the
+work of :mod:`.marked`. They are emitted, as Numba takes several times as long to compile the same.
+"""
+
+from typing import NamedTuple
+
+from .llvm.functions import outlined
+from .llvm.processor import VECTOR_BYTES
+from .llvm.tiles import NR, MultiplyPanel, multiply_panel
+from .marked import MOST, WORD, CountMarks, MultiplyMarked, count_marks, multiply_marked
+from .transpose import Transpose, transpose
+
+
+class MultiplyPair(NamedTuple):
+    """Some rows of a product with two panels; their zeros are skipped if there are enough of them.
+
+    The fields that a :class:`.llvm.tiles.MultiplyPanel` has, too, are its own.
+    """
+
+    table: int
+    first: int
+    stop: int
+    offset: int
+    panel: int  #: the first, of NR vectors
+    vectors: int  #: of both
+    K: int
+    start: int
+    start_stride: int
+    relu: int
+    out: int
+    stride: int
+    gate: int
+    known: int
+    following: int
+    pace: int
+    beside: int  #: the second panel
+    following_beside: int  #: what is multiplied by after what follows
+    marks: int  #: of the first of the K elements, in row 0
+    words: int  #: from the marks of one row to those of the next
+
+
+@outlined(MultiplyPair)
+def multiply_pair(emit, f):
+    """Multiply rows by two panels: by both together if enough zeros are skipped, or one by one."""
+    rows = f.stop - f.first
+    marks = f.marks + f.first * f.words
+    marked = count_marks.emitted(emit, CountMarks(marks, f.words, rows, f.K))
+    with emit.either(marked <= emit.double_of(rows * f.K) * MOST) as (few, many):
+        with few:
+            _multiply_marked(emit, f, rows, marks)
+        with many:
+            panel = MultiplyPanel(*(getattr(f, name) for name in MultiplyPanel._fields))
+            beside = panel._replace(
+                panel=f.beside,
+                vectors=f.vectors - NR,
+                start=f.start + NR * VECTOR_BYTES,
+                out=f.out + NR * VECTOR_BYTES,
+                gate=emit.where(f.gate != 0, f.gate + NR * VECTOR_BYTES, 0),
+            )
+            multiply_panel.emitted(emit, panel._replace(vectors=NR, following=f.beside))
+            multiply_panel.emitted(emit, beside)
+    emit.returns()
+
+
+def _multiply_marked(emit, f, rows, marks):
+    """Multiply rows by two panels, a word of marks after the other; prefetch what comes next."""
+    line, beside_line = NR * VECTOR_BYTES, (f.vectors - NR) * VECTOR_BYTES
+    out = f.out + f.first * f.stride
+
+    def word(k, carried):
+        start, start_stride = carried
+        last = k + WORD >= f.K
+        product = MultiplyMarked(
+            rows=rows,
+            table=f.table + f.first * 8,
+            offset=f.offset + k * emit.size,
+            marks=marks + k // WORD * 8,
+            words=f.words,
+            terms=emit.at_most(f.K - k, WORD),
+            B=f.panel + k * line,
+            B_stride=line,
+            beside=f.beside + k * beside_line,
+            beside_stride=beside_line,
+            vectors=f.vectors,
+            start=start,
+            start_stride=start_stride,
+            relu=emit.where(last, f.relu, 0),
+            out=out,
+            stride=f.stride,
+            gate=emit.where(last & (f.gate != 0), f.gate + f.first * f.stride, 0),
+            each=1,
+            later=0,
+            ahead=emit.where(last, f.following, f.panel + (k + WORD) * line),
+            beside_ahead=emit.where(last, f.following_beside, f.beside + (k + WORD) * beside_line),
+        )
+        multiply_marked.emitted(emit, product)
+        return [out, f.stride]
+
+    begun = [f.start + f.first * f.start_stride, f.start_stride]
+    emit.while_loop(0, begun, lambda k, _: [k < f.K], word, WORD)
+
+
+class OuterMarked(NamedTuple):
+    """The gradient of some rows of a panel: ``out[k, u] = sum_i X[i, k] dZ[i, u]``."""
+
+    units: int  #: columns of the panel
+    table: int  #: address of the addresses of the units, rows of the turned gradient
+    offset: int  #: bytes from there to the gradient by row 0 of the batch
+    marks: int  #: address of the words of unit 0
+    words: int  #: bytes from the words of one unit to those of the next
+    rows: int  #: of the batch
+    X: int  #: address of the first of the elements k in row 0
+    X_stride: int  #: bytes from one row of X to the next
+    across: int  #: vectors of elements k, NARROWEST..WIDEST
+    zeros: int  #: address of as many vectors of zeros
+    out: int  #: address of row k = 0 of the result, whole rows of `units` elements; as many follow
+    fetches: int  #: 1 to prefetch with every row what comes next
+    later: int  #: address of a table of as many addresses as there are rows
+    ahead: int  #: bytes from there to what is prefetched
+
+
+@outlined(OuterMarked)
+def outer_marked(emit, f):
+    """Sum the gradient of some rows of a panel, skipping what gives a unit no gradient.
+
+    The rows of the panel lie along the lanes here, unit by unit: the sums are turned at the end.
+    """
+    line = f.across * VECTOR_BYTES
+    # Behind the result: a row for each unit.
+    turned = f.out + f.units * line
+    each = emit.where(f.fetches != 0, (f.units + (WORD - 1)) // f.units, 0)
+
+    def word(first, carried):
+        start, start_stride = carried
+        inputs = f.X + first * f.X_stride
+        product = MultiplyMarked(
+            rows=f.units,
+            table=f.table,
+            offset=f.offset + first * emit.size,
+            marks=f.marks + first // WORD * 8,
+            words=f.words,
+            terms=emit.at_most(f.rows - first, WORD),
+            B=inputs,
+            B_stride=f.X_stride,
+            beside=inputs + NR * VECTOR_BYTES,
+            beside_stride=f.X_stride,
+            vectors=f.across,
+            start=start,
+            start_stride=start_stride,
+            relu=0,
+            out=turned,
+            stride=line,
+            gate=0,
+            each=each,
+            later=f.later + first * 8,
+            ahead=f.ahead,
+            beside_ahead=f.ahead + NR * VECTOR_BYTES,
+        )
+        multiply_marked.emitted(emit, product)
+        return [turned, line]
+
+    emit.while_loop(0, [f.zeros, emit.integer(0)], lambda first, _: [first < f.rows], word, WORD)
+    width = f.across * emit.lanes
+    transpose.emitted(
+        emit, Transpose(turned, line, f.units, width, f.out, out_stride=f.units * emit.size)
+    )
+    emit.returns()
