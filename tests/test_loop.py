@@ -447,6 +447,41 @@ def test_zeros_that_are_skipped_change_no_bit(case, dtype, kind, monkeypatch):
     assert in_full == skipped
 
 
+def zeroed(source):
+    """Return a source of which three inputs in five are 0, and a column and a row are."""
+    X = np.where(np.random.RandomState(5).uniform(size=source.X.shape) < 0.6, 0, source.X)
+    X[:, 1] = X[2] = 0
+    return jobs.Source(X.astype(source.X.dtype), *source[1:])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
+@pytest.mark.parametrize("sizes", [(130, 100, 10), (64, 130, 3), (70, 200, 99, 1), (3, 97, 2)])
+def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, dtype, monkeypatch):
+    head = "identity" if sizes[-1] == 1 else "softmax"
+    arguments = {"n": 200, "batch_size": 90, "n_val": 70, "rate": 0.001, "head": head}
+
+    def run_of(threads, **constants):
+        with monkeypatch.context() as patch:
+            for name, value in constants.items():
+                patch.setattr(blocking, name, value)
+            run = Run(CompiledLoop, sizes, dtype, threads=threads, place=zeroed, **arguments)
+        tape = run.loop.tape
+        operations = [op.decode(row) for row in tape.arrays.operations[0] if row.any()]
+        inputs = tape.tables[0].ctypes.data
+        return run.bits(), {
+            type(each) for each in operations if getattr(each, "table", 0) == inputs
+        }
+
+    skipped, kinds = run_of(1)
+    assert {Mark, MultiplyPair} <= kinds
+    assert run_of(2)[0] == run_of(3)[0] == skipped
+    assert run_of(2, **BLOCKINGS["smallest"])[0] == skipped
+    monkeypatch.setattr("fastnn.engine.loop.has_zeros", lambda source: False)
+    in_full, kinds = run_of(1)
+    assert not kinds & {Mark, MultiplyPair}
+    assert in_full == skipped
+
+
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
 def test_units_that_are_always_or_never_open_follow_the_twin(bias, monkeypatch):
     # Some panels have no zeros worth skipping, others have nothing else.

@@ -393,6 +393,15 @@ def test_other_data_are_left_as_they_are(monkeypatch, changed):
     assert converted(monkeypatch, X, y, net=net, **options)[1] == []
 
 
+@pytest.mark.parametrize("rows", [1, 30, 5000])
+def test_inputs_have_zeros_if_half_of_them_are(rows):
+    X = np.ones((rows, 40), np.float32)
+    for zeros_a_row, expected in ((0, False), (12, False), (20, True), (40, True)):
+        X[:, :zeros_a_row] = 0
+        X[:, zeros_a_row:] = np.nan
+        assert zeros.has_zeros(jobs.Source(X)) == expected
+
+
 def test_the_share_of_zeros_is_that_of_rows_from_all_over():
     X = np.zeros((4000, 30))
     X[2000:] = 1

@@ -198,3 +198,45 @@ class OpenUnitsStep:
     def time_step(self, percent, dtype):
         """Seconds a step; what is 0 behind a ReLU is skipped."""
         self.chosen.run()
+
+
+@lru_cache(maxsize=2)
+def half_zero_step_of(percent, network):
+    """Return training steps on dense data of which a share is not 0, warm."""
+    if not hasattr(fastnn, "Trainer"):
+        raise NotImplementedError("this commit has no Trainer")
+    X = numbers_of(network[0], percent / 100)
+    trainer = fastnn.Trainer(
+        fastnn.Network(network, random_state=0),
+        optimizer_of("sgd"),
+        batch_size=ROWS,
+        max_iter=3,
+        skip_zeros=False,
+    )
+    y = np.arange(len(X)) % 10
+
+    def train():
+        trainer.fit(X, y)
+
+    train()
+    return Batch(train, 1, 3 * len(X) // ROWS)
+
+
+class HalfZerosStep:
+    """A step on dense data of which a percentage is not 0, the zeros among them."""
+
+    params = ([30, 50, 70], [(64, 100, 10), (784, 512, 10)])
+    param_names = ("percent", "network")
+
+    def setup(self, percent, network):
+        self.threads = Threads(1)
+        self.chosen = half_zero_step_of(percent, network)
+        self.timer = self.chosen.clock
+
+    def teardown(self, percent, network):
+        self.threads.restore()
+
+    @described("Zeros of dense data: time of a step")
+    def time_step(self, percent, network):
+        """Seconds a step; products skip zeros where they are enough."""
+        self.chosen.run()

@@ -19,6 +19,7 @@ from ..jobs import (
 from ..parameters import layers_of
 from ..threads import threads_for
 from .tapes import SHELF
+from .zeros import has_zeros
 
 
 class CompiledLoop:
@@ -62,6 +63,7 @@ class CompiledLoop:
             input_kind=kind,
             input_stride=0 if kind != DENSE or job.train is None else job.train.X.strides[0],
             non_zeros=non_zeros or 0.0,
+            marked_inputs=kind == DENSE and has_zeros(job.val if job.train is None else job.train),
             evaluate_batch=job.evaluate_batch,
             keep_best=job.keep_best,
             weighted_block=weighted[1],

@@ -1,4 +1,4 @@
-"""Where a network skips zeros, which a ReLU has left, and where the marks of the others lie."""
+"""Where a network skips zeros, of ReLUs or of its inputs, and where the marks of the rest lie."""
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from ..transpose import Transpose
 class Marking:
     """The marks of the outputs of ReLUs and of their gradients, and these gradients turned.
 
-    The outputs of a layer are skipped by the next layer's forward product, their gradients by the
-    products that take them back and by the sums of the weights' gradient. Such a sum, over the rows
-    of a batch for each unit, runs along a row of the *turned* gradient.
+    The zeros of a layer's outputs are skipped by the next layer's forward product, as the inputs'
+    are by the first one's; those of gradients by the products that take them back and by the sums
+    of the weights' gradient. Such a sum, over the rows of a batch for each unit, runs along a row
+    of the *turned* gradient.
 
     Parameters
     ----------
@@ -44,14 +45,23 @@ class Marking:
         self.table = self.turned.ctypes.data + np.arange(units) * self.stride
         #: Of each unit, for each thread.
         self.marks = np.zeros((task.threads, widest * self.words // 8), np.int64)
-        zeros = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
-        #: Bytes of the marks of a row of a layer's outputs or their gradient.
-        self.row_words = -(-max(zeros, default=0) // WORD) * 8
+        self.marked_inputs = task.marked_inputs
+        widths = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
+        widths += [self.layers[0].fan_in] * task.marked_inputs
+        #: Bytes of the marks of a row of the inputs, a layer's outputs or their gradient.
+        self.row_words = -(-max(widths, default=0) // WORD) * 8
         self.row_marks = np.zeros((task.capacity, self.row_words // 8), np.int64)
 
     def has_zeros(self, depth):
         """Tell whether a layer's outputs, and their gradient, are 0 wherever a ReLU is closed."""
         return self.layers[depth].activation == RELU
+
+    def meets_zeros(self, depth):
+        """Tell whether a layer's inputs have zeros to skip."""
+        if depth:
+            return self.has_zeros(depth - 1)
+        # One narrow pair of panels does not pay for the marks of rows from memory.
+        return self.marked_inputs and self.layers[0].columns >= WIDEST * self.buffers.lanes
 
     def mark_rows(self, table, first, stop, elements):
         """Return the operation that marks what is not 0 in rows first..stop of a table."""

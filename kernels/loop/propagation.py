@@ -160,9 +160,8 @@ class Propagation:
             relu=int(layer.activation == RELU),
             out=out,
             stride=stride,
+            has_zeros=self.marking.meets_zeros(depth),
         )
-        if depth > 0 and self.marking.has_zeros(depth - 1):
-            product = product._replace(has_zeros=True)
         return self._product(product, first, stop)
 
     def _product(self, product, first, stop):
@@ -319,9 +318,8 @@ class Propagation:
                 out=buffers.activation(below.gradient),
                 stride=below.stride * self.size,
                 gate=buffers.activation(below.output) if _is_gate(below) else 0,
+                has_zeros=self.marking.has_zeros(depth),
             )
-            if self.marking.has_zeros(depth):
-                product = product._replace(has_zeros=True)
             for lo, hi, block in self._product(product, first, stop):
                 operations += block + self._through_activation(below, lo, hi)
             operations += self.marking.turn(depth - 1, first, stop)

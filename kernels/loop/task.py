@@ -38,6 +38,7 @@ class Task(NamedTuple):
     input_kind: int = DENSE
     input_stride: int = 0  #: bytes from one row of dense input to the next, 0 if it is not known
     non_zeros: float = 0.0  #: a row of a CSR matrix, on average
+    marked_inputs: bool = False  #: dense inputs have zeros which their products may skip
     evaluate_batch: bool = False  #: right answers on a batch after its step
     keep_best: bool = False  #: items may keep the parameters, see train
     weighted_block: bool = False  #: rows that are evaluated have weights

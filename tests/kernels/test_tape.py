@@ -52,6 +52,7 @@ def tasks(draw):
         penalty=draw(st.booleans()),
         input_kind=draw(st.sampled_from([DENSE, CSR, BYTES])),
         non_zeros=draw(st.sampled_from([0.0, 3.0, sizes[0] / 2])),
+        marked_inputs=draw(st.booleans()),
         evaluate_batch=draw(st.booleans()),
         keep_best=draw(st.booleans()),
         weighted_block=draw(st.booleans()),
