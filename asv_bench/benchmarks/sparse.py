@@ -205,12 +205,13 @@ def half_zero_step_of(percent, network):
     """Return training steps on dense data of which a share is not 0, warm."""
     if not hasattr(fastnn, "Trainer"):
         raise NotImplementedError("this commit has no Trainer")
+    epochs = 20
     X = numbers_of(network[0], percent / 100)
     trainer = fastnn.Trainer(
         fastnn.Network(network, random_state=0),
         optimizer_of("sgd"),
         batch_size=ROWS,
-        max_iter=3,
+        max_iter=epochs,
         skip_zeros=False,
     )
     y = np.arange(len(X)) % 10
@@ -219,7 +220,7 @@ def half_zero_step_of(percent, network):
         trainer.fit(X, y)
 
     train()
-    return Batch(train, 1, 3 * len(X) // ROWS)
+    return Batch(train, 1, epochs * len(X) // ROWS)
 
 
 class HalfZerosStep:
