@@ -394,9 +394,9 @@ def test_other_data_are_left_as_they_are(monkeypatch, changed):
 
 
 @pytest.mark.parametrize("rows", [1, 30, 5000])
-def test_inputs_have_zeros_if_half_of_them_are(rows):
+def test_inputs_have_zeros_if_few_are_anything_else(rows):
     X = np.ones((rows, 40), np.float32)
-    for zeros_a_row, expected in ((0, False), (12, False), (20, True), (40, True)):
+    for zeros_a_row, expected in ((0, False), (12, False), (28, True), (40, True)):
         X[:, :zeros_a_row] = 0
         X[:, zeros_a_row:] = np.nan
         assert zeros.has_zeros(jobs.Source(X)) == expected

@@ -43,10 +43,12 @@ def may_skip(source):
 
 def has_zeros(source):
     """Tell whether dense data seem to have so many zeros that a product may skip them."""
+    from ..kernels.marked import MOST
+
     X = source.X
     rows = max(GLANCE // max(X.shape[1], 1), 1)
     some = X[:: max(len(X) // rows, 1)]
-    return bool(np.count_nonzero(some) <= MOST_MARKED * some.size)
+    return bool(np.count_nonzero(some) <= min(MOST, MOST_MARKED) * some.size)
 
 
 def mostly(source, units, epochs):

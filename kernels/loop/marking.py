@@ -6,7 +6,7 @@ from ..activation import RELU
 from ..layout import empty_aligned
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import MR
-from ..marked import WIDEST, WORD, Mark
+from ..marked import HALF_PAYS, WIDEST, WORD, Mark
 from ..transpose import Transpose
 
 
@@ -53,8 +53,8 @@ class Marking:
         self.row_marks = np.zeros((task.capacity, self.row_words // 8), np.int64)
 
     def has_zeros(self, depth):
-        """Tell whether a layer's outputs, and their gradient, are 0 wherever a ReLU is closed."""
-        return self.layers[depth].activation == RELU
+        """Tell whether to skip what is 0 in outputs and gradients where a ReLU is closed."""
+        return HALF_PAYS and self.layers[depth].activation == RELU
 
     def meets_zeros(self, depth):
         """Tell whether a layer's inputs have zeros to skip."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastnn.kernels.activation import ACTIVATIONS, RELU, Activate
 from fastnn.kernels.llvm.processor import CACHE_LINE, VECTOR_BYTES
 from fastnn.kernels.llvm.tiles import MR, NR, MultiplyPanel, unroll
-from fastnn.kernels.loop import blocking
+from fastnn.kernels.loop import blocking, marking
 from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.accesses import Accesses
 from fastnn.kernels.loop.tape import Tape
@@ -24,6 +24,12 @@ from fastnn.kernels.transpose import Transpose
 
 TANH = ACTIVATIONS["tanh"]
 widths = st.integers(1, 70) | st.sampled_from([1, 15, 16, 17, 48, 49, 96, 100, 130, 250])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def zeros_of_units_are_skipped():
+    with patch.object(marking, "HALF_PAYS", True):
+        yield
 
 
 @st.composite
