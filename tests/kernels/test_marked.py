@@ -21,6 +21,12 @@ from fastnn.kernels.marked import (
     mark,
     multiply_marked,
 )
+from fastnn.kernels.marked_products import (
+    MultiplyPair,
+    OuterMarked,
+    multiply_pair,
+    outer_marked,
+)
 
 DTYPES = ["float32", "float64"]
 SIZES = [1, 2, 3, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200]
@@ -197,3 +203,101 @@ def test_marks_beyond_the_terms_are_not_visited(guards, dtype):
     multiplied(A, table, *arguments, 0, 0, A[:0], out)
     assert (out == 5).all()
     guards.check()
+
+
+@kernel
+def paired(like, first, table, K, marks, panels, beside, start, relu, gate, out):
+    opened = address_of(gate) if gate.size else 0
+    product = MultiplyPair(
+        table=address_of(table),
+        first=first,
+        stop=len(table),
+        offset=0,
+        panel=address_of(panels),
+        vectors=out.shape[1] * out.itemsize // VECTOR_BYTES,
+        K=K,
+        start=address_of(start),
+        start_stride=0,
+        relu=relu,
+        out=address_of(out),
+        stride=out.strides[0],
+        gate=opened,
+        known=len(table),
+        following=address_of(panels),
+        pace=8,
+        beside=address_of(beside),
+        following_beside=address_of(beside),
+        marks=address_of(marks),
+        words=marks.strides[0],
+    )
+    multiply_pair(like, product)
+
+
+@pytest.mark.parametrize("way", ["plain", "relu", "gate"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pairs_of_panels_follow_numpy_and_skip_no_term(guards, dtype, way):
+    random, lanes = np.random.RandomState(1), VECTOR_BYTES // np.dtype(dtype).itemsize
+    widths, sums = range(NARROWEST, WIDEST + 1), (1, 63, 64, 65, 130)
+    for vectors, K, share in itertools.product(widths, sums, (0.1, 0.9)):
+        rows, columns, first = random.randint(2, 20), vectors * lanes, random.randint(2)
+        A = guards.input(with_zeros(random, (rows, K), dtype, share))
+        W = random.randn(K, columns).astype(dtype)
+        panels = [
+            guards.input(np.ascontiguousarray(part)) for part in np.split(W, [NR * lanes], axis=1)
+        ]
+        start = guards.input(random.randn(columns).astype(dtype))
+        gate = random.randn(rows, columns).astype(dtype)
+        out = guards.output(np.full((rows, columns), 7, dtype))
+        table, marks = guards.input(table_of(A)), guards.input(words_of(A))
+        opened = guards.input(gate if way == "gate" else gate[:0])
+        relu = int(way == "relu")
+        paired(A[0, 0], first, table, K, marks, *panels, start, relu, opened, out)
+        guards.check()
+        expected = A.astype("f8") @ W.astype("f8") + start
+        if way == "relu":
+            expected = np.maximum(expected, 0)
+        if way == "gate":
+            expected = np.where(gate > 0, expected, 0)
+        tolerance = (1e-4 if dtype == "float32" else 1e-12) * np.sqrt(K)
+        np.testing.assert_allclose(out[first:], expected[first:], rtol=0, atol=tolerance)
+        assert (out[:first] == 7).all()
+
+
+@kernel
+def outer(like, table, marks, X, across, zeros, tiles):
+    what = OuterMarked(
+        units=len(table),
+        table=address_of(table),
+        offset=0,
+        marks=address_of(marks),
+        words=marks.strides[0],
+        rows=len(X),
+        X=address_of(X),
+        X_stride=X.strides[0],
+        across=across,
+        zeros=address_of(zeros),
+        out=address_of(tiles),
+        fetches=0,
+        later=address_of(table),
+        ahead=0,
+    )
+    outer_marked(like, what)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 5, 63, 64, 65, 130])
+def test_gradients_of_marked_units_follow_numpy(guards, rows, dtype):
+    random, lanes = np.random.RandomState(rows), VECTOR_BYTES // np.dtype(dtype).itemsize
+    for panel, across in itertools.product(range(1, NR + 1), range(NARROWEST, WIDEST + 1)):
+        units, width = panel * lanes, across * lanes
+        dZ = guards.input(with_zeros(random, (units, rows), dtype, 0.5))
+        X = guards.input(random.randn(rows, width).astype(dtype))
+        tiles = guards.output(np.full((2, width * units), np.nan, dtype))
+        zeros = guards.input(np.zeros(WIDEST * lanes, dtype))
+        table, marks = guards.input(table_of(dZ)), guards.input(words_of(dZ))
+        outer(X[0, 0], table, marks, X, across, zeros, tiles)
+        guards.check()
+        expected = X.T.astype("f8") @ dZ.T.astype("f8")
+        tolerance = (1e-4 if dtype == "float32" else 1e-12) * np.sqrt(rows)
+        gradient = tiles[0].reshape(width, units)
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance)
