@@ -409,7 +409,7 @@ def test_products_in_blocks_are_those_in_one_piece_to_the_bit(
 
 #: Networks and options of which some layers' zeros are skipped, forwards, backwards or both.
 WITH_ZEROS = {
-    "two layers": ((130, 100, 10), {}),
+    "two layers": ((150, 100, 10), {}),
     "one output": ((200, 130, 70, 1), {"head": "identity", "optimizer": "adamw"}),
     "dropout": ((100, 110, 103, 3), {"dropout": 0.4, "optimizer": "momentum"}),
     "clipping": ((150, 97, 100, 5), {"max_norm": 0.3, "optimizer": "rmsprop"}),
