@@ -224,7 +224,7 @@ def half_zero_step_of(percent, network):
 
 
 class HalfZerosStep:
-    """A step on dense data of which a percentage is not 0, the zeros among them."""
+    """A step on dense data that keep their zeros, by the percentage that is not 0."""
 
     params = ([30, 50, 70], [(64, 100, 10), (784, 512, 10)])
     param_names = ("percent", "network")

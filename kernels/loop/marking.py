@@ -51,7 +51,7 @@ class Marking:
         self.marks = np.zeros((task.threads, widest * self.words // 8), np.int64)
         self.marked_inputs = task.marked_inputs
         widths = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
-        widths += [self.layers[0].fan_in] * task.marked_inputs
+        widths += [self.layers[0].fan_in] * self.meets_zeros(0)
         #: Bytes of the marks of a row of the inputs, a layer's outputs or their gradient.
         self.row_words = -(-max(widths, default=0) // WORD) * 8
         self.row_marks = np.zeros((task.capacity, self.row_words // 8), np.int64)
