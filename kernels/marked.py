@@ -21,8 +21,9 @@ WORD = 64
 #: half is 0, a word by 6 vectors takes 245 to 270 cycles, by 4 vectors 180 to 205 (to load alone
 #: takes 224 and 160), where without skipping it is 400 and 270 (float32, Zen 4).
 NARROWEST, WIDEST = NR + 1, 2 * NR
-#: Rows between the one that is marked and the one that is prefetched meanwhile. Steps of 784-100-10
-#: on inputs of which half is 0 take 0.95 of the time without marks so, and 1.09 without this (Zen 4).
+#: Rows between the one that is marked and the one that is prefetched meanwhile. With half of the
+#: inputs 0, steps of 784-100-10 take 0.95 of the time without marks so, and 1.09 without this
+#: (float32, Zen 4).
 AHEAD = 4
 #: Whether it pays to skip the half that a ReLU leaves. Where a processor multiplies two vectors of
 #: 64 bytes in a cycle, as those do whose first level has 48 KiB, a word by six vectors takes about
