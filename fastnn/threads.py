@@ -163,7 +163,7 @@ def set_num_threads(n):
     that have set nothing themselves, but for the tasks of joblib.
 
     Results do not depend on it: they are the same bits for any number. Networks too small to gain
-    from more use one thread whatever is set.
+    from more use one thread whatever is set, and a training finds out how many pay.
 
     Parameters
     ----------

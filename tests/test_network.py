@@ -30,12 +30,6 @@ def default_threads():
 
 
 @pytest.fixture
-def many_threads(monkeypatch):
-    """Let small networks use as many threads as are set."""
-    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
-
-
-@pytest.fixture
 def always_compiled(monkeypatch):
     """Leave nothing of 16 rows and more to NumPy."""
     monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", 0)

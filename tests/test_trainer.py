@@ -252,8 +252,7 @@ def test_random_state_reproduces_a_training():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_same_bits_for_any_number_of_threads(monkeypatch, dtype):
-    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+def test_the_same_bits_for_any_number_of_threads(many_threads, dtype):
     X, y = problem(n=211, D=20, C=5, dtype=dtype)
     results = []
     for threads in (1, 2, 3):
@@ -998,8 +997,7 @@ def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_keeps_what_was_learnt(monkeypatch, threads):
-    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+def test_ctrl_c_keeps_what_was_learnt(many_threads, threads):
     fastnn.set_num_threads(threads)
     X, y = problem(n=1000, dtype=np.float32)
     net = network(dtype=np.float32)

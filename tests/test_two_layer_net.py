@@ -797,8 +797,7 @@ def test_copies_are_independent_and_equal(copied, random_state):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_divergence_warns_once_and_training_goes_on(monkeypatch, threads):
-    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1)
+def test_divergence_warns_once_and_training_goes_on(many_threads, threads):
     set_num_threads(threads)
     X, y = two_blobs(40, 6, 3)
     net = TwoLayerNet(6, 9, 3, std=0.1, random_state=0)

@@ -56,7 +56,8 @@ def drive(loop, order, records):
                 order.done = stop
         elapsed = time.perf_counter() - begun
         pace = loop.pace = (stop - done) * INTERVAL / max(elapsed, 1e-6)
-        chunk = int(max(1, min(pace, 4 * (stop - done) + 1, order.longest)))
+        loop.note(items, elapsed)
+        chunk = int(max(1, min(pace * loop.share, 4 * (stop - done) + 1, order.longest)))
         # Chunks of equal lengths have much in common that need not be worked out again.
         chunk = 1 << (chunk.bit_length() - 1)
         yield

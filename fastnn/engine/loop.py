@@ -18,6 +18,7 @@ from ..jobs import (
 )
 from ..parameters import layers_of
 from ..threads import threads_for
+from .crew import at_first
 from .tapes import SHELF
 from .zeros import has_zeros
 
@@ -42,7 +43,6 @@ class CompiledLoop:
         rows = max((*job.batch_sizes, job.block_size))
         #: Of one item, a step or a block.
         self.flops = _flops(sizes, non_zeros, rows) * (3 if job.batch_sizes else 1)
-        self.threads = job.threads or threads_for(self.flops)
         weighted = [
             source is not None and source.weights is not None for source in (job.train, job.val)
         ]
@@ -51,7 +51,7 @@ class CompiledLoop:
             activations=tuple(ACTIVATIONS[name] for name in job.architecture.activations),
             head=HEADS[job.architecture.head],
             dtype=job.layers[0][0].dtype,
-            threads=self.threads,
+            threads=job.threads or threads_for(self.flops),
             batch_sizes=tuple(job.batch_sizes),
             block_size=job.block_size,
             rule=FATES[settings.rule],
@@ -70,11 +70,13 @@ class CompiledLoop:
             evaluate_loss=job.evaluate_loss,
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
         )
-        self.tape = SHELF.take(task)
-        self.buffers = self.tape.buffers
+        # What is predicted at a time is cut for a number of threads.
+        few = at_first(self.flops) if job.batch_sizes else None
+        self.task, (self.tape, self.crew) = task, SHELF.take(task, few)
+        self.buffers, self._other_tape = self.tape.buffers, None
         self._load(job.layers)
-        if job.scaling is not None and kind == BYTES:
-            self.tape.input_scale[:, : sizes[0]] = job.scaling
+        self.scaling = job.scaling if kind == BYTES else None
+        self._scale_inputs(self.tape)
         # The addresses in `sources` are good as long as `data` are.
         self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
         n_val = 0 if job.val is None else len(job.val)
@@ -88,13 +90,43 @@ class CompiledLoop:
         self._items: Any = None
 
     @property
+    def threads(self):
+        """How many threads work."""
+        return self.tape.task.threads
+
+    @property
     def pace(self):
         """How many items such a loop did in a tenth of a second, None if none has run."""
-        return self.tape.pace
+        return self.crew.pace
 
     @pace.setter
     def pace(self, items):
-        self.tape.pace = items
+        self.crew.pace = items
+
+    @property
+    def share(self):
+        """How much of that to do at a time: less while another number of threads is tried."""
+        return self.crew.share
+
+    def note(self, items, seconds):
+        """Note how long some items took; the next ones may be done by more threads, or fewer."""
+        from ..kernels.loop.tape import Tape
+
+        if not self.crew.adapts:
+            return
+        self.crew.note(_work(items), seconds)
+        threads = self.crew.threads
+        if threads != self.threads:
+            tape, self._other_tape = self._other_tape, self.tape
+            if tape is None or tape.task.threads != threads:
+                tape = Tape(self.tape.task._replace(threads=threads), self.buffers)
+                self._scale_inputs(tape)
+            self.tape = tape
+
+    def _scale_inputs(self, tape):
+        """Tell a tape by what its inputs are scaled, if they are bytes."""
+        if self.scaling is not None:
+            tape.input_scale[:, : self.task.layer_sizes[0]] = self.scaling
 
     def _constants(self, task, settings, weighted):
         """Return the numbers of the run, as the compiled loop takes them."""
@@ -244,9 +276,9 @@ class CompiledLoop:
 
     def release(self):
         """Leave the tape to others, at the end: this loop runs nothing any more."""
-        tape, self.tape, self.buffers = self.tape, None, None
+        tape, self.tape, self.buffers, self._other_tape = self.tape, None, None, None
         if tape is not None:
-            SHELF.put(tape)
+            SHELF.put(self.task, tape, self.crew)
 
     def gradients(self):
         """Return the kept gradients, a list of (dW, db)."""
@@ -288,6 +320,12 @@ class CompiledLoop:
         # Sums of squares in an order of their own; another processor has other units of work.
         if state["sums"].shape == self.buffers.squares.shape:
             self.buffers.squares[:] = state["sums"]
+
+
+def _work(items):
+    """Return how much work some items are, in rows that are evaluated."""
+    each = np.where(items.kinds < BLOCK, 3, 1) + (items.kinds == EVALUATED_STEP)
+    return float(np.sum(each * items.counts))
 
 
 def _check_rows(rows, size):

@@ -3,43 +3,53 @@
 import threading
 from collections import OrderedDict
 
+from .crew import Crew
+
 #: Bytes of all tapes that wait, and of the largest that may.
 MOST_BYTES, LARGEST = 1 << 26, 1 << 24
 
 
 class Shelf:
-    """Tapes by their tasks, the latest ones; any thread may take one and put it back."""
+    """Tapes by their tasks, the latest ones; any thread may take one and put it back.
+
+    A task's threads are the most that it may take. The tape is for as many as its crew works with,
+    which waits beside it.
+    """
 
     def __init__(self):
         self._lock, self._waiting, self._bytes = threading.Lock(), OrderedDict(), 0
 
-    def take(self, task):
-        """Return a tape for a task, its buffers as new; nobody else has it."""
+    def take(self, task, at_first=None):
+        """Return a tape for a task, its buffers as new, and its crew; nobody else has them.
+
+        Where none waits, `at_first` is what a new crew is told.
+        """
         from ..kernels.loop.tape import Tape
 
         with self._lock:
             tapes = self._waiting.get(task)
-            tape = tapes.pop() if tapes else None
+            tape, crew = tapes.pop() if tapes else (None, None)
             if tapes is not None and not tapes:
                 del self._waiting[task]
             self._bytes -= 0 if tape is None else size_of(tape)
         if tape is None:
-            return Tape(task)
+            crew = Crew(task.threads, at_first)
+            return Tape(task._replace(threads=crew.threads)), crew
         clear(tape)
-        return tape
+        return tape, crew
 
-    def put(self, tape):
-        """Keep a tape that nobody uses any more; the oldest ones make room for it."""
+    def put(self, task, tape, crew):
+        """Keep what nobody uses any more; the oldest tapes make room for it."""
         size = size_of(tape)
         if size > LARGEST:
             return
         with self._lock:
-            self._waiting.setdefault(tape.task, []).append(tape)
-            self._waiting.move_to_end(tape.task)
+            self._waiting.setdefault(task, []).append((tape, crew))
+            self._waiting.move_to_end(task)
             self._bytes += size
             while self._bytes > MOST_BYTES:
                 oldest = next(iter(self._waiting))
-                self._bytes -= size_of(self._waiting[oldest].pop(0))
+                self._bytes -= size_of(self._waiting[oldest].pop(0)[0])
                 if not self._waiting[oldest]:
                     del self._waiting[oldest]
 

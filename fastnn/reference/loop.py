@@ -21,6 +21,7 @@ class TrainingLoop:
     threads = 1
     flops = 0
     pace: float | None = None
+    share = 1.0
 
     def __init__(self, job):
         self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings
@@ -52,6 +53,9 @@ class TrainingLoop:
             X = X[chosen]
         y = None if y is None else y[chosen]
         return X, y, np.ones(len(X), self.dtype) if weights is None else weights[chosen]
+
+    def note(self, items, seconds):
+        """There is one way to do the next ones."""
 
     def run(self, items, records):
         """Do some items of work."""

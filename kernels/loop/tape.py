@@ -37,6 +37,8 @@ class Tape:
     Parameters
     ----------
     task : Task
+    buffers : Buffers, optional
+        Those of the same task with another number of threads, to go on with.
 
     Attributes
     ----------
@@ -47,13 +49,11 @@ class Tape:
     evaluated_step, block : range
         The phases of a step and the evaluation of its batch, and of the evaluation of other rows;
         empty where the task has none.
-    pace : float or None
-        For whoever runs it: how much of it to run at a time.
     """
 
-    def __init__(self, task):
+    def __init__(self, task, buffers=None):
         self.task = task
-        self.buffers = buffers = Buffers(task)
+        self.buffers = buffers = Buffers(task) if buffers is None else buffers
         count, size, capacity = len(buffers.layers), buffers.size, task.capacity
         #: Addresses of the rows of each layer's input, of its output's gradient, and of the columns
         #: that each thread gathers; then the distances of lines that follow each other.
@@ -96,7 +96,6 @@ class Tape:
             self.block = range(len(phases), len(phases) + 1)
             phases.append(self._block(task.block_size))
         self.arrays = self._arrays(phases)
-        self.pace: float | None = None
 
     # ------------------------------------------------------------------------------- the phases
 
