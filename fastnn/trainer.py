@@ -73,7 +73,8 @@ class Trainer(Checkpointed):
     skip_zeros : bool or "auto", default="auto"
         Skip the zeros of dense data, as is faster where most are zeros: "auto" does so where no
         more than a quarter of the numbers are anything else, the fit is long enough to pay for a
-        copy, and the data take no more than 2 GiB. The two ways differ by rounding.
+        copy, and the data as floating-point numbers take no more than 2 GiB. The two ways differ
+        by rounding. Zeros among bytes are skipped where the network does not shift them by a mean.
     random_state : int, RandomState or None, default=None
         Shuffles, splits and drops out.
 

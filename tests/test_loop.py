@@ -454,11 +454,18 @@ def zeroed(source):
     return jobs.Source(X.astype(source.X.dtype), *source[1:])
 
 
+def unshifted(D, dtype):
+    """Return what bytes become where 0 stays 0."""
+    return jobs.Scaling((1 / (SCALING[1] + np.arange(D))).astype(dtype), np.zeros(D, dtype))
+
+
+@pytest.mark.parametrize("kind", ["dense", "bytes"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
 @pytest.mark.parametrize("sizes", [(130, 100, 10), (64, 130, 3), (70, 200, 99, 1), (3, 97, 2)])
-def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, dtype, monkeypatch):
+def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, dtype, kind, monkeypatch):
+    monkeypatch.setitem(globals(), "scaling_of", unshifted)
     head = "identity" if sizes[-1] == 1 else "softmax"
-    arguments = {"n": 200, "batch_size": 90, "n_val": 70, "rate": 0.001, "head": head}
+    arguments = {"n": 200, "batch_size": 90, "n_val": 70, "rate": 0.001, "head": head, "kind": kind}
 
     def run_of(threads, **constants):
         with monkeypatch.context() as patch:
@@ -476,7 +483,7 @@ def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, dtype, monkeypatc
     assert {Mark, MultiplyPair} <= kinds
     assert run_of(2)[0] == run_of(3)[0] == skipped
     assert run_of(2, **BLOCKINGS["smallest"])[0] == skipped
-    monkeypatch.setattr("fastnn.engine.loop.has_zeros", lambda source: False)
+    monkeypatch.setattr("fastnn.engine.loop.has_zeros", lambda *data: False)
     in_full, kinds = run_of(1)
     assert not kinds & {Mark, MultiplyPair}
     assert in_full == skipped

@@ -353,9 +353,9 @@ def converted(monkeypatch, *args, **options):
     """Return what a training leaves, and of how many rows the zeros were skipped."""
     rows, without = [], zeros.without
 
-    def counted(source):
+    def counted(source, scaling):
         rows.append(source and len(source))
-        return without(source)
+        return without(source, scaling)
 
     with monkeypatch.context() as patch:
         patch.setattr(zeros, "without", counted)
@@ -371,24 +371,61 @@ def test_data_of_mostly_zeros_are_converted(monkeypatch):
     assert result == outcome(*fit(X, y, X[:40], y[:40], skip_zeros=True, **options))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [255.0, np.linspace(1, 300, 128)])
+def test_bytes_of_mostly_zeros_are_converted(monkeypatch, scale, dtype):
+    X, y = sparse_problem(D=128)
+    X = np.round(60 * np.abs(X)).astype(np.uint8)
+
+    def bytes_network():
+        return Network((128, 16, 3), "tanh", dtype=dtype, random_state=0, input_scale=scale)
+
+    options = {"max_iter": 16}
+    result, rows = converted(monkeypatch, X, y, X[:40], y[:40], net=bytes_network(), **options)
+    assert rows == [90, 40]
+    # To the bits of numbers that were scaled before.
+    scaled, plain = (
+        csr_matrix(X * bytes_network().scaling.factor),
+        network((128, 16, 3), dtype=dtype),
+    )
+    expected = fit(scaled, y, scaled[:40], y[:40], net=plain, **options)
+    assert result == outcome(*expected)
+    # And to those of the bytes as they are, within rounding.
+    options["skip_zeros"] = False
+    dense, _ = fit(X, y, X[:40], y[:40], net=bytes_network(), **options)
+    tolerance = 1e-9 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(dense.params, expected[0].params, tolerance, tolerance)
+
+
+def test_shifted_bytes_are_never_converted():
+    X, y = sparse_problem(D=128)
+    X, shift = (X != 0).astype(np.uint8), np.arange(128) / 1000
+    nets = []
+    for skip_zeros in (False, True):
+        net = Network((128, 16, 3), dtype=np.float64, random_state=0, input_mean=shift)
+        nets.append(fit(X, y, net=net, skip_zeros=skip_zeros)[0])
+    assert nets[0].params.tobytes() == nets[1].params.tobytes()
+
+
 @pytest.mark.parametrize(
     "changed",
-    ["few zeros", "bytes", "csr", "few epochs", "few units", "few weights", "not asked"],
+    ["few zeros", "shifted", "csr", "few epochs", "few units", "few weights", "not asked"],
 )
 def test_other_data_are_left_as_they_are(monkeypatch, changed):
     X, y = sparse_problem(D={"few units": 1024, "few weights": 127}.get(changed, 128))
     units, options = 15 if changed == "few units" else 16, {"max_iter": 40}
+    shift = 0.0
     if changed == "few zeros":
         X[:, :20] = 1
-    elif changed == "bytes":
-        X = (X != 0).astype(np.uint8)
+    elif changed == "shifted":
+        X, shift = (X != 0).astype(np.uint8), np.arange(128) / 1000
     elif changed == "csr":
         X = csr_matrix(X)
     elif changed == "few epochs":
         options["max_iter"] = 15
     elif changed == "not asked":
         options["skip_zeros"] = False
-    net = network((X.shape[1], units, 3))
+    net = Network((X.shape[1], units, 3), dtype=np.float64, random_state=0, input_mean=shift)
     assert converted(monkeypatch, X, y, net=net, **options)[1] == []
 
 
@@ -399,6 +436,12 @@ def test_inputs_have_zeros_if_few_are_anything_else(rows):
         X[:, :zeros_a_row] = 0
         X[:, zeros_a_row:] = np.nan
         assert zeros.has_zeros(jobs.Source(X)) == expected
+        images = jobs.Source((X != 0).astype(np.uint8))
+        shifts = np.zeros(40), np.arange(40) / 9
+        kept, shifted = (jobs.Scaling(np.full(40, 1 / 255), shift) for shift in shifts)
+        assert zeros.has_zeros(images, kept) == expected
+        assert not zeros.has_zeros(images, shifted)
+        assert not zeros.has_zeros(images)
 
 
 def test_the_share_of_zeros_is_that_of_rows_from_all_over():

@@ -53,7 +53,7 @@ class Fit(Run):
         if position.skip_zeros is None:
             position = replace(position, skip_zeros=self._skips_zeros(train))
         if position.skip_zeros:
-            train, val = zeros.without(train), zeros.without(val)
+            train, val = (zeros.without(source, network.scaling) for source in (train, val))
         #: Of the best constant prediction of a regression.
         self.null_loss = None if val is None else sources.null_loss(network.head, val)
         if h.early_stopping:
@@ -110,12 +110,13 @@ class Fit(Run):
 
     def _skips_zeros(self, train):
         """Tell whether to skip the zeros of dense data."""
-        h = self.hyperparameters
-        if not zeros.may_skip(train):
+        h, network = self.hyperparameters, self.network
+        if not zeros.may_skip(train, network.scaling):
             return False
         if h.skip_zeros != "auto":
             return h.skip_zeros
-        return zeros.mostly(train, self.network.layer_sizes[1], h.max_iter)
+        units, itemsize = network.layer_sizes[1], network.params.itemsize
+        return zeros.mostly(train, units, h.max_iter, itemsize)
 
     # ---------------------------------------------------------------------------- the epochs
 

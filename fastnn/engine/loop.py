@@ -34,12 +34,13 @@ class CompiledLoop:
 
     def __init__(self, job):
         from ..kernels.activation import ACTIVATIONS
-        from ..kernels.loop.task import BYTES, DENSE, Task
+        from ..kernels.loop.task import BYTES, CSR, DENSE, Task
         from ..kernels.losses import HEADS
         from ..kernels.rules import FATES
 
         sizes, settings = job.architecture.layer_sizes, job.settings
-        kind, non_zeros = _input_kind(job.val if job.train is None else job.train)
+        data = job.val if job.train is None else job.train
+        kind, non_zeros = _input_kind(data)
         rows = max((*job.batch_sizes, job.block_size))
         #: Of one item, a step or a block.
         self.flops = _flops(sizes, non_zeros, rows) * (3 if job.batch_sizes else 1)
@@ -63,7 +64,7 @@ class CompiledLoop:
             input_kind=kind,
             input_stride=0 if kind != DENSE or job.train is None else job.train.X.strides[0],
             non_zeros=non_zeros or 0.0,
-            marked_inputs=kind == DENSE and has_zeros(job.val if job.train is None else job.train),
+            marked_inputs=kind != CSR and has_zeros(data, job.scaling),
             evaluate_batch=job.evaluate_batch,
             keep_best=job.keep_best,
             weighted_block=weighted[1],

@@ -24,8 +24,11 @@ FEWEST_UNITS, LEAST_WEIGHTS = 16, 2048
 #: Epochs, times such units, that pay for the conversion. It takes 1.2 ns an element, and a step
 #: without zeros saves about 0.02 ns an element and unit.
 LEAST_WORK = 256
-#: Bytes of the largest data that are converted unasked: the copy may take half as much again.
+#: Bytes of the largest data that are converted unasked, as numbers of the network's precision: the
+#: copy may take half as much.
 MOST_BYTES = 1 << 31
+#: Non-zeros of bytes that are scaled at a time.
+SCALED = 1 << 18
 #: Elements that are looked at, in rows as far apart as they can be.
 SAMPLE = 1 << 14
 #: The largest share of non-zeros at which those of a batch's inputs are marked, so that the first
@@ -36,22 +39,31 @@ SAMPLE = 1 << 14
 MOST_MARKED, GLANCE = 0.55, 1 << 11
 
 
-def may_skip(source):
-    """Tell whether the data are of a kind whose zeros can be skipped."""
-    return not (isinstance(source.X, Sparse) or source.X.dtype == np.uint8 or jit_disabled())
+def are_zeros(source, scaling):
+    """Tell whether what is 0 in dense data is 0 for the network: bytes may be shifted."""
+    return source.X.dtype != np.uint8 or (scaling is not None and not scaling.summand.any())
 
 
-def has_zeros(source):
+def may_skip(source, scaling=None):
+    """Tell whether zeros of such data can be skipped; `scaling` is that of bytes."""
+    if isinstance(source.X, Sparse) or jit_disabled():
+        return False
+    return are_zeros(source, scaling)
+
+
+def has_zeros(source, scaling=None):
     """Tell whether dense data seem to have so many zeros that a product may skip them."""
     from ..kernels.marked import MOST
 
+    if not are_zeros(source, scaling):
+        return False
     X = source.X
     rows = max(GLANCE // max(X.shape[1], 1), 1)
     some = X[:: max(len(X) // rows, 1)]
     return bool(np.count_nonzero(some) <= min(MOST, MOST_MARKED) * some.size)
 
 
-def mostly(source, units, epochs):
+def mostly(source, units, epochs, itemsize=4):
     """Tell whether data are so much zeros that it pays to skip them.
 
     The same data always give the same answer, as the two ways differ by rounding.
@@ -64,11 +76,13 @@ def mostly(source, units, epochs):
         Of the first hidden layer.
     epochs : int or float
         How often each row is seen, on average.
+    itemsize : int
+        Bytes of a number that is kept.
     """
     X = source.X
     if units < FEWEST_UNITS or units * X.shape[1] < LEAST_WEIGHTS:
         return False
-    if X.nbytes > MOST_BYTES or units * epochs < LEAST_WORK:
+    if X.size * itemsize > MOST_BYTES or units * epochs < LEAST_WORK:
         return False
     rows = max(SAMPLE // max(X.shape[1], 1), 1)
     some = X[:: max(len(X) // rows, 1)]
@@ -85,22 +99,27 @@ def skipped_if_mostly(train, val, units, epochs):
     units, epochs
         As of :func:`mostly`.
     """
-    if may_skip(train) and mostly(train, units, epochs):
+    if may_skip(train) and mostly(train, units, epochs, train.X.itemsize):
         return without(train), without(val)
     return train, val
 
 
-def without(source):
-    """Return the source of the non-zeros of a dense one."""
-    if source is None or isinstance(source.X, Sparse):
+def without(source, scaling=None):
+    """Return the source of the non-zeros of a dense one, those of bytes scaled."""
+    if source is None or not may_skip(source, scaling):
         return source
     # Not before there is something to compress: to load a kernel takes longer than a short fit.
     from ..kernels import compress_rows, count_nonzeros
 
     X, y, weights = source
+    are_bytes = X.dtype == np.uint8
     places = count_nonzeros(X)
     indptr = np.empty(len(X) + 1, np.int64)
-    indices, values = np.empty(places + 1, np.int32), np.empty(places + 1, X.dtype)
+    indices = np.empty(places + 1, np.int32)
+    values = np.empty(places + 1, scaling.factor.dtype if are_bytes else X.dtype)
     compress_rows(X, indptr, indices, values)
     stop = indptr[-1]
+    for first in range(0, stop if are_bytes else 0, SCALED):
+        some = slice(first, min(first + SCALED, stop))
+        values[some] *= scaling.factor[indices[some]]
     return Source(Sparse(X.shape, indptr, indices[:stop], values[:stop]), y, weights)

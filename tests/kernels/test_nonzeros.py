@@ -18,12 +18,12 @@ def numbers(shape, share, dtype):
     return np.where(random.rand(*shape) < share, X, random.choice([0.0, -0.0], shape)).astype(dtype)
 
 
-def compressed(module, guards, X, places):
+def compressed(module, guards, X, places, dtype=None):
     """Return what a kernel or its twin writes, where there is room for so many non-zeros."""
     out = [
         guards.output(np.full(len(X) + 1, -9)),
         guards.output(np.full(places + 1, -9, np.int32)),
-        guards.output(np.full(places + 1, 9, X.dtype)),
+        guards.output(np.full(places + 1, 9, dtype or X.dtype)),
     ]
     assert module.compress_rows(X, *out) is None
     guards.check()
@@ -44,6 +44,20 @@ def test_they_are_those_of_scipy_at_every_shape(guards, dtype, share):
             wanted = matrix.indptr, matrix.indices, matrix.data
             for got, values in zip(compressed(module, guards, X, places), wanted, strict=True):
                 np.testing.assert_array_equal(got, values)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bytes_become_numbers(guards, dtype):
+    for shape in SHAPES:
+        random = np.random.RandomState(shape)
+        X = guards.input(random.choice([0, 0, 1, 7, 255], shape).astype(np.uint8))
+        matrix = csr_matrix(X)
+        assert kernels.count_nonzeros(X) == reference.count_nonzeros(X) == matrix.nnz
+        for module in (kernels, reference):
+            got = compressed(module, guards, X, matrix.nnz, dtype)
+            assert got[2].dtype == dtype
+            for part, wanted in zip(got, (matrix.indptr, matrix.indices, matrix.data), strict=True):
+                np.testing.assert_array_equal(part, wanted)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
