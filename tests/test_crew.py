@@ -7,8 +7,8 @@ import pytest
 
 import fastnn
 from fastnn import MLPClassifier, Network, Trainer, TwoLayerNet
-from fastnn.engine import crew
-from fastnn.engine.crew import AT_FIRST, FLOPS_AT_FIRST, LONGEST_WAIT, WINDOW, Crew, at_first
+from fastnn.engine import driver
+from fastnn.engine.crew import AT_FIRST, FLOPS_AT_FIRST, LONGEST_WAIT, SHARE, WINDOW, Crew, at_first
 from fastnn.engine.tapes import Shelf
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.loop.task import Task
@@ -209,8 +209,11 @@ def test_the_same_bits_while_threads_come_and_go(monkeypatch, run, kind, dtype):
 
 
 def test_a_trial_is_short(monkeypatch):
-    assert crew.SHARE * 0.1 == pytest.approx(WINDOW)
+    assert pytest.approx(WINDOW) == SHARE * driver.INTERVAL
     tried = Crew(2, AT_FIRST)
+    assert tried.share == 1
     tried.tried = 1
-    assert tried.share == crew.SHARE
-    assert Crew(2, AT_FIRST).share == 1
+    assert tried.share == SHARE
+    # And so is the work before the first one, if more threads may pay.
+    assert Crew(2, 1).share == SHARE
+    assert Crew(1, 1).share == Crew(2, None).share == 1

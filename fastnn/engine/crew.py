@@ -12,7 +12,8 @@ AT_FIRST, FLOPS_AT_FIRST = 4, 10_000_000
 #: Seconds of work that tell how fast a number of threads is. What seems better is confirmed by as
 #: many again.
 WINDOW = 0.03
-#: How much to do at a time while another number is tried, of what is done at a time otherwise.
+#: How much to do at a time while another number is tried, or is about to be, of what is done at a
+#: time otherwise.
 SHARE = 0.3
 #: Seconds of work until fewer threads are tried first, and at most until the next trial. A trial
 #: costs no more than a window: two per cent of a run at first, a fifth of one later on.
@@ -67,7 +68,8 @@ class Crew:
     @property
     def share(self):
         """How much to do at a time, of what `pace` says."""
-        return 1.0 if self.tried is None else SHARE
+        trial_is_due = self.adapts and self.waited >= self.wait
+        return 1.0 if self.tried is None and not trial_is_due else SHARE
 
     @property
     def adapts(self):
