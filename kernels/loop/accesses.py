@@ -172,6 +172,12 @@ class Accesses:
         A = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return A, [self._marks(f.marks, f.words, f.rows, f.elements)]
 
+    def _of_MultiplesOfRow(self, f):
+        length = f.vectors * VECTOR_BYTES
+        out = Block(f.out, length, f.rows, f.stride)
+        reads = [Block(f.A, self.size, f.rows, f.A_stride), Block(f.row, length)]
+        return [*reads, out.behind(f.gate - f.out)] if f.gate else reads, [out]
+
     def _of_MultiplyGroup(self, f):
         rows, line = f.stop - f.first, GROUP * VECTOR_BYTES
         start = Block(f.start + f.first * f.start_stride, line, rows, f.start_stride)

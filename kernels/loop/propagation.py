@@ -10,6 +10,7 @@ from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
 from ..marked import WORD
 from ..marked_products import MultiplyPair
+from ..multiples import MultiplesOfRow
 from . import operations as op
 from .blocking import row_blocks, sum_blocks
 from .task import BYTES, CSR
@@ -305,6 +306,11 @@ class Propagation:
         operations, buffers = [], self.buffers
         for depth in range(len(self.layers) - 1, 0, -1):
             layer, below = self.layers[depth], self.layers[depth - 1]
+            if layer.fan_out == 1:
+                operations.append(self._back_from_one(layer, below, first, stop))
+                operations += self._through_activation(below, first, stop)
+                operations += self.marking.turn(depth - 1, first, stop)
+                continue
             # No groups here: their dot tile would not pay for the few outputs that it sums over.
             columns = round_up(layer.fan_in, self.lanes)
             product = Product(
@@ -324,6 +330,20 @@ class Propagation:
                 operations += block + self._through_activation(below, lo, hi)
             operations += self.marking.turn(depth - 1, first, stop)
         return operations
+
+    def _back_from_one(self, layer, below, first, stop):
+        """Return the operation that takes the gradient of a single unit back to its inputs."""
+        skip, gradient = first * below.stride, self.buffers.activation(layer.gradient)
+        return MultiplesOfRow(
+            A=gradient + first * layer.stride * self.size,
+            A_stride=layer.stride * self.size,
+            rows=stop - first,
+            row=self.buffers.transpose(layer.transposed),
+            vectors=round_up(layer.fan_in, self.lanes) // self.lanes,
+            out=self.buffers.activation(below.gradient + skip),
+            stride=below.stride * self.size,
+            gate=self.buffers.activation(below.output + skip) if _is_gate(below) else 0,
+        )
 
     def _through_activation(self, layer, first, stop):
         """Return the operations that take rows of a gradient back through an activation."""

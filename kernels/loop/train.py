@@ -19,6 +19,7 @@ from ..llvm.intrinsics import address_of
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..marked import Mark, mark
 from ..marked_products import MultiplyPair, multiply_pair
+from ..multiples import MultiplesOfRow, multiples_of_row
 from ..softmax_rows import ROWS_PER_LOG
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
@@ -97,6 +98,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                 elif holds(op.UpdateBias, row):
                     f = fields(op.UpdateBias, row)
                     update_bias(f, like, constants, factor, tile, biases, squares)
+                elif holds(MultiplesOfRow, row):
+                    multiples_of_row(like, fields(MultiplesOfRow, row))
                 elif holds(Transpose, row):
                     transpose(like, fields(Transpose, row))
                 elif holds(CopyRows, row):
