@@ -125,6 +125,20 @@ class Items(NamedTuple):
         return Items(*columns)._replace(listed=self.listed, masks=self.masks)
 
 
+#: Rows of a block come in multiples of this: many sizes of data share the plan of one block.
+BLOCK_UNIT = 16
+
+
+def block_rows(n, most):
+    """Return the rows of the blocks in which n rows are evaluated, at most `most` each.
+
+    They are even, since every block is computed in full: of 256 rows in blocks of 192, the second
+    one would take as long as the first.
+    """
+    blocks = max(-(-n // most), 1)
+    return min(-(-n // (blocks * BLOCK_UNIT)) * BLOCK_UNIT, most)
+
+
 def flops_per_row(layer_sizes):
     """Return the flops of a forward pass, a multiplication and an addition for each weight."""
     return 2 * sum(K * N for K, N in itertools.pairwise(layer_sizes))

@@ -20,7 +20,7 @@ PROGRAM = """
     from fastnn.engine import inference
 
     # Small networks on several threads too, and packed for predictions too.
-    threads.FLOPS_PER_THREAD = inference.PACKED_FLOPS = 1
+    threads.FLOPS_PER_THREAD, inference.PER_CALL = 1, -np.inf
     random = np.random.RandomState(0)
     schedules = "constant", "step", "invscaling", "adaptive", "cosine", "one_cycle"
 

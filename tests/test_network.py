@@ -14,6 +14,8 @@ import pytest
 
 import fastnn
 from fastnn import Network, reference
+from fastnn.engine import inference
+from fastnn.jobs import Architecture, block_rows
 from fastnn.reference.activations import ACTIVATIONS
 
 sparse = pytest.importorskip("scipy.sparse")
@@ -32,7 +34,7 @@ def default_threads():
 @pytest.fixture
 def always_compiled(monkeypatch):
     """Leave nothing of 16 rows and more to NumPy."""
-    monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", 0)
+    monkeypatch.setattr("fastnn.engine.inference.PER_CALL", -np.inf)
 
 
 def random_rows(n, D=SIZES[0], dtype=np.float64, seed=0):
@@ -225,14 +227,40 @@ def test_inference_equals_the_twin(always_compiled, n, head, dtype):
         np.testing.assert_array_equal(predicted, scores > 0)
 
 
+@pytest.mark.parametrize(
+    ("n", "most", "rows"),
+    [
+        *((1, 192, 16), (16, 192, 16), (17, 192, 32), (190, 192, 192), (192, 192, 192)),
+        *((193, 192, 112), (256, 192, 128), (385, 192, 144), (300, 256, 160), (9, 5, 5)),
+    ],
+)
+def test_blocks_are_even(n, most, rows):
+    assert block_rows(n, most) == rows
+
+
+def test_few_rows_and_small_networks_are_left_to_numpy():
+    def is_small(sizes, n, dtype):
+        X = np.zeros((n, sizes[0]), dtype)
+        return inference._is_small(Architecture(sizes), X, X.itemsize)
+
+    for dtype in (np.float32, np.float64):
+        assert is_small((4, 10, 3), 8000, dtype)
+        assert is_small((784, 100, 10), 100, dtype)
+        assert is_small((256, 1024, 1024, 10), 64, dtype)
+        assert not is_small((20, 100, 1), 4000, dtype)
+        assert not is_small((784, 100, 10), 1000, dtype)
+        assert not is_small((256, 1024, 1024, 10), 1000, dtype)
+
+
+@pytest.mark.parametrize("n", [100, 193, 400])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_both_ways_to_infer_agree(monkeypatch, activation):
-    X = random_rows(100)
+def test_both_ways_to_infer_agree(monkeypatch, activation, n):
+    X = random_rows(n)
     for head in HEADS:
         net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
         results = []
-        for flops in (np.inf, 0):
-            monkeypatch.setattr("fastnn.engine.inference.PACKED_FLOPS", flops)
+        for seconds in (np.inf, -np.inf):
+            monkeypatch.setattr("fastnn.engine.inference.PER_CALL", seconds)
             results.append((net.decision_function(X), net.predict(X)))
         for by_numpy, compiled in zip(*results):
             np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)

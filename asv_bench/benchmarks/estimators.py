@@ -106,7 +106,7 @@ FITS = {
 }
 #: The network that predicts, and that is trained on some rows at a time.
 SERVED = Fit((100_000, 20, 2), 1, {})
-PREDICTED_ROWS, PARTIAL_ROWS = [1, 100_000], 200
+PREDICTED_ROWS, PARTIAL_ROWS = [1, 1_000, 100_000], 200
 
 
 def fit(estimator, X, y):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import schedules
 from ..checks.arguments import room_for
-from ..jobs import Job, Records
+from ..jobs import Job, Records, block_rows
 from . import sources, zeros
 from .driver import loop_of
 from .epochs import EpochOrder
@@ -60,7 +60,7 @@ class Fit(Run):
             sources.check_score(h.monitor, self.null_loss)
         size = min(h.batch_size, len(train))
         last = 0 if h.replacement else len(train) % size
-        block_size = 0 if val is None else min(VALIDATION_ROWS, len(val))
+        block_size = 0 if val is None else block_rows(len(val), VALIDATION_ROWS)
         sizes = (size, last) if last else (size,)
         loop = loop_of(self._job(network.layers, train, val, sizes, block_size))
         steps = h.max_iter * -(-len(train) // size)

@@ -13,7 +13,7 @@ from ..checks.arguments import room_for
 from ..engine import zeros
 from ..engine.draws import shuffled
 from ..engine.driver import drive, loop_of
-from ..jobs import Job, Records, Settings
+from ..jobs import Job, Records, Settings, block_rows
 from ..threads import limited
 from . import solvers
 from .data import source_of
@@ -74,7 +74,7 @@ class PerceptronFit:
             self.val_weight = n_val if held.weights is None else float(np.sum(held.weights))
         epochs = 1 if incremental else estimator.max_iter
         train, val = zeros.skipped_if_mostly(train, val, architecture.layer_sizes[1], epochs)
-        last, block_size = self.n % batch_size, min(VALIDATION_ROWS, n_val)
+        last, block_size = self.n % batch_size, block_rows(n_val, VALIDATION_ROWS)
         self.factor = loss_factor(head, architecture.layer_sizes[-1])
         job = Job(
             architecture,

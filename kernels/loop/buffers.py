@@ -130,7 +130,7 @@ class Buffers:
     """
 
     def __init__(self, task):
-        self.dtype, self.capacity = task.dtype, task.capacity
+        self.dtype, self.capacity, self.trains = task.dtype, task.capacity, bool(task.batch_sizes)
         self.size = self.dtype.itemsize
         self.lanes = VECTOR_BYTES // self.size
         #: Bias of the columns that pad the last layer: -inf keeps them out of a softmax.
@@ -229,12 +229,17 @@ class Buffers:
     # ------------------------------------------------------------------------------- in and out
 
     def load(self, depth, W, b):
-        """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,)."""
+        """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,).
+
+        Of a network that is trained, also the transposed weights and the sum of their squares.
+        """
         layer = self.layers[depth]
         K, N = W.shape
         self.write(0, depth, W, b)
         last = depth == len(self.layers) - 1
         self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
+        if not self.trains:
+            return
         if depth > 0:
             _fill(self._views("transposed", depth), W.T)
         squares = self.squares[layer.squares :][: layer.units]
