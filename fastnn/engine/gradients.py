@@ -61,14 +61,18 @@ class GradientOrder:
     def __init__(self, n, size, divisor):
         self.n, self.size, self.divisor, self.done = n, size, divisor, 0
         self.total = self.longest = -(-n // size)
+        self._all = self._items()
 
     def boundary(self, done):
         """Return the end: Python looks nowhere else."""
         return self.total
 
     def items(self, first, stop):
-        """Return the blocks first..stop."""
-        numbers = np.arange(first, stop)
+        """Return the blocks first..stop; all of them are the same arrays each time."""
+        return self._all if stop - first == self.total else self._all.part(first, stop)
+
+    def _items(self):
+        numbers = np.arange(self.total)
         counts = np.minimum(self.size, self.n - numbers * self.size)
         return Items(
             kinds=np.where(counts == self.size, STEP, LAST_STEP),

@@ -23,6 +23,10 @@ from .tapes import SHELF
 from .zeros import has_zeros
 
 
+#: The list of items that are none of a list.
+NOT_LISTED = np.zeros(0, np.int64)
+
+
 class CompiledLoop:
     """A job in packed buffers: what `kernels.loop.train` needs, and the threads around it.
 
@@ -89,6 +93,7 @@ class CompiledLoop:
         self._is_half = False  # between the halves of a step
         self._shape = (None,) * 4  # of the latest items
         self._items: Any = None
+        self._latest: Any = None  # whose work that is, if they are not listed
 
     @property
     def threads(self):
@@ -189,10 +194,13 @@ class CompiledLoop:
         """Return what the compiled loop needs to know of some items, and their rows."""
         from ..kernels.loop.state import EVALUATE, TRAIN, Items
 
+        if items is self._latest:
+            return self._items, NOT_LISTED
+        self._latest = items if items.listed is None and items.masks is None else None
         count = len(items.kinds)
         for place, mask in zip(self.buffers.masks, items.masks or ()):
             place[: mask.shape[0], : mask.shape[1]] = mask
-        listed = np.zeros(0, np.int64) if items.listed is None else items.listed
+        listed = NOT_LISTED if items.listed is None else items.listed
         if len(listed):
             self._check_listed(items, listed)
         # Where an epoch is a single step, its items must cost next to nothing.
@@ -281,9 +289,9 @@ class CompiledLoop:
         if tape is not None:
             SHELF.put(self.task, tape, self.crew)
 
-    def gradients(self):
-        """Return the kept gradients, a list of (dW, db)."""
-        return self._copy(self.buffers.kept)
+    def gradients(self, into=None):
+        """Return the kept gradients, a list of (dW, db), in arrays of the caller's if there are."""
+        return self._copy(self.buffers.kept, into)
 
     def best(self):
         """Return the parameters that were kept as the best, a list of (W, b)."""
@@ -299,8 +307,9 @@ class CompiledLoop:
             for depth, parts in enumerate(layers):
                 self.buffers.write(1 + copy, depth, *parts)
 
-    def _copy(self, copy):
-        parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]
+    def _copy(self, copy, parts=None):
+        if parts is None:
+            parts = [(np.empty_like(W), np.empty_like(b)) for W, b in self.layers]
         for depth, (W, b) in enumerate(parts):
             self.buffers.read(copy, depth, W, b)
         return parts

@@ -188,9 +188,12 @@ class TrainingLoop:
                 for target, part in zip(own, parts):
                     target[...] = part
 
-    def gradients(self):
-        """Return the kept gradients, a list of (dW, db)."""
-        return [tuple(part) for part in self.kept]
+    def gradients(self, into=None):
+        """Return the kept gradients, a list of (dW, db), in arrays of the caller's if there are."""
+        for given, kept in zip(into or (), self.kept):
+            for part, value in zip(given, kept):
+                part[...] = value
+        return into or [tuple(part) for part in self.kept]
 
     def state(self):
         """Return what continues this run elsewhere, besides the parameters: a dict of arrays."""

@@ -1,5 +1,7 @@
 """The loss over all rows and its gradient, again and again for other parameters: for L-BFGS."""
 
+import itertools
+
 import numpy as np
 
 from ..engine.driver import drive, loop_of
@@ -8,6 +10,7 @@ from ..jobs import Job, Records, Settings
 from ..threads import limited
 from .data import source_of
 from .installed import loss_factor
+from .options import options_of
 from .support import architecture_of
 
 
@@ -42,46 +45,57 @@ class FullGradient:
                 "of which some are not 0"
             )
         size = min(GRADIENT_ROWS, self.n)
-        self.size, last = size, self.n % size
-        self.options = options
-        self.loop = loop_of(
-            Job(
-                architecture,
-                _layers(estimator, self.dtype),
-                Settings(
-                    "accumulate",
-                    label_smoothing=0.0 if smoothing else options.label_smoothing,
-                    clipped=not smoothing,
-                    loss_factor=self.factor,
-                ),
-                source,
-                batch_sizes=(size, last) if last else (size,),
-            )
+        last = self.n % size
+        job = Job(
+            architecture,
+            _layers(estimator, self.dtype),
+            Settings(
+                "accumulate",
+                label_smoothing=0.0 if smoothing else options.label_smoothing,
+                clipped=not smoothing,
+                loss_factor=self.factor,
+            ),
+            source,
+            batch_sizes=(size, last) if last else (size,),
         )
+        with limited(options.n_threads):
+            self.loop = loop_of(job)
+        self.order = GradientOrder(self.n, size, self.divisor)
+        self.records = Records.empty(self.order.total, 1)
+        #: Where each layer lies in a packed array: all coefficients, then all intercepts.
+        stops = np.cumsum([*(K * N for K, N in itertools.pairwise(sizes)), *sizes[1:]])
+        places = [slice(*each) for each in itertools.pairwise((0, *stops.tolist()))]
+        layers = len(sizes) - 1
+        self.places, self.shapes = places, list(itertools.pairwise(sizes))
+        self.coefs, self.size = slice(0, places[layers].start), int(stops[-1])
 
     def is_of(self, X, y, weights):
         """Tell whether these are the data."""
         return all(own is other for own, other in zip(self.data, (X, y, weights)))
 
-    def evaluate(self, estimator):
-        """Return the loss, and the gradient: of all coefficients, then of all intercepts."""
-        coefs, alpha = estimator.coefs_, estimator.alpha
-        with limited(self.options.n_threads):
-            self.loop.begin_anew(_layers(estimator, self.dtype))
-            order = GradientOrder(self.n, self.size, self.divisor)
-            records = Records.empty(order.total, 1)
-            for _ in drive(self.loop, order, records):
-                pass
-        gradients, penalty = self.loop.gradients(), 0.0
-        for (dW, _), W in zip(gradients, coefs):
-            penalty += float(np.dot(W.ravel(), W.ravel()))
-            dW += (alpha / self.divisor) * W
-        loss = float(records.losses.sum()) + 0.5 * alpha * penalty / self.divisor
-        parts = [dW.ravel() for dW, _ in gradients] + [db for _, db in gradients]
-        return loss, np.concatenate(parts)
+    def evaluate(self, estimator, packed):
+        """Return the loss, and the gradient, packed as the parameters are.
+
+        Of small data, what is done here takes longer than the compiled loop.
+        """
+        self.loop.begin_anew(_layers(estimator, self.dtype))
+        self.order.done = 0
+        for _ in drive(self.loop, self.order, self.records):
+            pass
+        gradient, count = np.empty(self.size, self.dtype), len(self.shapes)
+        parts = [gradient[place] for place in self.places]
+        coefs = [part.reshape(shape) for part, shape in zip(parts, self.shapes)]
+        self.loop.gradients(list(zip(coefs, parts[count:])))
+        alpha, penalty = estimator.alpha, 0.0
+        for place in self.places[:count]:
+            W = packed[place]
+            penalty += float(np.dot(W, W))
+        gradient[self.coefs] += (alpha / self.divisor) * packed[self.coefs]
+        loss = float(self.records.losses.sum()) + 0.5 * alpha * penalty / self.divisor
+        return loss, gradient
 
 
-def loss_and_gradient(estimator, packed, X, y, weights, workspace, options):
+def loss_and_gradient(estimator, packed, X, y, weights, workspace):
     """Return what scikit-learn's ``_loss_grad_lbfgs`` does; `workspace` are its `activations`.
 
     That list of the caller's lives as long as the fit, and belongs to it alone: what is made once
@@ -90,8 +104,8 @@ def loss_and_gradient(estimator, packed, X, y, weights, workspace, options):
     estimator._unpack(packed)
     dtype = np.result_type(X.dtype, packed)
     if not is_made(workspace, X, y, weights) or workspace[1].dtype != dtype:
-        workspace[1] = FullGradient(estimator, X, y, weights, options)
-    return workspace[1].evaluate(estimator)
+        workspace[1] = FullGradient(estimator, X, y, weights, options_of(estimator))
+    return workspace[1].evaluate(estimator, packed)
 
 
 def is_made(workspace, X, y, weights):

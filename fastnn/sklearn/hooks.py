@@ -55,14 +55,12 @@ def fit_stochastic(self, X, y, incremental, sample_weight=None, **_):
 @_hook("_loss_grad_lbfgs")
 def loss_grad_lbfgs(self, packed_coef_inter, X, y, activations, sample_weight=None, **_):
     """Compute the loss and the gradient for L-BFGS."""
-    reason = support.why_not(self)
-    if reason is None and not gradient.is_made(activations, X, y, sample_weight):
-        reason = support.why_not_targets(self, y)
-    if _falls_back(self, "trains", reason):
-        return NotImplemented
-    return gradient.loss_and_gradient(
-        self, packed_coef_inter, X, y, sample_weight, activations, options_of(self)
-    )
+    # Asked once a fit: of small data, it takes longer than the gradient.
+    if not gradient.is_made(activations, X, y, sample_weight):
+        reason = support.why_not(self) or support.why_not_targets(self, y)
+        if _falls_back(self, "trains", reason):
+            return NotImplemented
+    return gradient.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations)
 
 
 @_hook("_forward_pass_fast")

@@ -130,7 +130,9 @@ class Buffers:
     """
 
     def __init__(self, task):
-        self.dtype, self.capacity, self.trains = task.dtype, task.capacity, bool(task.batch_sizes)
+        self.dtype, self.capacity = task.dtype, task.capacity
+        #: Whether weights are transposed for the way back, and the sum of their squares is wanted.
+        self.goes_back, self.penalised = bool(task.batch_sizes), task.penalty
         self.size = self.dtype.itemsize
         self.lanes = VECTOR_BYTES // self.size
         #: Bias of the columns that pad the last layer: -inf keeps them out of a softmax.
@@ -231,17 +233,17 @@ class Buffers:
     def load(self, depth, W, b):
         """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,).
 
-        Of a network that is trained, also the transposed weights and the sum of their squares.
+        Also the transposed weights and the sum of their squares, where anything reads these.
         """
         layer = self.layers[depth]
         K, N = W.shape
         self.write(0, depth, W, b)
         last = depth == len(self.layers) - 1
         self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
-        if not self.trains:
-            return
-        if depth > 0:
+        if self.goes_back and depth > 0:
             _fill(self._views("transposed", depth), W.T)
+        if not self.penalised:
+            return
         squares = self.squares[layer.squares :][: layer.units]
         squares[:] = 0
         with np.errstate(over="ignore"):  # the loss will tell
