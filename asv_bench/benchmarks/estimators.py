@@ -103,6 +103,10 @@ FITS = {
     ),
     "20,000 x 784, hidden 100": Fit((20_000, 784, 10), 3, {}),
     "20,000 x 784, hidden 256, 128": Fit((20_000, 784, 10), 2, {"hidden_layer_sizes": (256, 128)}),
+    "150 x 4, hidden 10, 10, L-BFGS": Fit(
+        (150, 4, 3), 30, {"hidden_layer_sizes": (10, 10), "solver": "lbfgs"}
+    ),
+    "digits, L-BFGS": Fit(None, 20, {"solver": "lbfgs"}),
 }
 #: The network that predicts, and that is trained on some rows at a time.
 SERVED = Fit((100_000, 20, 2), 1, {})

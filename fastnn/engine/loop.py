@@ -22,7 +22,6 @@ from .crew import at_first
 from .tapes import SHELF
 from .zeros import has_zeros
 
-
 #: The list of items that are none of a list.
 NOT_LISTED = np.zeros(0, np.int64)
 

@@ -17,7 +17,8 @@ class Shelf:
     """
 
     def __init__(self):
-        self._lock, self._waiting, self._bytes = threading.Lock(), OrderedDict(), 0
+        # One that its owner may take again: where garbage is collected, a tape may be put back.
+        self._lock, self._waiting, self._bytes = threading.RLock(), OrderedDict(), 0
 
     def take(self, task, at_first=None):
         """Return a tape for a task, its buffers as new, and its crew; nobody else has them.
@@ -31,7 +32,8 @@ class Shelf:
             tape, crew = tapes.pop() if tapes else (None, None)
             if tapes is not None and not tapes:
                 del self._waiting[task]
-            self._bytes -= 0 if tape is None else size_of(tape)
+            size = 0 if tape is None else size_of(tape)
+            self._bytes -= size
         if tape is None:
             crew = Crew(task.threads, at_first)
             return Tape(task._replace(threads=crew.threads)), crew
@@ -48,10 +50,11 @@ class Shelf:
             self._waiting.move_to_end(task)
             self._bytes += size
             while self._bytes > MOST_BYTES:
-                oldest = next(iter(self._waiting))
-                self._bytes -= size_of(self._waiting[oldest].pop(0)[0])
-                if not self._waiting[oldest]:
-                    del self._waiting[oldest]
+                oldest, tapes = next(iter(self._waiting.items()))
+                size = size_of(tapes.pop(0)[0])
+                self._bytes -= size
+                if not tapes:
+                    self._waiting.pop(oldest, None)
 
 
 SHELF = Shelf()

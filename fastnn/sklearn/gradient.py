@@ -1,6 +1,7 @@
 """The loss over all rows and its gradient, again and again for other parameters: for L-BFGS."""
 
 import itertools
+import weakref
 
 import numpy as np
 
@@ -60,6 +61,8 @@ class FullGradient:
         )
         with limited(options.n_threads):
             self.loop = loop_of(job)
+        # Nobody says when the last evaluation was: it lives as long as the workspace.
+        weakref.finalize(self, self.loop.release).atexit = False
         self.order = GradientOrder(self.n, size, self.divisor)
         self.records = Records.empty(self.order.total, 1)
         #: Where each layer lies in a packed array: all coefficients, then all intercepts.

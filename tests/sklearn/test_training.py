@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastnn
 from fastnn.engine import loop, tapes, zeros
-from fastnn.sklearn import installed
+from fastnn.sklearn import installed, support
 
 #: As many epochs, whatever the losses do.
 ALL = {"tol": 0.0, "n_iter_no_change": 10_000_000, "random_state": 0}
@@ -54,6 +54,26 @@ def test_a_fit_like_an_earlier_one_comes_back_to_python_less_often(blobs, monkey
     assert items[0][0] == 8
     assert items[1][0] > 8
     assert sum(items[0]) == sum(items[1]) == 40
+
+
+def test_lbfgs_asks_once_and_leaves_its_tape(blobs, monkeypatch):
+    shelf, asked, why_not = tapes.Shelf(), [], support.why_not
+
+    def counted(estimator):
+        asked.append(estimator)
+        return why_not(estimator)
+
+    monkeypatch.setattr(loop, "SHELF", shelf)
+    monkeypatch.setattr(support, "why_not", counted)
+    results = []
+    for _ in range(2):
+        estimator = fastnn.MLPClassifier((6,), solver="lbfgs", max_iter=300, n_threads=1, **ALL)
+        results.append([part.tobytes() for part in estimator.fit(*blobs).coefs_])
+        assert estimator.n_iter_ > 5
+        # Of two fits alike, the second one plans nothing.
+        assert [len(each) for each in shelf._waiting.values()] == [1]
+    assert results[0] == results[1]
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("patched", [False, True])
