@@ -37,6 +37,25 @@ def is_certain_number(y, n):
     )
 
 
+def certain_r2(y, predicted):
+    """Return what scikit-learn's ``r2_score`` does, the mean of all columns, or None.
+
+    Not None for finite numbers of two rows or more, in no column of which all are the same.
+    """
+    if type(y) is not np.ndarray or y.dtype not in _FLOATS:
+        return None
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y.ravel()  # as what is predicted by a single output
+    if y.shape != predicted.shape:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        left = np.sum((y - predicted) ** 2, axis=0, dtype=np.float64)
+        spread = np.sum((y - y.mean(axis=0)) ** 2, axis=0, dtype=np.float64)
+    if len(y) < 2 or not (np.isfinite(left).all() and np.isfinite(spread).all() and np.all(spread)):
+        return None
+    return float(np.mean(1 - left / spread))
+
+
 def indicators_of(estimator, y, n):
     """Return the columns of zeros and ones that scikit-learn makes of labels, or None.
 

@@ -17,6 +17,7 @@ from . import installed
 from .certainty import (
     are_labels,
     binarizer_of,
+    certain_r2,
     classes_of,
     indicators_of,
     is_certain,
@@ -254,6 +255,9 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         return super().score(X, y, sample_weight=sample_weight)
 
     def _score(self, X, y, sample_weight=None):
+        if self.scoring is None and sample_weight is None and are_labels(self, y, X.shape[0]):
+            # accuracy_score checks its arguments for twice as long as an epoch of small data takes.
+            return float(np.mean(self._predict(X, check_input=False) == y))
         if self.scoring is not None or not self._has_outputs():
             return super()._score(X, y, sample_weight=sample_weight)
         columns = self._forward_pass_fast(X, check_input=False)
@@ -343,6 +347,13 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         if not reset and is_certain(self, X) and is_certain_number(y, len(X)):
             return X, y
         return super()._validate_input(X, y, incremental, reset)
+
+    def _score(self, X, y, sample_weight=None):
+        if self.scoring is None and sample_weight is None:
+            score = certain_r2(y, self._predict(X, check_input=False))
+            if score is not None:
+                return score
+        return super()._score(X, y, sample_weight=sample_weight)
 
 
 def _is_column(y):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from scipy import sparse
+from sklearn.metrics import r2_score
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
@@ -205,3 +206,56 @@ def test_targets_of_partial_fit_are_checked_as_there(name, blobs):
     X, y = blobs[0], targets_of(name, blobs[0])
     for form in (y, y.astype("f4"), y.astype(int), y.tolist(), np.where(y == y.flat[3], np.nan, y)):
         assert_same_outcome(*(outcome(each, X, form) for each in fitted("MLPRegressor", X, y)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2,), (30,), (30, 1), (30, 3)])
+def test_the_score_of_a_regression_is_scikit_learns(shape, dtype):
+    random = np.random.RandomState(0)
+    y = random.randn(*shape).astype(dtype)
+    predicted = (y + 0.3 * random.randn(*shape)).astype(dtype)
+    if shape[1:] == (1,):
+        predicted = predicted.ravel()
+    tolerance = 1e-14 if dtype == "float64" else 1e-5
+    assert certainty.certain_r2(y, predicted) == pytest.approx(r2_score(y, predicted), tolerance)
+    assert certainty.certain_r2(y, y.astype(dtype).reshape(predicted.shape)) == 1
+
+
+def test_no_score_is_certain_of_odd_numbers():
+    y = np.arange(6.0)
+    for value in (np.nan, np.inf, 1e200):
+        assert certainty.certain_r2(y, np.where(y == 3, value, y)) is None
+    assert certainty.certain_r2(y[:1], y[:1]) is None
+    assert certainty.certain_r2(np.ones(6), y) is None
+    assert certainty.certain_r2(y, y[:, None]) is None
+    assert certainty.certain_r2(y.astype(int), y) is None
+    assert certainty.certain_r2(y.tolist(), y) is None
+    columns = np.column_stack([y, np.ones(6)])
+    assert certainty.certain_r2(columns, columns) is None
+
+
+@pytest.mark.parametrize("labels", ["integers", "texts", "several"])
+def test_early_stopping_of_classes_has_scikit_learns_scores(blobs, labels):
+    X, y = blobs
+    y = {"integers": y, "texts": np.array(["a", "b", "c"])[y], "several": np.eye(3, dtype=int)[y]}
+    options = {"early_stopping": True, "max_iter": 10, "n_iter_no_change": 99, "random_state": 0}
+    scores = [
+        module.MLPClassifier(**options).fit(X, y[labels]).validation_scores_
+        for module in (theirs, fastnn)
+    ]
+    assert scores[0] == scores[1]
+    assert len(set(scores[0])) > 1
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_early_stopping_of_numbers_has_scikit_learns_scores(blobs, outputs):
+    X = blobs[0]
+    y = np.column_stack([X[:, 0] - X[:, 1], X[:, 0]])[:, :outputs].squeeze()
+    options = {"early_stopping": True, "max_iter": 10, "n_iter_no_change": 99, "random_state": 0}
+    scores = [
+        module.MLPRegressor(**options).fit(X, y).validation_scores_ for module in (theirs, fastnn)
+    ]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-10)
+    # Of a column that does not change, what scikit-learn says.
+    flat = [m.MLPRegressor(**options).fit(X, np.ones(len(X))) for m in (theirs, fastnn)]
+    assert flat[0].validation_scores_ == flat[1].validation_scores_
