@@ -3,6 +3,7 @@
 What can be found out by trying is tried; no version is compared.
 """
 
+import functools
 import inspect
 import warnings
 
@@ -56,12 +57,17 @@ def loss_factor(head, outputs):
 
     A squared error is averaged over the outputs, for example, though its gradient is summed.
     """
-    zeros, ones = np.zeros((1, outputs)), np.ones((1, outputs))
     if head == "identity":
-        return float(functions.LOSS_FUNCTIONS["squared_error"](zeros, ones)) / (outputs / 2)
+        return _loss_of_ones(functions.LOSS_FUNCTIONS["squared_error"], outputs) / (outputs / 2)
     if head == "exponential":
-        return float(functions.LOSS_FUNCTIONS["poisson"](zeros, ones)) / outputs
+        return _loss_of_ones(functions.LOSS_FUNCTIONS["poisson"], outputs) / outputs
     return 1.0
+
+
+@functools.lru_cache
+def _loss_of_ones(function, outputs):
+    """Return a loss of ones where zeros are wanted: to ask takes as long as many a partial fit."""
+    return float(function(np.zeros((1, outputs)), np.ones((1, outputs))))
 
 
 def warn(message, category=UserWarning):
