@@ -296,9 +296,13 @@ class CompiledLoop:
         """Return the parameters that were kept as the best, a list of (W, b)."""
         return self._copy(self.buffers.best)
 
-    def memories(self):
-        """Return what the optimiser remembers: of each memory, a list of (W, b)."""
-        return [self._copy(1 + copy) for copy in range(self.buffers.memories)]
+    def memories(self, into=None):
+        """Return what the optimiser remembers: of each memory, a list of (W, b).
+
+        In arrays of the caller's, if there are.
+        """
+        into = into or [None] * self.buffers.memories
+        return [self._copy(1 + copy, parts) for copy, parts in enumerate(into)]
 
     def remember(self, memories):
         """Go on with what :meth:`memories` returned."""

@@ -177,22 +177,24 @@ class TrainingLoop:
     def release(self):
         """Do nothing: there is no tape that others could use."""
 
-    def memories(self):
-        """Return what the optimiser remembers: of each memory, a list of (W, b)."""
-        return [[tuple(layer) for layer in memory] for memory in self.memory]
+    def memories(self, into=None):
+        """Return what the optimiser remembers: of each memory, a list of (W, b).
+
+        In arrays of the caller's, if there are.
+        """
+        for given, kept in zip(into or (), self.memory):
+            _copy_layers(given, kept)
+        return into or [[tuple(layer) for layer in memory] for memory in self.memory]
 
     def remember(self, memories):
         """Go on with what :meth:`memories` returned."""
         for memory, layers in zip(self.memory, memories):
-            for own, parts in zip(memory, layers):
-                for target, part in zip(own, parts):
-                    target[...] = part
+            _copy_layers(memory, layers)
 
     def gradients(self, into=None):
         """Return the kept gradients, a list of (dW, db), in arrays of the caller's if there are."""
-        for given, kept in zip(into or (), self.kept):
-            for part, value in zip(given, kept):
-                part[...] = value
+        if into is not None:
+            _copy_layers(into, self.kept)
         return into or [tuple(part) for part in self.kept]
 
     def state(self):
@@ -209,3 +211,10 @@ class TrainingLoop:
             for part in (part for layer in memory for part in layer):
                 part[...] = flat[first : first + part.size].reshape(part.shape)
                 first += part.size
+
+
+def _copy_layers(targets, layers):
+    """Write the parts of some layers over those of others."""
+    for target, layer in zip(targets, layers):
+        for own, part in zip(target, layer):
+            own[...] = part

@@ -107,6 +107,13 @@ class Solver:
         kept = [optimizer.ms, optimizer.vs] if self.is_adam else [optimizer.velocities]
         return [list(zip(parts[: len(parts) // 2], parts[len(parts) // 2 :])) for parts in kept]
 
+    def own_memories(self, dtype):
+        """Return the same where it may be written over, else None: new arrays take longer."""
+        memories = self.memories()
+        parts = (part for layers in memories for layer in layers for part in layer)
+        fits = all(part.flags.writeable and part.dtype == dtype for part in parts)
+        return memories if fits else None
+
     def keep(self, memories, steps):
         """Leave the optimiser as scikit-learn's would be after so many steps of this fit."""
         optimizer = self.optimizer

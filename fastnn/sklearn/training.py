@@ -205,7 +205,8 @@ class PerceptronFit:
                 warn("Training interrupted by user.")
         finally:
             self.loop.store()
-            self.solver.keep(self.loop.memories(), self.order.steps_done())
+            kept = self.loop.memories(self.solver.own_memories(estimator.coefs_[0].dtype))
+            self.solver.keep(kept, self.order.steps_done())
         self.loop.release()
         if self._restores():
             estimator.coefs_, estimator.intercepts_ = (

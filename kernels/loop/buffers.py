@@ -23,6 +23,8 @@ from .blocking import sum_blocks
 PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
 #: Most units of work of a layer for sparse input: as many threads can share it.
 CSR_UNITS = 64
+#: Weights that are squared at a time.
+SQUARED = 1 << 14
 #: Vectors of biases that one thread updates together.
 BIAS_VECTORS = 4
 
@@ -247,8 +249,10 @@ class Buffers:
         squares = self.squares[layer.squares :][: layer.units]
         squares[:] = 0
         with np.errstate(over="ignore"):  # the loss will tell
-            for k in range(0, K, 1024):  # no float64 copy of all of it
-                squares[0] += np.sum(np.square(W[k : k + 1024], dtype=np.float64))
+            # No float64 copy of all of it: new memory takes longer than the squares.
+            rows = max(SQUARED // max(N, 1), 1)
+            for k in range(0, K, rows):
+                squares[0] += np.sum(np.square(W[k : k + rows], dtype=np.float64))
 
     def write(self, copy, depth, W, b):
         """Pack arrays of the shapes of a layer's parameters into a copy."""
