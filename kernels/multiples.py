@@ -27,7 +27,8 @@ def multiples_of_row(emit, f):
     """Write ``out[i, v] = A[i] row[v]``, or take it back through a ReLU, whose output is the gate.
 
     The bits are those of :func:`.llvm.tiles.multiply_panel` for a sum of one term, whose tiles take
-    twice as long. Row by row, memory is read and written in its order.
+    1.3 to 1.4 times as long for 200 rows of 100 units (Zen 4). Row by row, memory is read and
+    written in its order.
     """
 
     def write(opened):
