@@ -76,6 +76,6 @@ def test_memory_does_not_grow_with_the_columns(optimizer, l2, max_norm):
     few, many = (peak_of(columns, optimizer, l2, max_norm) for columns in (10_000, 200_000))
     # Page alignment of the copies, whatever Python itself holds on to, and the operations: of many
     # columns there are more, up to a limit.
-    assert abs(many - few) < 40_000
+    assert abs(many - few) < 60_000
     # A float64 for each column would be 1.6 MB.
     assert few > 0
