@@ -66,7 +66,7 @@ class Comparison(NamedTuple):
 
     @property
     def share_of_peak(self) -> float:
-        """The useful arithmetic of fastnn, as a share of the peak of all its threads' cores."""
+        """The useful arithmetic of fastnn, as a share of the peak of as many cores as threads."""
         return share_of_peak(
             self.network.flops / self.fastnn_seconds, self.peak_gflops, self.threads
         )
@@ -83,8 +83,9 @@ def flops_per_step(input_size: int, hidden_size: int, output_size: int, batch_si
 
 
 def threads_used(network: Network, limit: int) -> int:
-    """Return how many of at most `limit` threads a training step takes; a small one takes one."""
-    # As the training itself decides it: a step is three times the work of a forward pass.
+    """Return how many of `limit` threads a training step may take; a small one takes one."""
+    # As the training itself decides it, before it tries how many pay: a step is three times the
+    # work of a forward pass.
     flops = 3 * network.batch_size * flops_per_row(network[:3])
     return max(1, min(limit, flops // FLOPS_PER_THREAD))
 

@@ -36,7 +36,8 @@ from fastnn.cli.streams import Streams
 def bench(streams: Streams, dtypes: Sequence[str], seconds: float) -> None:
     """Compare the time of a training step with NumPy's and with the machine's arithmetic.
 
-    Two minutes or less; other programs disturb it. NumPy gets as many threads as fastnn.
+    Two minutes or less; other programs disturb it. NumPy gets as many threads as fastnn
+    may take.
     """
     from fastnn import benchmark
     from fastnn.jit import jit_disabled

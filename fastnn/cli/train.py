@@ -135,7 +135,7 @@ def _facts(outcome: Outcome, dataset: Dataset) -> list[tuple[str, str]]:
     samples_per_second = outcome.steps * size / outcome.seconds
     facts.append(("Samples a second", console.quantity(samples_per_second)))
     threads = benchmark.threads_used(network, get_num_threads())
-    facts.append(("Threads", str(threads)))
+    facts.append(("Threads, at most", str(threads)))
     if jit_disabled():
         return facts  # what the kernels reach is not known without them
     peak = benchmark.peak_gflops(settings.dtype)

@@ -21,7 +21,7 @@ def test_train_digits_without_options(invoke, tmp_path, seed):
     output = invoke("train", "digits", "--seed", seed)
     assert output.fact("Test accuracy") >= 0.96
     assert output.fact("Training accuracy") == 1
-    for name in ("Validation accuracy", "Steps", "Time", "Samples a second", "Threads"):
+    for name in ("Validation accuracy", "Steps", "Time", "Samples a second", "Threads, at most"):
         assert output.fact(name) > 0
     assert "GFLOP/s" in output.stdout
     folder = tmp_path / "fastnn-digits"
