@@ -35,7 +35,7 @@ from benchmarks.estimators import (
     ESTIMATORS,
     FITS,
     GRID,
-    PARTIAL_ROWS,
+    PARTIAL_FITS,
     PREDICTED_ROWS,
     WAYS,
     data_of,
@@ -142,9 +142,9 @@ def served(rounds):
         for rows in PREDICTED_ROWS:
             batches = {impl: prediction_of(impl, rows, dtype).seconds for impl in ESTIMATORS}
             yield Row(f"predict: {rows:,} x 20", dtype, "1", in_turns(batches, 3 * rounds))
-        batches = {impl: partial_fit_of(impl, dtype).seconds for impl in ESTIMATORS}
-        what = f"partial_fit: {PARTIAL_ROWS} x 20, hidden 100"
-        yield Row(what, dtype, "1", in_turns(batches, 3 * rounds))
+        for case in PARTIAL_FITS:
+            batches = {impl: partial_fit_of(impl, case, dtype).seconds for impl in ESTIMATORS}
+            yield Row(f"partial_fit: {case}", dtype, "1", in_turns(batches, 3 * rounds))
 
 
 def searches(rounds):

@@ -1,4 +1,4 @@
-"""MLPClassifier of scikit-learn's and of fastnn's: fits, predictions, partial fits, searches.
+"""The perceptrons of scikit-learn's and of fastnn's: fits, predictions, partial fits, searches.
 
 The tables here are those of `asv_bench/estimators.py`, too, which measures the ratios of the guide.
 """
@@ -13,7 +13,7 @@ from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import fastnn
 from peer_libraries import training_flops
@@ -34,17 +34,18 @@ from .common import (
 
 #: None in a commit before there were estimators.
 ESTIMATORS = {
-    "scikit-learn": MLPClassifier,
-    "fastnn": getattr(fastnn, "MLPClassifier", None),
+    "scikit-learn": (MLPClassifier, MLPRegressor),
+    "fastnn": tuple(getattr(fastnn, name, None) for name in ("MLPClassifier", "MLPRegressor")),
 }
 IMPLS = list(ESTIMATORS)
 
 
-def estimator_of(impl, **parameters):
-    """Return a new estimator."""
-    if ESTIMATORS[impl] is None:
+def estimator_of(impl, numbers=False, **parameters):
+    """Return a new estimator, of classes or of numbers."""
+    kind = ESTIMATORS[impl][numbers]
+    if kind is None:
         raise NotImplementedError("this commit has no estimators")  # asv skips it
-    return ESTIMATORS[impl](**parameters)
+    return kind(**parameters)
 
 
 class Fit(NamedTuple):
@@ -108,9 +109,25 @@ FITS = {
     ),
     "digits, L-BFGS": Fit(None, 20, {"solver": "lbfgs"}),
 }
-#: The network that predicts, and that is trained on some rows at a time.
+#: The network that predicts.
 SERVED = Fit((100_000, 20, 2), 1, {})
-PREDICTED_ROWS, PARTIAL_ROWS = [1, 1_000, 100_000], 200
+PREDICTED_ROWS = [1, 1_000, 100_000]
+
+
+class PartialFit(NamedTuple):
+    """What is trained on some rows at a time."""
+
+    rows: int
+    inputs: int
+    hidden: tuple = (100,)
+    numbers: bool = False  #: a regression, not two classes
+
+
+PARTIAL_FITS = {
+    "200 x 20, hidden 100": PartialFit(200, 20),
+    "200 x 20, hidden 100, regression": PartialFit(200, 20, numbers=True),
+    "32 x 784, hidden 256, 128": PartialFit(32, 784, (256, 128)),
+}
 
 
 def fit(estimator, X, y):
@@ -145,15 +162,17 @@ def prediction_of(impl, rows, dtype):
     return warm(lambda: estimator.predict(X))
 
 
-def partial_fit_of(impl, dtype):
-    X, y = data_of("served", dtype)
-    estimator, calls = estimator_of(impl, random_state=0), 20
-    estimator.partial_fit(X[:PARTIAL_ROWS], y[:PARTIAL_ROWS], classes=np.unique(y))
+def partial_fit_of(impl, case, dtype):
+    rows, inputs, hidden, numbers = PARTIAL_FITS[case]
+    calls, rng = 20, np.random.default_rng(0)
+    X = rng.standard_normal((calls, rows, inputs), dtype=np.float32).astype(dtype)
+    y = X.sum(axis=2) if numbers else (X[:, :, 0] > 0).astype(int)
+    estimator = estimator_of(impl, numbers, hidden_layer_sizes=hidden, random_state=0)
+    estimator.partial_fit(X[0], y[0], **({} if numbers else {"classes": [0, 1]}))
 
     def train():
-        for first in range(0, calls * PARTIAL_ROWS, PARTIAL_ROWS):
-            rows = slice(first, first + PARTIAL_ROWS)
-            estimator.partial_fit(X[rows], y[rows])
+        for some in zip(X, y):
+            estimator.partial_fit(*some)
 
     train()
     return Batch(train, 1, calls)
@@ -207,22 +226,22 @@ class EstimatorPredict(Comparison):
 
 @without_impl
 class EstimatorPartialFit(Comparison):
-    """A partial fit of MLPClassifier on 200 rows, on one thread."""
+    """A partial fit, on one thread."""
 
     impls = IMPLS
-    params = (IMPLS, DTYPES)
-    param_names = ("impl", "dtype")
+    params = (IMPLS, list(PARTIAL_FITS), DTYPES)
+    param_names = ("impl", "case", "dtype")
 
-    def batch(self, impl, dtype):
-        return partial_fit_of(impl, dtype)
+    def batch(self, impl, case, dtype):
+        return partial_fit_of(impl, case, dtype)
 
-    @described("MLPClassifier: time of a partial fit")
-    def time_partial_fit(self, impl, dtype):
+    @described("Perceptrons: time of a partial fit")
+    def time_partial_fit(self, impl, case, dtype):
         """Seconds a call."""
         self.chosen.run()
 
-    @described("MLPClassifier: partial fit, fastnn / scikit-learn", unit="fastnn / scikit-learn")
-    def track_ratio(self, dtype):
+    @described("Perceptrons: partial fit, fastnn / scikit-learn", unit="fastnn / scikit-learn")
+    def track_ratio(self, case, dtype):
         """Fastnn's time over scikit-learn's, measured in turns."""
         return ratio(*self.both, rounds=3)
 

@@ -93,6 +93,8 @@ class CompiledLoop:
         self._shape = (None,) * 4  # of the latest items
         self._items: Any = None
         self._latest: Any = None  # whose work that is, if they are not listed
+        #: It may go on with jobs of this kind; None where it cannot.
+        self.kind = _kind(job)
 
     @property
     def threads(self):
@@ -272,6 +274,18 @@ class CompiledLoop:
         for depth, (W, b) in enumerate(self.layers):
             self.buffers.load(depth, W, b)
 
+    def go_on(self, job):
+        """Take on another job with what is remembered of this one, if they are of one kind.
+
+        Return whether they are. Its parameters are read as those of a new loop.
+        """
+        fits = self.kind is not None and self.kind == _kind(job)
+        if fits and self.task.threads == (job.threads or threads_for(self.flops)):
+            self.data, self.sources = (job.train, None), (_addresses(job.train), _addresses(None))
+            self._load(job.layers)
+            return True
+        return False
+
     def begin_anew(self, layers):
         """Go on with other parameters; what is remembered of gradients is forgotten."""
         self._load(layers)
@@ -333,6 +347,20 @@ class CompiledLoop:
         # Sums of squares in an order of their own; another processor has other units of work.
         if state["sums"].shape == self.buffers.squares.shape:
             self.buffers.squares[:] = state["sums"]
+
+
+def _kind(job):
+    """Return what a loop is made for, besides parameters and rows of steps; None if there is more.
+
+    Zeros are left out, as to skip them changes no bit.
+    """
+    more = job.val, job.scaling, job.output_head
+    if any(each is not None for each in more) or job.train is None:
+        return None
+    X, _, weights = job.train
+    stride = None if isinstance(X, Sparse) else X.strides[0]
+    rows = weights is not None, *_input_kind(job.train), stride
+    return job._replace(layers=job.layers[0][0].dtype, train=rows)
 
 
 def _work(items):

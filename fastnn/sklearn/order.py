@@ -1,5 +1,8 @@
 """The order of a perceptron's work, that of scikit-learn: the rows of each step, and its rates."""
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
 from ..engine.epochs import INDEX_BYTES, dropout_keys
@@ -7,6 +10,60 @@ from ..jobs import BLOCK, LAST_STEP, STEP, Items
 
 #: Most steps of a call: what is known of them in advance must not take long to write down.
 MOST_STEPS = 1 << 13
+
+
+class Epoch(NamedTuple):
+    """What an epoch is made of."""
+
+    n: int  #: rows of its steps
+    batch_size: int
+    n_val: int  #: rows of the blocks behind the steps
+    block_size: int
+    shuffled: bool
+
+    @property
+    def steps(self):
+        """How many steps there are."""
+        return -(-self.n // self.batch_size)
+
+    @property
+    def items(self):
+        """How many steps and blocks there are."""
+        return self.steps + -(-self.n_val // self.block_size)
+
+
+class Pattern(NamedTuple):
+    """What is the same for all chunks of items that begin at one place of an epoch."""
+
+    kinds: np.ndarray
+    begins: np.ndarray
+    counts: np.ndarray
+    steps: np.ndarray  #: from the beginning of the first epoch on
+    epochs: np.ndarray  #: from the first one on
+    divisors: np.ndarray  #: of the losses of steps, where rows have no weights
+
+
+@functools.lru_cache(maxsize=16)
+def pattern_of(position, count, epoch):
+    """Return the pattern of `count` items from a position in an epoch on; not to be written to.
+
+    To work it out takes longer than many a step.
+    """
+    epochs, positions = np.divmod(np.arange(position, position + count), epoch.items)
+    within = np.minimum(positions, epoch.steps - 1)
+    blocks = positions >= epoch.steps
+    first_row = (positions - epoch.steps) * epoch.block_size
+    left = np.where(blocks, epoch.n_val - first_row, epoch.n - within * epoch.batch_size)
+    counts = np.minimum(np.where(blocks, epoch.block_size, epoch.batch_size), left)
+    short = (counts < epoch.batch_size) & ~blocks
+    kinds = np.where(blocks, BLOCK, np.where(short, LAST_STEP, STEP))
+    begins = within * epoch.batch_size
+    if epoch.shuffled:
+        # Whole epochs of rows lie one behind the other, the first cut off at its position.
+        begins = begins + epochs * epoch.n - min(position * epoch.batch_size, epoch.n)
+    begins = np.where(blocks, first_row, begins)
+    steps, divisors = within + epochs * epoch.steps, np.where(blocks, 1.0, counts)
+    return Pattern(kinds, begins, counts, steps, epochs, divisors)
 
 
 class PerceptronOrder:
@@ -38,9 +95,8 @@ class PerceptronOrder:
         self.n, self.weights, self.n_val = len(train), train.weights, n_val
         self.batch_size, self.shuffle, self.alpha = batch_size, shuffle, alpha
         self.rates_of, self.seed = rates, seed
-        self.steps_per_epoch = -(-self.n // batch_size)
-        self.block_size = max(block_size, 1)
-        self.per_epoch = self.steps_per_epoch + -(-n_val // self.block_size)
+        self.epoch = Epoch(self.n, batch_size, n_val, max(block_size, 1), shuffle is not None)
+        self.steps_per_epoch, self.per_epoch = self.epoch.steps, self.epoch.items
         self.epochs, self.total = epochs, epochs * self.per_epoch
         self.longest = max(min(INDEX_BYTES // (8 * batch_size), MOST_STEPS), 1)
         #: Items that are done, and that were asked for; the epoch that Python waits for.
@@ -49,7 +105,6 @@ class PerceptronOrder:
         self.counts = np.full(self.steps_per_epoch, batch_size)
         self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
         self._rows, self._epoch = np.arange(self.n, dtype=np.int64), -1
-        self._pattern = (None,)
 
     def boundary(self, done):
         """Return the item behind the epoch that Python waits for."""
@@ -68,15 +123,12 @@ class PerceptronOrder:
         """Return the items first..stop."""
         self.asked = stop
         epoch, position = divmod(first, self.per_epoch)
-        if self._pattern[0] != (position, stop - first):
-            self._pattern = (position, stop - first), *self._kinds_of(position, stop - first)
-        _, kinds, begins, counts, steps, epochs = self._pattern
-        is_step, listed = kinds != BLOCK, None
+        pattern, listed = pattern_of(position, stop - first, self.epoch), None
+        kinds, begins, counts, steps, epochs, divisors = pattern
         if self.shuffle is not None:
             listed = self._listed(epoch, position, stop - first)
-        divisors = np.where(is_step, counts, 1.0)
         if self.weights is not None:
-            divisors = self._sums_of_weights(listed, begins, counts, is_step)
+            divisors = self._sums_of_weights(listed, begins, counts, kinds != BLOCK)
         steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
         rates, decays, epsilons = self.rates_of(steps, epochs)
         return Items(
@@ -93,24 +145,6 @@ class PerceptronOrder:
             divisors=divisors,
             listed=listed,
         )
-
-    def _kinds_of(self, position, count):
-        """Return what is the same for all chunks that begin so and are so long, from epoch 0 on."""
-        epochs, positions = np.divmod(np.arange(position, position + count), self.per_epoch)
-        within = np.minimum(positions, self.steps_per_epoch - 1)
-        blocks = positions >= self.steps_per_epoch
-        first_row = (positions - self.steps_per_epoch) * self.block_size
-        counts = np.where(
-            blocks, np.minimum(self.block_size, self.n_val - first_row), self.counts[within]
-        )
-        short = (counts < self.batch_size) & ~blocks
-        kinds = np.where(blocks, BLOCK, np.where(short, LAST_STEP, STEP))
-        begins = within * self.batch_size
-        if self.shuffle is not None:
-            # Whole epochs of rows lie one behind the other, the first cut off at its position.
-            begins = begins + epochs * self.n - min(position * self.batch_size, self.n)
-        begins = np.where(blocks, first_row, begins)
-        return kinds, begins, counts, within + epochs * self.steps_per_epoch, epochs
 
     def _listed(self, epoch, position, count):
         """Return the rows of all steps of `count` items, one after the other."""

@@ -16,7 +16,7 @@ from .. import schedules
 from ..checks.arguments import check_names
 from ..checks.arrays import is_frame, to_array
 from ..reference.activations import ACTIVATIONS
-from . import conversion, installed, prediction
+from . import conversion, installed, kept, prediction
 from .callbacks import CallbackSupport, EpochWatch, Tasks
 from .hooks import METHODS
 from .options import Options
@@ -113,6 +113,7 @@ class Asked(NamedTuple):
 
     validation_data: Any = None
     solver: str = "adam"
+    random_state: Any = None
     weights: Any = None
     tasks: Any = None
 
@@ -144,22 +145,27 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         if getattr(self, "_skl_callbacks", None):
             epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
             tasks = Tasks(self, X, y, sample_weight, epochs)
-        self._asked = Asked(asked.validation_data, self.solver, weights, tasks)
+        self._asked = Asked(asked.validation_data, self.solver, self.random_state, weights, tasks)
         if installed.TAKES_WEIGHTS:
             kwargs["sample_weight"] = weights
         try:
             if self.solver == "adamw":
                 # scikit-learn asks for the names that it knows.
                 self.solver = "adam"
+            if incremental:
+                self.random_state = kept.seeded(self)
             super()._fit(X, y, *args, incremental=incremental, **kwargs)
         finally:
-            self.solver, self._asked = self._asked.solver, asked
+            self.solver, self.random_state = self._asked.solver, self._asked.random_state
+            self._asked = asked
+        if incremental:
+            kept.keep_random(self)
         if tasks is not None:
             tasks.end()
         return self
 
     def _fit_stochastic(self, *args, **kwargs):
-        self.solver = self._asked.solver
+        self.solver, self.random_state = self._asked.solver, self._asked.random_state
         METHODS["_fit_stochastic"](self, *args, **kwargs)
 
     _fit_stochastic.fastnn = True  # type: ignore[attr-defined]

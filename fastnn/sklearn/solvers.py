@@ -3,6 +3,9 @@
 import numpy as np
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
+from ..engine.driver import loop_of
+from . import kept
+
 
 def make(estimator):
     """Return a new optimiser for an estimator's parameters, as scikit-learn makes it."""
@@ -23,11 +26,6 @@ def make(estimator):
         estimator.beta_2,
         estimator.epsilon,
     )
-
-
-def is_known(optimizer):
-    """Tell whether an optimiser is one of scikit-learn's own."""
-    return type(optimizer) in (AdamOptimizer, SGDOptimizer)
 
 
 class Solver:
@@ -101,31 +99,50 @@ class Solver:
         step = np.array([step])
         return self._learning_rates(step, step, 0, fit)[0]
 
-    def memories(self):
+    def loop_of(self, job):
+        """Return a loop for a job that has what the optimiser remembers."""
+        loop = kept.loop_in(self.optimizer)
+        if loop is not None and loop.go_on(job):
+            return loop
+        loop = loop_of(job)
+        loop.remember(self._memories())
+        return loop
+
+    def _memories(self):
         """Return what the optimiser remembers, as the engine takes it: lists of (W, b)."""
         optimizer = self.optimizer
-        kept = [optimizer.ms, optimizer.vs] if self.is_adam else [optimizer.velocities]
-        return [list(zip(parts[: len(parts) // 2], parts[len(parts) // 2 :])) for parts in kept]
+        lists = [optimizer.ms, optimizer.vs] if self.is_adam else [optimizer.velocities]
+        return [list(zip(parts[: len(parts) // 2], parts[len(parts) // 2 :])) for parts in lists]
 
-    def own_memories(self, dtype):
+    def _own_memories(self, dtype):
         """Return the same where it may be written over, else None: new arrays take longer."""
-        memories = self.memories()
+        memories = self._memories()
         parts = (part for layers in memories for layer in layers for part in layer)
         fits = all(part.flags.writeable and part.dtype == dtype for part in parts)
         return memories if fits else None
 
-    def keep(self, memories, steps):
-        """Leave the optimiser as scikit-learn's would be after so many steps of this fit."""
+    def keep(self, loop, steps, stays):
+        """Leave the optimiser as scikit-learn's would be after so many steps of this fit.
+
+        Its memories may stay in the loop if that is nobody else's; return whether they do.
+        """
         optimizer = self.optimizer
-        kept = [[W for W, _ in parts] + [b for _, b in parts] for parts in memories]
-        if not self.is_adam:
-            (optimizer.velocities,) = kept
-            return
-        optimizer.ms, optimizer.vs = kept
-        optimizer.t = self.first + steps
-        if steps > 0:
-            optimizer.learning_rate = (
-                optimizer.learning_rate_init
-                * np.sqrt(1 - optimizer.beta_2**optimizer.t)
-                / (1 - optimizer.beta_1**optimizer.t)
-            )
+        stays = stays and kept.keep(optimizer, loop)
+        if not stays:
+            self._take(loop.memories(self._own_memories(loop.layers[0][0].dtype)))
+        if self.is_adam:
+            optimizer.t = self.first + steps
+            if steps > 0:
+                optimizer.learning_rate = (
+                    optimizer.learning_rate_init
+                    * np.sqrt(1 - optimizer.beta_2**optimizer.t)
+                    / (1 - optimizer.beta_1**optimizer.t)
+                )
+        return stays
+
+    def _take(self, memories):
+        parts = [[W for W, _ in layers] + [b for _, b in layers] for layers in memories]
+        if self.is_adam:
+            self.optimizer.ms, self.optimizer.vs = parts
+        else:
+            (self.optimizer.velocities,) = parts

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..jobs import Architecture
 from ..reference.activations import ACTIVATIONS
-from . import installed, solvers
+from . import installed, kept
 
 logger = logging.getLogger("fastnn.sklearn")
 
@@ -97,9 +97,9 @@ def why_not(estimator):
 
 def why_not_steps(estimator, X, incremental):
     """Return why the engine cannot take steps on such data, or None."""
-    kept = getattr(estimator, "_optimizer", None)
-    if incremental and kept is not None and not solvers.is_known(kept):
-        return f"its optimiser is a {type(kept).__qualname__}, none of scikit-learn's"
+    optimizer = getattr(estimator, "_optimizer", None)
+    if incremental and optimizer is not None and not kept.is_known(optimizer):
+        return f"its optimiser is a {type(optimizer).__qualname__}, none of scikit-learn's"
     if np.result_type(X.dtype, estimator.coefs_[0]) != estimator.coefs_[0].dtype:
         return (
             f"its parameters are {estimator.coefs_[0].dtype}, but X is {X.dtype}: scikit-learn "

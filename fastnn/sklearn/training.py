@@ -12,7 +12,7 @@ from sklearn.utils import shuffle as shuffled_by_sklearn
 from ..checks.arguments import room_for
 from ..engine import zeros
 from ..engine.draws import shuffled
-from ..engine.driver import drive, loop_of
+from ..engine.driver import drive
 from ..jobs import Job, Records, Settings, block_rows
 from ..threads import limited
 from . import solvers
@@ -97,8 +97,7 @@ class PerceptronFit:
             rates=lambda steps, epochs: self.solver.rates(steps, epochs, self.ended, self),
             seed=self._seed(),
         )
-        self.loop = loop_of(job)
-        self.loop.remember(self.solver.memories())
+        self.loop = self.solver.loop_of(job)
         #: Of what decides which parameters are restored; of the latest epoch.
         self.best, self.val_loss = np.inf, None
         self._begun = time.perf_counter()
@@ -192,11 +191,13 @@ class PerceptronFit:
         estimator = self.estimator
         estimator.n_iter_ = 0
         self._look_ahead()
+        stays = False
         try:
             try:
                 for _ in drive(self.loop, self.order, self.records):
                     if self._end_epochs():
                         break
+                stays = self.incremental
             except KeyboardInterrupt:
                 if self.loop.finished():
                     # It may have come between the end of the work and the note of it.
@@ -205,9 +206,9 @@ class PerceptronFit:
                 warn("Training interrupted by user.")
         finally:
             self.loop.store()
-            kept = self.loop.memories(self.solver.own_memories(estimator.coefs_[0].dtype))
-            self.solver.keep(kept, self.order.steps_done())
-        self.loop.release()
+            stays = self.solver.keep(self.loop, self.order.steps_done(), stays)
+        if not stays:
+            self.loop.release()
         if self._restores():
             estimator.coefs_, estimator.intercepts_ = (
                 estimator._best_coefs,
