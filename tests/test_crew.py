@@ -105,6 +105,25 @@ def test_the_first_work_tells_nothing():
     assert crew.waited < 1
 
 
+@pytest.mark.parametrize(
+    ("at_first", "tried"), [(4, 0), (4, 1), (4, None), (16, None), (None, None)]
+)
+def test_a_crew_does_without_threads_that_cannot_be_had(at_first, tried):
+    crew = Crew(16, at_first)
+    crew.tried = tried
+    before = crew.threads
+    assert crew.lack()
+    assert crew.threads < before
+    if crew.adapts:
+        work_with(crew, float, 60)
+    assert crew.threads < before
+    while crew.threads > 1:
+        assert crew.lack()
+    assert not crew.lack()
+    assert not crew.adapts
+    assert crew.share == 1
+
+
 def test_a_shelf_remembers_the_crew():
     shelf, task = Shelf(), Task((17, 8, 4), (RELU,), batch_sizes=(100,), threads=8)
     tape, crew = shelf.take(task, AT_FIRST)

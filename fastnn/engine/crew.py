@@ -86,6 +86,17 @@ class Crew:
         else:
             self._note_tried(work, seconds)
 
+    def lack(self):
+        """Do without as many threads as now, as they cannot be had; return whether any are left."""
+        at = self.best if self.tried is None else self.tried
+        fewer = self.counts[at + 1 :] or [1]
+        if self.counts[at] == 1:
+            return False
+        self.counts, self.best, self.tried, self.direction = fewer, 0, None, 1
+        self.work = self.seconds = self.waited = self.new_work = self.new_seconds = 0.0
+        self.wait, self.failures = WAIT, 0
+        return True
+
     def _note_best(self, work, seconds):
         self.work, self.seconds = self.work + work, self.seconds + seconds
         self.waited += seconds

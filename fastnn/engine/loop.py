@@ -1,6 +1,7 @@
 """The compiled loop as Python sees it: a tape, its buffers, and the threads that run it."""
 
 import itertools
+import logging
 import threading
 from typing import Any
 
@@ -21,6 +22,8 @@ from ..threads import threads_for
 from .crew import at_first
 from .tapes import SHELF
 from .zeros import has_zeros
+
+logger = logging.getLogger("fastnn")
 
 #: The list of items that are none of a list.
 NOT_LISTED = np.zeros(0, np.int64)
@@ -117,11 +120,14 @@ class CompiledLoop:
 
     def note(self, items, seconds):
         """Note how long some items took; the next ones may be done by more threads, or fewer."""
+        if self.crew.adapts:
+            self.crew.note(_work(items), seconds)
+            self._follow_crew()
+
+    def _follow_crew(self):
+        """Take the tape for as many threads as the crew says."""
         from ..kernels.loop.tape import Tape
 
-        if not self.crew.adapts:
-            return
-        self.crew.note(_work(items), seconds)
         threads = self.crew.threads
         if threads != self.threads:
             tape, self._other_tape = self._other_tape, self.tape
@@ -247,12 +253,21 @@ class CompiledLoop:
         from ..kernels.loop.state import Record
         from ..kernels.loop.train import train
 
-        self.begin()
-        arguments = (
-            *(self.threads, self.tape.arrays, self.constants, self.sources, work, listed),
-            Record(*records, self.predicted),
-        )
-        run_threads(train, self.threads, arguments, self._call_off)
+        record, done = Record(*records, self.predicted), False
+        while not done:
+            self.begin()
+            arguments = (
+                *(self.threads, self.tape.arrays, self.constants, self.sources, work, listed),
+                record,
+            )
+            try:
+                run_threads(train, self.threads, arguments, self._call_off)
+                done = True
+            except RuntimeError as error:  # the system starts no more threads
+                if not self.crew.lack():
+                    raise
+                self._follow_crew()
+                logger.warning("%s: going on with %d", error, self.threads)
 
     def begin(self):
         """Forget the latest run: `finished` is False until the next one is done."""
