@@ -256,6 +256,7 @@ def test_few_rows_and_small_networks_are_left_to_numpy():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_both_ways_to_infer_agree(monkeypatch, activation, n):
     X = random_rows(n)
+    monkeypatch.setattr("fastnn.engine.inference.SCORED_BYTES", 20_000)  # some blocks
     for head in HEADS:
         net = Network(SIZES, activation, head, dtype=np.float64, random_state=0)
         results = []
