@@ -5,7 +5,6 @@ import time
 from .. import reference
 from ..jit import jit_disabled
 from ..jobs import BLOCK
-from .loop import CompiledLoop
 
 #: Python looks at the loop this often, in seconds: for Ctrl-C, progress and callbacks.
 INTERVAL = 0.1
@@ -16,7 +15,11 @@ SLOWEST = 2e9
 
 def loop_of(job):
     """Make a CompiledLoop, or its twin where compilation is switched off."""
-    return reference.TrainingLoop(job) if jit_disabled() else CompiledLoop(job)
+    if jit_disabled():
+        return reference.TrainingLoop(job)
+    from .loop import CompiledLoop  # with numba, which nobody waits for before there is work
+
+    return CompiledLoop(job)
 
 
 def drive(loop, order, records):

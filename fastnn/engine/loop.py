@@ -17,10 +17,20 @@ from ..jobs import (
     TRAIN_BLOCK,
     flops_per_row,
 )
+from ..kernels.activation import ACTIVATIONS
+from ..kernels.loop.barrier import ABORT, FINISHED
+from ..kernels.loop.state import EVALUATE, TRAIN, Constants, Record
+from ..kernels.loop.state import Items as Work
+from ..kernels.loop.state import Source as Addresses
+from ..kernels.loop.tape import Tape
+from ..kernels.loop.task import BYTES, CSR, DENSE, Task
+from ..kernels.loop.train import train
+from ..kernels.losses import HEADS
+from ..kernels.rules import FATES
 from ..parameters import layers_of
 from ..threads import threads_for
 from .crew import at_first
-from .tapes import SHELF
+from .tapes import SHELF, size_of
 from .zeros import has_zeros
 
 logger = logging.getLogger("fastnn")
@@ -39,11 +49,6 @@ class CompiledLoop:
     """
 
     def __init__(self, job):
-        from ..kernels.activation import ACTIVATIONS
-        from ..kernels.loop.task import BYTES, CSR, DENSE, Task
-        from ..kernels.losses import HEADS
-        from ..kernels.rules import FATES
-
         sizes, settings = job.architecture.layer_sizes, job.settings
         data = job.val if job.train is None else job.train
         kind, non_zeros = _input_kind(data)
@@ -105,6 +110,11 @@ class CompiledLoop:
         return self.tape.task.threads
 
     @property
+    def size(self):
+        """About how many bytes it takes."""
+        return size_of(self.tape)
+
+    @property
     def pace(self):
         """How many items such a loop did in a tenth of a second, None if none has run."""
         return self.crew.pace
@@ -126,8 +136,6 @@ class CompiledLoop:
 
     def _follow_crew(self):
         """Take the tape for as many threads as the crew says."""
-        from ..kernels.loop.tape import Tape
-
         threads = self.crew.threads
         if threads != self.threads:
             tape, self._other_tape = self._other_tape, self.tape
@@ -143,8 +151,6 @@ class CompiledLoop:
 
     def _constants(self, task, settings, weighted):
         """Return the numbers of the run, as the compiled loop takes them."""
-        from ..kernels.loop.state import Constants
-
         return Constants(
             head=task.head,
             output=self.outputs.ctypes.data,
@@ -199,8 +205,6 @@ class CompiledLoop:
 
     def _lists(self, items):
         """Return what the compiled loop needs to know of some items, and their rows."""
-        from ..kernels.loop.state import EVALUATE, TRAIN, Items
-
         if items is self._latest:
             return self._items, NOT_LISTED
         self._latest = items if items.listed is None and items.masks is None else None
@@ -214,7 +218,7 @@ class CompiledLoop:
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
             integers = np.zeros((10, count), np.int64)
-            self._shape, self._items = shape, Items(*integers, *np.zeros((5, count)))
+            self._shape, self._items = shape, Work(*integers, *np.zeros((5, count)))
             self._filled = {}
             work, kinds = self._items, items.kinds
             work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
@@ -250,9 +254,6 @@ class CompiledLoop:
                     _check_rows(listed[begin : begin + count], sizes[int(kind == LISTED_BLOCK)])
 
     def _run(self, work, listed, records):
-        from ..kernels.loop.state import Record
-        from ..kernels.loop.train import train
-
         record, done = Record(*records, self.predicted), False
         while not done:
             self.begin()
@@ -275,13 +276,9 @@ class CompiledLoop:
 
     def finished(self):
         """Tell whether the items of the run since `begin` are all done."""
-        from ..kernels.loop.barrier import FINISHED
-
         return bool(self.tape.arrays.barrier[FINISHED]) and not self._is_half
 
     def _call_off(self):
-        from ..kernels.loop.barrier import ABORT
-
         self.tape.arrays.barrier[ABORT] = 1
 
     def _load(self, layers):
@@ -394,8 +391,6 @@ def _check_rows(rows, size):
 
 def _input_kind(source):
     """Return the kind of a source's input, and its non-zeros a row if it is sparse, else None."""
-    from ..kernels.loop.task import BYTES, CSR, DENSE
-
     X = source.X
     if isinstance(X, Sparse):
         # Two digits are enough to divide work by, and let the folds of a search share a tape.
@@ -412,8 +407,6 @@ def _flops(layer_sizes, non_zeros, rows):
 
 def _addresses(source):
     """Return where the rows of a source lie, as the compiled loop sees it."""
-    from ..kernels.loop.state import Source as Addresses
-
     if source is None:
         return Addresses(0, 0, 0, 0, 0, 0, 0)
     X, y, weights = source

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 
+from ..kernels.loop.tape import Tape
 from .crew import Crew
 
 #: Bytes of all tapes that wait, and of the largest that may.
@@ -25,8 +26,6 @@ class Shelf:
 
         Where none waits, `at_first` is what a new crew is told.
         """
-        from ..kernels.loop.tape import Tape
-
         with self._lock:
             tapes = self._waiting.get(task)
             tape, crew = tapes.pop() if tapes else (None, None)

@@ -22,6 +22,7 @@ class TrainingLoop:
     flops = 0
     pace: float | None = None
     share = 1.0
+    kind = None  #: it goes on with no other job
 
     def __init__(self, job):
         self.architecture, self.layers, self.settings = job.architecture, job.layers, job.settings

@@ -10,9 +10,6 @@ from typing import Any, NamedTuple
 
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
-from ..engine.loop import CompiledLoop
-from ..engine.tapes import size_of
-
 #: Bytes of the largest loop that is kept: an estimator has one as long as it lives.
 MOST_BYTES = 1 << 26
 
@@ -71,7 +68,7 @@ def loop_in(optimizer):
 
 def keep(optimizer, loop):
     """Leave an optimiser's memories in the loop that has them; return whether they may stay."""
-    if not isinstance(loop, CompiledLoop) or loop.kind is None or size_of(loop.tape) > MOST_BYTES:
+    if loop.kind is None or loop.size > MOST_BYTES:
         return False
     if not isinstance(optimizer, _Keeping):
         optimizer.__class__ = _KINDS[type(optimizer)]
