@@ -10,7 +10,7 @@ from .llvm.functions import outlined
 from .llvm.processor import VECTOR_BYTES
 from .llvm.tiles import NR, MultiplyPanel, multiply_panel
 from .marked import MOST, WORD, CountMarks, MultiplyMarked, count_marks, multiply_marked
-from .transpose import Transpose, transpose
+from .transpose import CopyRows, Transpose, copy_rows, transpose
 
 
 class MultiplyPair(NamedTuple):
@@ -166,4 +166,63 @@ def outer_marked(emit, f):
     transpose.emitted(
         emit, Transpose(turned, line, f.units, width, f.out, out_stride=f.units * emit.size)
     )
+    emit.returns()
+
+
+class OuterPair(NamedTuple):
+    """The gradient of some rows of two panels: ``out[k, u] = sum_i X[i, k] dZ[i, u]``."""
+
+    inputs: int  #: rows of the panels
+    table: int  #: address of the addresses of the inputs k, rows of the turned X
+    marks: int  #: address of the words of the first input
+    words: int  #: bytes from the words of one input to those of the next
+    rows: int  #: of the batch
+    dZ: int  #: address of the first panel's columns of the gradient by row 0 of the batch
+    stride: int  #: bytes from one row of it to the next
+    vectors: int  #: across both panels, NARROWEST..WIDEST
+    zeros: int  #: address of as many vectors of zeros
+    sums: int  #: address of room for the rows of both panels, side by side
+    out: int  #: address of the rows of the first panel; those of the second follow
+
+
+@outlined(OuterPair)
+def outer_pair(emit, f):
+    """Sum the gradient of some rows of two panels, skipping inputs that are 0."""
+    line, half = f.vectors * VECTOR_BYTES, NR * VECTOR_BYTES
+
+    def word(first, carried):
+        start, start_stride = carried
+        dZ = f.dZ + first * f.stride
+        product = MultiplyMarked(
+            rows=f.inputs,
+            table=f.table,
+            offset=first * emit.size,
+            marks=f.marks + first // WORD * 8,
+            words=f.words,
+            terms=emit.at_most(f.rows - first, WORD),
+            B=dZ,
+            B_stride=f.stride,
+            beside=dZ + half,
+            beside_stride=f.stride,
+            vectors=f.vectors,
+            start=start,
+            start_stride=start_stride,
+            relu=0,
+            out=f.sums,
+            stride=line,
+            gate=0,
+            each=0,
+            later=0,
+            ahead=0,
+            beside_ahead=0,
+        )
+        multiply_marked.emitted(emit, product)
+        return [f.sums, line]
+
+    emit.while_loop(0, [f.zeros, emit.integer(0)], lambda first, _: [first < f.rows], word, WORD)
+    narrow, beside = line - half, f.out + f.inputs * half
+    one = CopyRows(f.sums, line, f.inputs, NR * emit.lanes, f.out, half)
+    other = CopyRows(f.sums + half, line, f.inputs, (f.vectors - NR) * emit.lanes, beside, narrow)
+    copy_rows.emitted(emit, one)
+    copy_rows.emitted(emit, other)
     emit.returns()

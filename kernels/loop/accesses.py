@@ -172,6 +172,17 @@ class Accesses:
         A = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return A, [self._marks(f.marks, f.words, f.rows, f.elements)]
 
+    def _of_OuterPair(self, f):
+        length = f.inputs * f.vectors * VECTOR_BYTES
+        writes = [Block(f.sums, length), Block(f.out, length)]
+        reads = [
+            self._marks(f.marks, f.words, f.inputs, f.rows),
+            *self._listed(f.table, 0, f.inputs, 0, f.rows * self.size),
+            Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride),
+            Block(f.zeros, WIDEST * VECTOR_BYTES),
+        ]
+        return [*reads, *writes], writes
+
     def _of_MultiplesOfRow(self, f):
         length = f.vectors * VECTOR_BYTES
         out = Block(f.out, length, f.rows, f.stride)

@@ -7,7 +7,11 @@ from ..layout import empty_aligned
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import MR
 from ..marked import HALF_PAYS, NARROWEST, WIDEST, WORD, Mark
+from ..marked_products import OuterPair
 from ..transpose import Transpose
+
+#: Inputs that are turned at a time: their gradient by two panels, 24 KiB, stays near.
+INPUTS = 64
 
 
 class Marking:
@@ -44,12 +48,21 @@ class Marking:
             if most >= WORD and wide and panels and self.has_zeros(depth):
                 self.starts[depth] = units
                 units, widest = units + layer.columns, max(widest, layer.columns)
+        self.marked_inputs = task.marked_inputs
+        #: Whether the update of the first layer skips zeros of its inputs: where it skips no units.
+        self.turns_inputs = most >= WORD and 0 not in self.starts and self.meets_zeros(0)
+        self.rooms, pairs = units, 0
+        if self.turns_inputs:
+            units, widest = units + task.threads * INPUTS, max(widest, INPUTS)
+            pairs = 2 * INPUTS * WIDEST * lanes
+        #: Of each thread, the gradient of the inputs at hand by two panels, and sums of it.
+        self.pairs = empty_aligned(task.threads * pairs, buffers.dtype)
+        self.pairs = self.pairs.reshape(task.threads, pairs)
         self.turned = empty_aligned(units * self.stride // self.size, buffers.dtype)
         #: Addresses of the units.
         self.table = self.turned.ctypes.data + np.arange(units) * self.stride
         #: Of each unit, for each thread.
         self.marks = np.zeros((task.threads, widest * self.words // 8), np.int64)
-        self.marked_inputs = task.marked_inputs
         widths = [layer.fan_out for depth, layer in enumerate(self.layers) if self.has_zeros(depth)]
         widths += [self.layers[0].fan_in] * self.meets_zeros(0)
         #: Bytes of the marks of a row of the inputs, a layer's outputs or their gradient.
@@ -65,7 +78,8 @@ class Marking:
         if depth:
             return self.has_zeros(depth - 1)
         # One narrow pair of panels does not pay for the marks of rows from memory.
-        return self.marked_inputs and self.layers[0].columns >= WIDEST * self.buffers.lanes
+        wide = self.layers[0].columns >= WIDEST * self.buffers.lanes
+        return self.marked_inputs and wide and not self.layers[0].by_rows
 
     def mark_rows(self, table, first, stop, elements):
         """Return the operation that marks what is not 0 in rows first..stop of a table."""
@@ -106,6 +120,47 @@ class Marking:
             out_stride=self.stride,
         )
         return [turn]
+
+    def turn_inputs(self, thread, X, stride, rows, inputs):
+        """Return the operations by which a thread turns and marks some inputs of a batch.
+
+        They lie at an address, a row of the batch some bytes from the next.
+        """
+        room = self.rooms + thread * INPUTS
+        turn = Transpose(
+            W=X,
+            stride=stride,
+            rows=rows,
+            columns=inputs,
+            out=int(self.table[room]),
+            out_stride=self.stride,
+        )
+        mark = Mark(
+            table=self.table[room:].ctypes.data,
+            offset=0,
+            rows=inputs,
+            elements=rows,
+            marks=self.unit_marks(thread, 0),
+            words=self.words,
+        )
+        return [turn, mark]
+
+    def outer_pair(self, thread, inputs, rows, dZ, stride, vectors):
+        """Return the operation that sums the gradient of the turned inputs by two panels."""
+        pairs = self.pairs[thread]
+        return OuterPair(
+            inputs=inputs,
+            table=self.table[self.rooms + thread * INPUTS :].ctypes.data,
+            marks=self.unit_marks(thread, 0),
+            words=self.words,
+            rows=rows,
+            dZ=dZ,
+            stride=stride,
+            vectors=vectors,
+            zeros=self.buffers.transpose(0),
+            sums=pairs[pairs.size // 2 :].ctypes.data,
+            out=pairs.ctypes.data,
+        )
 
     def mark_units(self, depth, thread, first, rows):
         """Return the operation by which a thread marks what is not 0 in some turned rows."""

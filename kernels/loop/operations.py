@@ -17,7 +17,7 @@ from ..gather import GatherColumns
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel
 from ..llvm.values import INT64
 from ..marked import Mark
-from ..marked_products import MultiplyPair
+from ..marked_products import MultiplyPair, OuterPair
 from ..multiples import MultiplesOfRow
 from ..transpose import CopyRows, Transpose
 
@@ -239,7 +239,7 @@ KINDS = (
     *(Gather, GatherCSR, GatherBytes, MultiplyPanel, MultiplyGroup, SeekColumns, MultiplyCSR),
     *(Activate, Dropout, Loss, Backward, BackwardStored, CountCorrect, Predict, UpdatePanel),
     *(UpdateGroup, UpdateBias, UpdateRows, ClearSquares, Transpose, CopyRows, Clip),
-    *(GatherColumns, Mark, MultiplyPair, MultiplesOfRow),
+    *(GatherColumns, Mark, MultiplyPair, MultiplesOfRow, OuterPair),
 )
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 #: Integers in a row of the table.

@@ -18,7 +18,7 @@ from ..gather import GatherColumns, gather_columns
 from ..llvm.intrinsics import address_of
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..marked import Mark, mark
-from ..marked_products import MultiplyPair, multiply_pair
+from ..marked_products import MultiplyPair, OuterPair, multiply_pair, outer_pair
 from ..multiples import MultiplesOfRow, multiples_of_row
 from ..softmax_rows import ROWS_PER_LOG
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
@@ -108,6 +108,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     gather_columns(like, fields(GatherColumns, row))
                 elif holds(Mark, row):
                     mark(like, fields(Mark, row))
+                elif holds(OuterPair, row):
+                    outer_pair(like, fields(OuterPair, row))
                 elif holds(op.ClearSquares, row):
                     f = fields(op.ClearSquares, row)
                     for unit in range(f.first, f.stop):

@@ -7,12 +7,13 @@ from ..gather import GatherColumns
 from ..layout import group_columns, round_up
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
-from ..marked import WIDEST
+from ..marked import WIDEST, WORD
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
 from ..transpose import CopyRows, Transpose
 from . import operations as op
 from .blocking import CHUNK, column_block, gathers, near, row_part, stretch
 from .buffers import BIAS_VECTORS
+from .marking import INPUTS
 from .task import share
 
 
@@ -219,11 +220,15 @@ class Updates:
         if skips:
             operations.append(self.marking.mark_units(depth, sweep.room, sweep.first, sweep.rows))
         # Only side by side are inputs of some first layer where a multiplication finds them.
+        turns = computed and depth == 0 and self.marking.turns_inputs and sweep.rows >= WORD
         gathered = computed and (self._gathers(depth, sweep.rows) or (skips and depth == 0))
+        gathered = gathered or turns
         block = column_block(sweep.rows, K, self.size)
         if gathered:
             block = (self.gathered_stride - CACHE_LINE) // self.size
-            if not skips:  # whole chunks
+            if turns:
+                block = min(block, INPUTS)
+            elif not skips:  # whole chunks
                 block = block // self.chunk * self.chunk
         blocks = list(_blocks(lo * MR, min(hi * MR, K), block))
         # Backwards, where gathering makes any order as good: the second-level cache still has what
@@ -234,7 +239,7 @@ class Updates:
                 following = max(k0 - block, lo * MR)
                 columns, inputs = self._gathered(inputs.table, k0, k1, following, sweep)
                 operations.append(columns)
-            operations += self._panels(depth, k0, k1, inputs, sweep, skips)
+            operations += self._panels(depth, k0, k1, inputs, sweep, skips, turns)
             for k in range(round_up(k0, across), k1, across):
                 if k in stretches and min(k + across, K) <= k1:
                     operations += self._groups(depth, k, inputs, sweep)
@@ -271,15 +276,20 @@ class Updates:
         )
         return columns, Inputs(mine.ctypes.data, k0, following * self.size, gathered=True)
 
-    def _panels(self, depth, k0, k1, inputs, sweep, skips):
+    def _panels(self, depth, k0, k1, inputs, sweep, skips, turns):
         """Return the updates of rows k0..k1 of all panels of a layer."""
-        layer, operations = self.layers[depth], []
-        X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips else (0, 0)
+        layer, operations, fates = self.layers[depth], [], {}
+        X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips or turns else (0, 0)
+        if turns:
+            turned = sweep.room, X, X_stride, sweep.rows, k1 - k0
+            operations += self.marking.turn_inputs(*turned)
         for j in range(0, layer.columns, NR * self.lanes):
             vectors, following = min(NR, (layer.columns - j) // self.lanes), j + NR * self.lanes
             later, ahead = self._later(depth, following, inputs, sweep)
+            if turns and j not in fates and following < layer.columns:
+                operations.append(self._pair(layer, j, k0, k1, sweep, fates))
             update = op.UpdatePanel(
-                *sweep.fate,
+                *fates.get(j, sweep.fate),
                 vectors=vectors,
                 table=inputs.table,
                 offset=(k0 - inputs.first) * self.size,
@@ -310,6 +320,22 @@ class Updates:
             if sweep.moves and depth > 0:
                 operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
         return operations
+
+    def _pair(self, layer, j, k0, k1, sweep, fates):
+        """Return the operation that sums the gradient of two panels; note where that is, of each.
+
+        The zeros of their inputs, rows k0..k1, are skipped.
+        """
+        vectors = min(2 * NR, (layer.columns - j) // self.lanes)
+        dZ, stride = self._gradient(layer, sweep.first, j), layer.stride * self.size
+        pair = self.marking.outer_pair(sweep.room, k1 - k0, sweep.rows, dZ, stride, vectors)
+        place = pair.out
+        for first, across in ((j, NR), (j + NR * self.lanes, vectors - NR)):
+            line = across * self.lanes
+            weights = self.buffers.parameter(layer.weights + first * layer.fan_in + k0 * line)
+            fates[first] = sweep.fate._replace(gradient=op.KEPT, behind=place - weights)
+            place += (k1 - k0) * line * self.size
+        return pair
 
     def _in_place(self, depth, k0, inputs, sweep):
         """Return the address of element k0 of the first row of inputs, and their distance."""

@@ -59,7 +59,8 @@ class _Phase:
         parts["the gathered columns"] = tape.gathered
         parts |= {f"the mask of layer {i}": mask.ravel() for i, mask in enumerate(buffers.masks)}
         parts["the scaled inputs"] = tape.inputs.ravel()
-        parts["the turned gradients"] = tape.marking.turned
+        parts["what is turned"] = tape.marking.turned
+        parts["the gradients of pairs"] = tape.marking.pairs.ravel()
         parts["the marks of units"] = tape.marking.marks.ravel().view(buffers.dtype)
         parts["the marks of rows"] = tape.marking.row_marks.ravel().view(buffers.dtype)
         self.regions = [
@@ -80,6 +81,8 @@ class _Phase:
                     self._fail(who, str(error))
                 reads += [(who, *self._find(who, block)) for block in read]
                 for block in written:
+                    if block.rows > 1 and block.stride < block.length:
+                        self._fail(who, f"writes rows of {block} over each other")
                     name, owners, places = self._find(who, block)
                     self._compare(who, owners[places], f"writes of {name}")
                     owners[places] = thread

@@ -24,8 +24,10 @@ from fastnn.kernels.marked import (
 from fastnn.kernels.marked_products import (
     MultiplyPair,
     OuterMarked,
+    OuterPair,
     multiply_pair,
     outer_marked,
+    outer_pair,
 )
 
 DTYPES = ["float32", "float64"]
@@ -301,3 +303,45 @@ def test_gradients_of_marked_units_follow_numpy(guards, rows, dtype):
         tolerance = (1e-4 if dtype == "float32" else 1e-12) * np.sqrt(rows)
         gradient = tiles[0].reshape(width, units)
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance)
+
+
+@kernel
+def outer_of_two(like, table, marks, dZ, vectors, zeros, sums, out):
+    what = OuterPair(
+        inputs=len(table),
+        table=address_of(table),
+        marks=address_of(marks),
+        words=marks.strides[0],
+        rows=len(dZ),
+        dZ=address_of(dZ),
+        stride=dZ.strides[0],
+        vectors=vectors,
+        zeros=address_of(zeros),
+        sums=address_of(sums),
+        out=address_of(out),
+    )
+    outer_pair(like, what)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 5, 63, 64, 65, 130])
+def test_gradients_by_marked_inputs_follow_numpy(guards, rows, dtype):
+    random, lanes = np.random.RandomState(rows), VECTOR_BYTES // np.dtype(dtype).itemsize
+    for inputs, vectors in itertools.product((1, 7, 64), range(NARROWEST, WIDEST + 1)):
+        turned = guards.input(with_zeros(random, (inputs, rows), dtype, 0.5))
+        wide = guards.input(random.randn(rows, (vectors + 2) * lanes).astype(dtype))
+        dZ = wide[:, lanes : (vectors + 1) * lanes]
+        sums, out = (
+            guards.output(np.full(inputs * vectors * lanes, np.nan, dtype)) for _ in range(2)
+        )
+        zeros = guards.input(np.zeros(WIDEST * lanes, dtype))
+        table, marks = guards.input(table_of(turned)), guards.input(words_of(turned))
+        outer_of_two(dZ[0, 0], table, marks, dZ, vectors, zeros, sums, out)
+        guards.check()
+        expected = turned.astype("f8") @ dZ.astype("f8")
+        tolerance = (1e-4 if dtype == "float32" else 1e-12) * np.sqrt(rows)
+        half = NR * lanes
+        first, second = out[: inputs * half], out[inputs * half :]
+        for got, columns in ((first, expected[:, :half]), (second, expected[:, half:])):
+            got = got.reshape(columns.shape)
+            np.testing.assert_allclose(got, columns, rtol=0, atol=tolerance)
