@@ -348,6 +348,14 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
             return X, y
         return super()._validate_input(X, y, incremental, reset)
 
+    def score(self, X, y, sample_weight=None):
+        """Compute the coefficient of determination; of several outputs, the mean of theirs."""
+        if sample_weight is None and is_certain(self, X) and is_certain_number(y, len(X)):
+            score = certain_r2(y, self.predict(X))
+            if score is not None:
+                return score
+        return super().score(X, y, sample_weight=sample_weight)
+
     def _score(self, X, y, sample_weight=None):
         if self.scoring is None and sample_weight is None:
             score = certain_r2(y, self._predict(X, check_input=False))
