@@ -128,6 +128,8 @@ def test_two_panels_prefetch_the_next_two(dtype):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_gathered_inputs_are_prefetched_where_zeros_are_skipped(dtype):
+    if VECTOR_BYTES // np.dtype(dtype).itemsize < MR:
+        pytest.skip("the gradient skips no zeros with vectors of so few lanes")
     sizes, n = (3072, 200, 10), 100
     tape = Tape(Task(sizes, activations=(RELU,), dtype=np.dtype(dtype), batch_sizes=(n,)))
     updates = [each for each in tape.operations(0, 1) if isinstance(each, op.UpdatePanel)]
