@@ -18,10 +18,10 @@ PREDICT_ROWS = 192
 PER_CALL, PER_WEIGHT, PER_FLOP, PER_UNIT = 150e-6, 0.8e-9, 2.2e-12, 0.55e-9
 #: Below so many rows a prediction is left to NumPy in any case.
 PACKED_ROWS = 16
-#: Bytes of a layer's outputs that NumPy computes at a time. Larger arrays are new memory each time,
-#: page by page, until the process has let go of one of some megabytes: 1,000 rows of 20-100-1 then
-#: take 430 us in float32, in blocks 142 (Zen 4), and else as long.
-SCORED_BYTES = 1 << 18
+#: Bytes of a layer's outputs that NumPy computes at a time. From 128 KiB on, an array may be new
+#: memory each time, page by page, until the process has let go of one of some megabytes: 1,000 rows
+#: of 20-100-1 then take 438 us in float32, in such blocks 146 (Zen 4), and otherwise as long.
+SCORED_BYTES = 100_000
 
 
 def predict_classes(architecture, layers, X, scaling=None):
