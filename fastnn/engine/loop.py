@@ -298,6 +298,10 @@ class CompiledLoop:
             return True
         return False
 
+    def rest(self):
+        """Wait for another job, and hold no data meanwhile."""
+        self.data, self._latest = (None, None), None
+
     def begin_anew(self, layers):
         """Go on with other parameters; what is remembered of gradients is forgotten."""
         self._load(layers)

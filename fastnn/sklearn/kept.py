@@ -74,6 +74,7 @@ def keep(optimizer, loop):
         optimizer.__class__ = _KINDS[type(optimizer)]
     for name in type(optimizer).memories:
         vars(optimizer).pop(name, None)
+    loop.rest()
     random = optimizer._kept.random if "_kept" in vars(optimizer) else None
     optimizer._kept = Kept(loop, random)
     return True

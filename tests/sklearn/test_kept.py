@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -255,6 +256,18 @@ def test_a_seed_out_of_range_is_refused_as_there(blobs):
         messages.append(str(caught.value))
         assert estimator.random_state == -1
     assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_rows_are_not_kept(shuffle, blobs):
+    ours, _ = pair(shuffle=shuffle)
+    X, y = (part.copy() for part in blobs)
+    for _ in range(2):
+        go_on([ours], X, y)
+    assert is_kept(ours)
+    alive = weakref.ref(X), weakref.ref(y)
+    del X, y
+    assert [each() for each in alive] == [None, None]
 
 
 def test_a_loop_too_large_is_not_kept(blobs, monkeypatch):
