@@ -127,46 +127,61 @@ def outer_marked(emit, f):
 
     The rows of the panel lie along the lanes here, unit by unit: the sums are turned at the end.
     """
-    line = f.across * VECTOR_BYTES
     # Behind the result: a row for each unit.
-    turned = f.out + f.units * line
+    line, turned = f.across * VECTOR_BYTES, f.out + f.units * f.across * VECTOR_BYTES
     each = emit.where(f.fetches != 0, (f.units + (WORD - 1)) // f.units, 0)
 
-    def word(first, carried):
-        start, start_stride = carried
-        inputs = f.X + first * f.X_stride
-        product = MultiplyMarked(
-            rows=f.units,
-            table=f.table,
-            offset=f.offset + first * emit.size,
-            marks=f.marks + first // WORD * 8,
-            words=f.words,
-            terms=emit.at_most(f.rows - first, WORD),
-            B=inputs,
-            B_stride=f.X_stride,
-            beside=inputs + NR * VECTOR_BYTES,
-            beside_stride=f.X_stride,
-            vectors=f.across,
-            start=start,
-            start_stride=start_stride,
-            relu=0,
-            out=turned,
-            stride=line,
-            gate=0,
-            each=each,
-            later=f.later + first * 8,
-            ahead=f.ahead,
-            beside_ahead=f.ahead + NR * VECTOR_BYTES,
-        )
-        multiply_marked.emitted(emit, product)
-        return [turned, line]
+    def product(first):
+        return {
+            "rows": f.units,
+            "offset": f.offset + first * emit.size,
+            "B": f.X + first * f.X_stride,
+            "B_stride": f.X_stride,
+            "vectors": f.across,
+            "each": each,
+            "later": f.later + first * 8,
+            "ahead": f.ahead,
+            "beside_ahead": f.ahead + NR * VECTOR_BYTES,
+        }
 
-    emit.while_loop(0, [f.zeros, emit.integer(0)], lambda first, _: [first < f.rows], word, WORD)
+    _sum_by_words(emit, f, turned, line, product)
     width = f.across * emit.lanes
     transpose.emitted(
         emit, Transpose(turned, line, f.units, width, f.out, out_stride=f.units * emit.size)
     )
     emit.returns()
+
+
+def _sum_by_words(emit, f, out, line, product):
+    """Emit a sum over the rows of a batch, a word of marks after the other; it goes on in `out`.
+
+    ``product(first)`` returns what the word has of its own that begins with a row: some fields of
+    the product with the vectors that lie side by side in rows of B.
+    """
+
+    def word(first, carried):
+        start, start_stride = carried
+        own = product(first)
+        whole = MultiplyMarked(
+            table=f.table,
+            marks=f.marks + first // WORD * 8,
+            words=f.words,
+            terms=emit.at_most(f.rows - first, WORD),
+            beside=own["B"] + NR * VECTOR_BYTES,
+            beside_stride=own["B_stride"],
+            start=start,
+            start_stride=start_stride,
+            relu=0,
+            out=out,
+            stride=line,
+            gate=0,
+            **own,
+        )
+        multiply_marked.emitted(emit, whole)
+        return [out, line]
+
+    begun = [f.zeros, emit.integer(0)]
+    emit.while_loop(0, begun, lambda first, _: [first < f.rows], word, WORD)
 
 
 class OuterPair(NamedTuple):
@@ -190,36 +205,17 @@ def outer_pair(emit, f):
     """Sum the gradient of some rows of two panels, skipping inputs that are 0."""
     line, half = f.vectors * VECTOR_BYTES, NR * VECTOR_BYTES
 
-    def word(first, carried):
-        start, start_stride = carried
-        dZ = f.dZ + first * f.stride
-        product = MultiplyMarked(
-            rows=f.inputs,
-            table=f.table,
-            offset=first * emit.size,
-            marks=f.marks + first // WORD * 8,
-            words=f.words,
-            terms=emit.at_most(f.rows - first, WORD),
-            B=dZ,
-            B_stride=f.stride,
-            beside=dZ + half,
-            beside_stride=f.stride,
-            vectors=f.vectors,
-            start=start,
-            start_stride=start_stride,
-            relu=0,
-            out=f.sums,
-            stride=line,
-            gate=0,
-            each=0,
-            later=0,
-            ahead=0,
-            beside_ahead=0,
-        )
-        multiply_marked.emitted(emit, product)
-        return [f.sums, line]
+    def product(first):
+        return {
+            "rows": f.inputs,
+            "offset": first * emit.size,
+            "B": f.dZ + first * f.stride,
+            "B_stride": f.stride,
+            "vectors": f.vectors,
+            **dict.fromkeys(("each", "later", "ahead", "beside_ahead"), 0),
+        }
 
-    emit.while_loop(0, [f.zeros, emit.integer(0)], lambda first, _: [first < f.rows], word, WORD)
+    _sum_by_words(emit, f, f.sums, line, product)
     narrow, beside = line - half, f.out + f.inputs * half
     one = CopyRows(f.sums, line, f.inputs, NR * emit.lanes, f.out, half)
     other = CopyRows(f.sums + half, line, f.inputs, (f.vectors - NR) * emit.lanes, beside, narrow)
