@@ -462,11 +462,18 @@ def unshifted(D, dtype):
 
 @pytest.mark.parametrize("kind", ["dense", "bytes"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
-@pytest.mark.parametrize("sizes", [(130, 100, 10), (64, 130, 3), (70, 200, 99, 1), (3, 97, 2)])
-def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, dtype, kind, monkeypatch):
+@pytest.mark.parametrize(
+    ("sizes", "n"),
+    [
+        *(((130, 100, 10), 90), ((64, 130, 3), 90), ((70, 200, 99, 1), 90), ((3, 97, 2), 90)),
+        ((40, 100, 3), 1100),  # in shards
+    ],
+)
+def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, n, dtype, kind, monkeypatch):
     monkeypatch.setitem(globals(), "scaling_of", unshifted)
     head = "identity" if sizes[-1] == 1 else "softmax"
-    arguments = {"n": 200, "batch_size": 90, "n_val": 70, "rate": 0.001, "head": head, "kind": kind}
+    arguments = {"n": n + 110, "batch_size": n, "n_val": 70, "rate": 0.001}
+    arguments |= {"head": head, "kind": kind}
 
     def run_of(threads, **constants):
         with monkeypatch.context() as patch:
