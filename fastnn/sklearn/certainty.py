@@ -10,6 +10,8 @@ import functools
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 
+from ..checks.data import all_finite
+
 _FLOATS = np.dtype("f4"), np.dtype("f8")
 
 
@@ -22,7 +24,7 @@ def is_certain(estimator, X):
         and len(X) > 0
         and X.shape[1] == getattr(estimator, "n_features_in_", None)
         and not hasattr(estimator, "feature_names_in_")
-        and bool(np.isfinite(X).all())
+        and all_finite(X)
     )
 
 
@@ -33,7 +35,7 @@ def is_certain_number(y, n):
         and y.dtype in _FLOATS
         and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
         and len(y) == n
-        and bool(np.isfinite(y).all())
+        and all_finite(y)
     )
 
 
