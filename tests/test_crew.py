@@ -9,7 +9,7 @@ import fastnn
 from fastnn import MLPClassifier, Network, Trainer, TwoLayerNet
 from fastnn.engine import driver
 from fastnn.engine.crew import AT_FIRST, FLOPS_AT_FIRST, LONGEST_WAIT, SHARE, WINDOW, Crew, at_first
-from fastnn.engine.tapes import Shelf
+from fastnn.engine.tapes import Shelf, tape_of
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.loop.task import Task
 from fastnn.optimizers import Adam
@@ -126,12 +126,12 @@ def test_a_crew_does_without_threads_that_cannot_be_had(at_first, tried):
 
 def test_a_shelf_remembers_the_crew():
     shelf, task = Shelf(), Task((17, 8, 4), (RELU,), batch_sizes=(100,), threads=8)
-    tape, crew = shelf.take(task, AT_FIRST)
+    tape, crew = tape_of(shelf, task, AT_FIRST)
     assert tape.task.threads == crew.threads == AT_FIRST
     crew.best = 1 + crew.counts.index(AT_FIRST)
-    shelf.put(task, tape, crew)
-    assert shelf.take(task) == (tape, crew)
-    tape, crew = shelf.take(task._replace(batch_sizes=(), block_size=100))
+    shelf.put(task, (tape, crew), tape.size)
+    assert tape_of(shelf, task) == (tape, crew)
+    tape, crew = tape_of(shelf, task._replace(batch_sizes=(), block_size=100))
     assert tape.task.threads == crew.threads == 8
 
 

@@ -1,6 +1,7 @@
 """Network: construction, parameters, inference on any input, errors and files."""
 
 import copy
+import gc
 import itertools
 import os
 import pickle
@@ -8,13 +9,17 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import Network, reference
+from fastnn.checks.sparse import Sparse
 from fastnn.engine import inference
+from fastnn.engine.tapes import Shelf
 from fastnn.jobs import Architecture, block_rows
 from fastnn.reference.activations import ACTIVATIONS
 
@@ -239,17 +244,54 @@ def test_blocks_are_even(n, most, rows):
 
 
 def test_few_rows_and_small_networks_are_left_to_numpy():
-    def is_small(sizes, n, dtype):
-        X = np.zeros((n, sizes[0]), dtype)
-        return inference._is_small(Architecture(sizes), X, X.itemsize)
+    def is_small(sizes, n, dtype, activation="relu", kind=np.zeros):
+        X = kind((n, sizes[0]), dtype)
+        return inference._is_small(Architecture(sizes, activation), X, np.dtype(dtype).itemsize)
+
+    def filled(shape, dtype):
+        """Make a sparse X, a tenth of it stored."""
+        X = np.zeros(shape, dtype)
+        X[:, ::10] = 1
+        stored = sparse.csr_array(X)
+        return Sparse(shape, stored.indptr, stored.indices, stored.data)
 
     for dtype in (np.float32, np.float64):
-        assert is_small((4, 10, 3), 8000, dtype)
-        assert is_small((784, 100, 10), 100, dtype)
-        assert is_small((256, 1024, 1024, 10), 64, dtype)
-        assert not is_small((20, 100, 1), 4000, dtype)
+        assert is_small((4, 10, 3), 2000, dtype)
+        assert is_small((784, 100, 10), 32, dtype)
+        assert is_small((256, 1024, 1024, 10), 32, dtype)
+        assert not is_small((20, 100, 1), 1500, dtype)
         assert not is_small((784, 100, 10), 1000, dtype)
         assert not is_small((256, 1024, 1024, 10), 1000, dtype)
+        assert is_small((1000, 100, 10), 50, dtype, kind=filled)
+        assert not is_small((1000, 100, 10), 500, dtype, kind=filled)
+        # Activations that NumPy computes in many passes, or number by number.
+        assert is_small((20, 100, 10), 1, dtype, "gelu")
+        assert not is_small((20, 100, 10), 16, dtype, "gelu")
+        assert is_small((20, 100, 10), 128, dtype, "tanh")
+        assert is_small((20, 100, 100, 10), 4, dtype, ("relu", "mish"))
+        assert not is_small((20, 100, 100, 10), 40, dtype, ("relu", "mish"))
+
+
+def test_no_activation_is_forgotten():
+    assert set(inference.PER_UNIT) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 300])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_both_ways_to_infer_from_sparse_rows_agree(monkeypatch, dtype, n):
+    X = random_rows(n).astype(dtype)
+    X[X < 1] = 0
+    X[n // 2] = 0
+    for head in HEADS:
+        net = Network(SIZES, "tanh", head, dtype=dtype, random_state=0)
+        wanted = net.decision_function(X)
+        for seconds in (np.inf, -np.inf):
+            monkeypatch.setattr("fastnn.engine.inference.PER_CALL", seconds)
+            for form in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array):
+                got = net.decision_function(form(X))
+                assert got.dtype == dtype
+                np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+                assert net.predict(form(X)).shape == net.predict(X).shape
 
 
 @pytest.mark.parametrize("n", [100, 193, 400])
@@ -265,6 +307,62 @@ def test_both_ways_to_infer_agree(monkeypatch, activation, n):
             results.append((net.decision_function(X), net.predict(X)))
         for by_numpy, compiled in zip(*results):
             np.testing.assert_allclose(compiled, by_numpy, rtol=1e-12, atol=1e-12)
+
+
+@pytest.fixture
+def shelf(monkeypatch):
+    """Have a shelf of one's own, and all predictions by the compiled loop."""
+    shelf = Shelf()
+    monkeypatch.setattr("fastnn.engine.inference.PER_CALL", -np.inf)
+    monkeypatch.setattr("fastnn.engine.loop.SHELF", shelf)
+    return shelf
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_loop_that_has_waited_predicts_as_a_new_one(shelf, form, dtype):
+    X = random_rows(300).astype(dtype)
+    X[X < 0.5] = 0
+    nets = [Network(SIZES, "gelu", dtype=dtype, random_state=seed) for seed in (0, 1, 2)]
+    wanted = []
+    for net in nets:
+        wanted.append((net.predict_proba(form(X)), net.predict(form(X))))
+        shelf._waiting.clear()
+    nets[1].params[:] = np.nan
+    for _, (net, (probabilities, classes)) in itertools.product(range(2), zip(nets, wanted)):
+        for rows in (X, X[:290], X[5:]):
+            first = 5 if len(rows) == 295 else 0
+            got = net.predict_proba(form(rows)), net.predict(form(rows))
+            if net is nets[1]:
+                assert np.isnan(got[0]).all()
+            else:
+                span = slice(first, first + len(rows))
+                np.testing.assert_array_equal(got[0], probabilities[span])
+                np.testing.assert_array_equal(got[1], classes[span])
+    assert 0 < sum(map(len, shelf._waiting.values())) < 20
+
+
+def test_a_loop_that_waits_holds_no_data_and_no_results(shelf):
+    X, net = random_rows(300), Network(SIZES, random_state=0)
+    held = [X, net.predict_proba(X), net.predict(X), *net.coefs_]
+    places = [weakref.ref(each) for each in held]
+    assert len(shelf._waiting) == 2
+    del X, net, held
+    gc.collect()
+    assert [place() for place in places] == [None] * len(places)
+
+
+def test_predictions_at_once_share_no_loop(shelf):
+    X = random_rows(600)
+    nets = [Network(SIZES, random_state=seed) for seed in range(4)]
+    wanted = [net.predict_proba(X) for net in nets]
+
+    def predict(net):
+        return [net.predict_proba(X) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for got, expected in zip(pool.map(predict, nets), wanted):
+            assert all((each == expected).all() for each in got)
 
 
 @pytest.mark.parametrize("n", [1, 3, 40])

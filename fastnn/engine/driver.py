@@ -14,12 +14,12 @@ SLOWEST = 2e9
 
 
 def loop_of(job):
-    """Make a CompiledLoop, or its twin where compilation is switched off."""
+    """Return a CompiledLoop, or its twin where compilation is switched off."""
     if jit_disabled():
         return reference.TrainingLoop(job)
     from .loop import CompiledLoop  # with numba, which nobody waits for before there is work
 
-    return CompiledLoop(job)
+    return CompiledLoop.of(job)
 
 
 def drive(loop, order, records):

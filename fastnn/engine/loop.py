@@ -30,7 +30,7 @@ from ..kernels.rules import FATES
 from ..parameters import layers_of
 from ..threads import threads_for
 from .crew import at_first
-from .tapes import SHELF, size_of
+from .tapes import SHELF, tape_of
 from .zeros import has_zeros
 
 logger = logging.getLogger("fastnn")
@@ -84,16 +84,12 @@ class CompiledLoop:
         )
         # What is predicted at a time is cut for a number of threads.
         few = at_first(self.flops) if job.batch_sizes else None
-        self.task, (self.tape, self.crew) = task, SHELF.take(task, few)
+        self.task, (self.tape, self.crew) = task, tape_of(SHELF, task, few)
         self.buffers, self._other_tape = self.tape.buffers, None
         self._load(job.layers)
         self.scaling = job.scaling if kind == BYTES else None
         self._scale_inputs(self.tape)
-        # The addresses in `sources` are good as long as `data` are.
-        self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
-        n_val = 0 if job.val is None else len(job.val)
-        self.predicted = np.zeros(n_val if job.output_head is None else 0, np.int64)
-        self.outputs = np.empty((0 if job.output_head is None else n_val, sizes[-1]), task.dtype)
+        self._connect(job)
         self.constants = self._constants(task, settings, any(weighted))
         #: First and last phase of each kind of item.
         self.phases = self._phases()
@@ -104,6 +100,15 @@ class CompiledLoop:
         #: It may go on with jobs of this kind; None where it cannot.
         self.kind = _kind(job)
 
+    @classmethod
+    def of(cls, job):
+        """Return a loop for a job: one that has waited for it, or a new one."""
+        if job.train is None:
+            loop = SHELF.take(_kind(job))
+            if loop is not None and loop.go_on(job):
+                return loop
+        return cls(job)
+
     @property
     def threads(self):
         """How many threads work."""
@@ -112,7 +117,7 @@ class CompiledLoop:
     @property
     def size(self):
         """About how many bytes it takes."""
-        return size_of(self.tape)
+        return self.tape.size
 
     @property
     def pace(self):
@@ -286,6 +291,16 @@ class CompiledLoop:
         for depth, (W, b) in enumerate(self.layers):
             self.buffers.load(depth, W, b)
 
+    def _connect(self, job):
+        """Look at the rows of a job, and make room for what is told of them."""
+        # The addresses in `sources` are good as long as `data` are.
+        self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
+        n, predicts = 0 if job.val is None else len(job.val), job.output_head is not None
+        self.predicted = np.zeros(0 if predicts else n, np.int64)
+        self.outputs = np.empty(
+            (n if predicts else 0, job.architecture.layer_sizes[-1]), self.task.dtype
+        )
+
     def go_on(self, job):
         """Take on another job with what is remembered of this one, if they are of one kind.
 
@@ -293,7 +308,8 @@ class CompiledLoop:
         """
         fits = self.kind is not None and self.kind == _kind(job)
         if fits and self.task.threads == (job.threads or threads_for(self.flops)):
-            self.data, self.sources = (job.train, None), (_addresses(job.train), _addresses(None))
+            self._connect(job)
+            self.constants = self.constants._replace(output=self.outputs.ctypes.data)
             self._load(job.layers)
             return True
         return False
@@ -313,10 +329,15 @@ class CompiledLoop:
             self.buffers.read(0, depth, W, b)
 
     def release(self):
-        """Leave the tape to others, at the end: this loop runs nothing any more."""
-        tape, self.tape, self.buffers, self._other_tape = self.tape, None, None, None
-        if tape is not None:
-            SHELF.put(self.task, tape, self.crew)
+        """Leave the tape, or all of a loop without steps, to others: at the end."""
+        if self.kind is not None and self.data[0] is None and self.data[1] is not None:
+            self.data = self.sources = (None, None)
+            self.layers = self.predicted = self.outputs = None
+            SHELF.put(self.kind, self, self.size)
+        elif self.task.batch_sizes or self.kind is None:
+            tape, self.tape, self.buffers, self._other_tape = self.tape, None, None, None
+            if tape is not None:
+                SHELF.put(self.task, (tape, self.crew), tape.size)
 
     def gradients(self, into=None):
         """Return the kept gradients, a list of (dW, db), in arrays of the caller's if there are."""
@@ -366,17 +387,17 @@ class CompiledLoop:
 
 
 def _kind(job):
-    """Return what a loop is made for, besides parameters and rows of steps; None if there is more.
+    """Return what a loop is made for, besides parameters and rows; None if there is more.
 
     Zeros are left out, as to skip them changes no bit.
     """
-    more = job.val, job.scaling, job.output_head
-    if any(each is not None for each in more) or job.train is None:
+    steps = job.train is not None
+    source = job.train if steps else job.val
+    if job.scaling is not None or (steps and job.val is not None):
         return None
-    X, _, weights = job.train
-    stride = None if isinstance(X, Sparse) else X.strides[0]
-    rows = weights is not None, *_input_kind(job.train), stride
-    return job._replace(layers=job.layers[0][0].dtype, train=rows)
+    stride = None if isinstance(source.X, Sparse) else source.X.strides[0]
+    rows = source.weights is not None, *_input_kind(source), stride
+    return job._replace(layers=job.layers[0][0].dtype, train=steps, val=rows)
 
 
 def _work(items):

@@ -11,57 +11,57 @@ MOST_BYTES, LARGEST = 1 << 26, 1 << 24
 
 
 class Shelf:
-    """Tapes by their tasks, the latest ones; any thread may take one and put it back.
+    """What waits for its next use, by its kind, the latest; any thread may take it and put it back.
 
-    A task's threads are the most that it may take. The tape is for as many as its crew works with,
-    which waits beside it.
+    Tapes wait by their tasks, each with its crew: a task's threads are the most that it may take,
+    the tape is for as many as its crew works with. Loops that evaluate wait by what they are for.
     """
 
     def __init__(self):
         # One that its owner may take again: where garbage is collected, a tape may be put back.
         self._lock, self._waiting, self._bytes = threading.RLock(), OrderedDict(), 0
 
-    def take(self, task, at_first=None):
-        """Return a tape for a task, its buffers as new, and its crew; nobody else has them.
-
-        Where none waits, `at_first` is what a new crew is told.
-        """
+    def take(self, kind):
+        """Return the latest of a kind, which nobody else has from now on; None if none waits."""
         with self._lock:
-            tapes = self._waiting.get(task)
-            tape, crew = tapes.pop() if tapes else (None, None)
-            if tapes is not None and not tapes:
-                del self._waiting[task]
-            size = 0 if tape is None else size_of(tape)
+            waiting = self._waiting.get(kind)
+            if waiting is None:
+                return None
+            thing, size = waiting.pop()
+            if not waiting:
+                del self._waiting[kind]
             self._bytes -= size
-        if tape is None:
-            crew = Crew(task.threads, at_first)
-            return Tape(task._replace(threads=crew.threads)), crew
-        clear(tape)
-        return tape, crew
+        return thing
 
-    def put(self, task, tape, crew):
-        """Keep what nobody uses any more; the oldest tapes make room for it."""
-        size = size_of(tape)
+    def put(self, kind, thing, size):
+        """Keep what nobody uses any more, of some bytes; the oldest makes room for it."""
         if size > LARGEST:
             return
         with self._lock:
-            self._waiting.setdefault(task, []).append((tape, crew))
-            self._waiting.move_to_end(task)
+            self._waiting.setdefault(kind, []).append((thing, size))
+            self._waiting.move_to_end(kind)
             self._bytes += size
             while self._bytes > MOST_BYTES:
-                oldest, tapes = next(iter(self._waiting.items()))
-                size = size_of(tapes.pop(0)[0])
-                self._bytes -= size
-                if not tapes:
+                oldest, waiting = next(iter(self._waiting.items()))
+                self._bytes -= waiting.pop(0)[1]
+                if not waiting:
                     self._waiting.pop(oldest, None)
 
 
 SHELF = Shelf()
 
 
-def size_of(tape):
-    """Return about how many bytes a tape holds."""
-    return sum(array.nbytes for array in (*tape.arrays, tape.buffers.copies))
+def tape_of(shelf, task, at_first=None):
+    """Return a tape for a task, its buffers as new, and its crew; nobody else has them.
+
+    Where none waits, `at_first` is what a new crew is told.
+    """
+    waiting = shelf.take(task)
+    if waiting is None:
+        crew = Crew(task.threads, at_first)
+        return Tape(task._replace(threads=crew.threads)), crew
+    clear(waiting[0])
+    return waiting
 
 
 def clear(tape):

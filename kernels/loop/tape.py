@@ -96,6 +96,8 @@ class Tape:
             self.block = range(len(phases), len(phases) + 1)
             phases.append(self._block(task.block_size))
         self.arrays = self._arrays(phases)
+        #: About how many bytes it takes.
+        self.size = sum(array.nbytes for array in (*self.arrays, buffers.copies))
 
     # ------------------------------------------------------------------------------- the phases
 
