@@ -79,16 +79,21 @@ def predict_outputs(architecture, layers, X, head, scaling=None):
 
 def _is_small(architecture, X, itemsize):
     """Tell whether packing the weights would cost more than it saves."""
-    sizes, times = architecture.layer_sizes, itemsize / 4
-    weights, n, saved = flops_per_row(sizes) / 2, X.shape[0], 0.0
-    for name, units in zip(architecture.activations, sizes[1:]):
-        saved += n * PER_UNIT[name] * units
-    if isinstance(X, Sparse):
-        saved += PER_STORED * len(X.data) * sizes[1]
-        sizes = sizes[1:]
-    saved += n * PER_FLOP * flops_per_row(sizes)
+    times, (cost, by_row, by_stored) = itemsize / 4, _costs(architecture, isinstance(X, Sparse))
+    saved = X.shape[0] * by_row
+    if by_stored:
+        saved += len(X.data) * by_stored
     # The last question comes with numba, which few rows need not wait for.
-    return times * saved < PER_CALL + times * PER_WEIGHT * weights or jit_disabled()
+    return times * saved < PER_CALL + times * cost or jit_disabled()
+
+
+@functools.lru_cache
+def _costs(architecture, sparse):
+    """Return the seconds that packing costs in float32, and those that a row and a number save."""
+    sizes = architecture.layer_sizes
+    by_unit = sum(PER_UNIT[name] * n for name, n in zip(architecture.activations, sizes[1:]))
+    by_row = PER_FLOP * flops_per_row(sizes[1:] if sparse else sizes) + by_unit
+    return PER_WEIGHT * flops_per_row(sizes) / 2, by_row, PER_STORED * sizes[1] * sparse
 
 
 def _scores(architecture, layers, X, scaling):

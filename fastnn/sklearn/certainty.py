@@ -6,8 +6,10 @@ return what they get and warn of nothing; whatever is not certain goes the whole
 
 import copy
 import functools
+import sys
 
 import numpy as np
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.preprocessing import LabelBinarizer
 
 from ..checks.data import all_finite
@@ -15,17 +17,39 @@ from ..checks.data import all_finite
 _FLOATS = np.dtype("f4"), np.dtype("f8")
 
 
-def is_certain(estimator, X):
-    """Tell whether scikit-learn's checks would return the rows X as they are."""
-    return (
-        type(X) is np.ndarray
-        and X.dtype in _FLOATS
-        and X.ndim == 2
-        and len(X) > 0
-        and X.shape[1] == getattr(estimator, "n_features_in_", None)
-        and not hasattr(estimator, "feature_names_in_")
-        and all_finite(X)
-    )
+def certain_rows(estimator, X):
+    """Return what scikit-learn's checks would make of the rows X, or None.
+
+    Not None for finite floats of an array, a CSR matrix or a data frame of pandas, which has the
+    names of the columns if the estimator knows any.
+    """
+    kind, names = type(X), getattr(estimator, "feature_names_in_", None)
+    if kind is not np.ndarray and kind not in (csr_array, csr_matrix):
+        X = _numbers_of(X, names)
+        names = None
+    if X is None or names is not None or X.dtype not in _FLOATS:
+        return None
+    rows = X.ndim == 2 and X.shape[0] > 0
+    if not rows or X.shape[1] != getattr(estimator, "n_features_in_", None):
+        return None
+    return X if all_finite(X if type(X) is np.ndarray else X.data) else None
+
+
+def _numbers_of(X, names):
+    """Return the numbers of a data frame of pandas of these columns, all of one dtype, or None."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or names is None or type(X) is not pandas.DataFrame:
+        return None
+    if X.columns.tolist() != names.tolist() or not set(X.dtypes) <= set(_FLOATS):
+        return None
+    return X.to_numpy()
+
+
+def values_of(y):
+    """Return the values of a series of pandas, where NumPy knows their dtype, and any other y."""
+    pandas = sys.modules.get("pandas")
+    known = pandas is not None and type(y) is pandas.Series and isinstance(y.dtype, np.dtype)
+    return y.to_numpy() if known else y
 
 
 def is_certain_number(y, n):
@@ -61,18 +85,37 @@ def certain_r2(y, predicted):
 def indicators_of(estimator, y, n):
     """Return the columns of zeros and ones that scikit-learn makes of labels, or None.
 
-    Not None for integers, all of which the estimator knows.
+    Not None for labels all of which the estimator knows, for a warm start each of its classes at
+    least once; and for such columns.
     """
-    if estimator.warm_start or not are_labels(estimator, y, n):
+    if are_columns(estimator, y):
+        return y.astype(bool) if len(y) == n else None
+    if not are_labels(estimator, y, n):
         return None
     classes = estimator.classes_
     places = classes.searchsorted(y)
     np.minimum(places, len(classes) - 1, out=places)
     if not (classes[places] == y).all():
         return None
+    if estimator.warm_start and not np.bincount(places, minlength=len(classes)).all():
+        return None
     if len(classes) == 2:
         return places.astype(bool)[:, None]
     return places[:, None] == np.arange(len(classes))
+
+
+def are_columns(estimator, y):
+    """Tell whether y are the columns of zeros and ones of an estimator of several labels a row."""
+    binarizer = getattr(estimator, "_label_binarizer", None)
+    return (
+        type(y) is np.ndarray
+        and y.ndim == 2
+        and y.dtype.kind in "biu"
+        and getattr(binarizer, "y_type_", None) == "multilabel-indicator"
+        and not binarizer.sparse_input_
+        and y.shape[1] == len(estimator.classes_)
+        and bool(((y == 0) | (y == 1)).all())
+    )
 
 
 def binarizer_of(y):
@@ -102,18 +145,25 @@ def _binarizer_of_classes(count):
 
 
 def are_labels(estimator, y, n):
-    """Tell whether y are n integers, and those that the estimator knows are integers, too."""
+    """Tell whether y are n labels of the kind that an estimator knows, integers or texts."""
     classes = getattr(estimator, "classes_", None)
     return (
         type(y) is np.ndarray
         and y.ndim == 1
-        and y.dtype.kind in "iu"
         and len(y) == n
         and type(classes) is np.ndarray
-        and classes.dtype.kind in "iu"
         and len(classes) > 1
+        and _kind(y) == _kind(classes) != "others"
         and is_of_classes(estimator)
     )
+
+
+def _kind(labels):
+    if labels.dtype.kind in "iu":
+        return "integers"
+    texts = labels.dtype.kind == "U"
+    texts = texts or (labels.dtype == object and all(type(label) is str for label in labels))
+    return "texts" if texts else "others"
 
 
 def is_of_classes(estimator):

@@ -15,14 +15,16 @@ from sklearn.utils.multiclass import type_of_target
 
 from . import installed
 from .certainty import (
+    are_columns,
     are_labels,
     binarizer_of,
     certain_r2,
+    certain_rows,
     classes_of,
     indicators_of,
-    is_certain,
     is_certain_number,
     is_of_classes,
+    values_of,
 )
 from .outputs import OutputsBinarizer, is_of_outputs, lists_of_classes
 from .perceptron import CONSTRAINTS, PARAMETERS, Perceptron, initializer, with_keywords
@@ -153,7 +155,12 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         -------
         self : MLPClassifier
         """
-        if getattr(y, "ndim", 2) != 1:
+        known = getattr(self, "classes_", None)
+        if type(known) is np.ndarray and np.array_equal(known, kwargs.get("classes")):
+            # As most callers do at each call: scikit-learn looks at them for longer.
+            del kwargs["classes"]
+        told = "classes" not in kwargs and not args and are_columns(self, y)
+        if getattr(y, "ndim", 2) != 1 and not told:
             args, kwargs = self._told_by_columns(y, args, kwargs)
         return self._call(super().partial_fit, X, y, args, kwargs, validation_data)
 
@@ -204,10 +211,11 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
                 self._label_binarizer = OutputsBinarizer.of_targets(y)
                 self.classes_ = self._label_binarizer.classes_
             return X, self._label_binarizer.transform(y)
-        if not reset and is_certain(self, X):
-            indicators = indicators_of(self, y, len(X))
+        rows = None if reset else certain_rows(self, X)
+        if rows is not None:
+            indicators = indicators_of(self, values_of(y), rows.shape[0])
             if indicators is not None:
-                return X, indicators
+                return rows, indicators
         if keeps or getattr(y, "ndim", None) != 1:
             return super()._validate_input(X, y, incremental, reset)
         X, y = installed.validated_pair(self, X, y, reset)
@@ -250,8 +258,9 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         """Compute the accuracy; of several outputs or labels, a row is right if all of it is."""
         if self._has_outputs():
             return self._label_binarizer.accuracy(y, self.predict(X), sample_weight)
-        if sample_weight is None and is_certain(self, X) and are_labels(self, y, len(X)):
-            return float(np.mean(self.predict(X) == y))
+        rows = certain_rows(self, X) if sample_weight is None else None
+        if rows is not None and are_labels(self, labels := values_of(y), rows.shape[0]):
+            return float(np.mean(self.predict(X) == labels))
         return super().score(X, y, sample_weight=sample_weight)
 
     def _score(self, X, y, sample_weight=None):
@@ -344,14 +353,16 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         return self._call(super().partial_fit, X, y, args, kwargs, validation_data)
 
     def _validate_input(self, X, y, incremental, reset):
-        if not reset and is_certain(self, X) and is_certain_number(y, len(X)):
-            return X, y
+        rows = None if reset else certain_rows(self, X)
+        if rows is not None and is_certain_number(numbers := values_of(y), rows.shape[0]):
+            return rows, numbers
         return super()._validate_input(X, y, incremental, reset)
 
     def score(self, X, y, sample_weight=None):
         """Compute the coefficient of determination; of several outputs, the mean of theirs."""
-        if sample_weight is None and is_certain(self, X) and is_certain_number(y, len(X)):
-            score = certain_r2(y, self.predict(X))
+        rows = certain_rows(self, X) if sample_weight is None else None
+        if rows is not None and is_certain_number(numbers := values_of(y), rows.shape[0]):
+            score = certain_r2(numbers, self.predict(X))
             if score is not None:
                 return score
         return super().score(X, y, sample_weight=sample_weight)

@@ -8,15 +8,15 @@ from ..jobs import Architecture
 from ..kernels.activation import ACTIVATIONS
 from ..threads import limited
 from . import installed
-from .certainty import is_certain
+from .certainty import certain_rows
 from .data import rows_of
 from .support import architecture_of
 
 
 def outputs(estimator, X, check_input=True):
     """Return what scikit-learn's ``_forward_pass_fast`` does."""
-    if check_input and not is_certain(estimator, X):
-        X = installed.validated(estimator, X)
+    if check_input:
+        X = _checked(estimator, X)
     architecture, layers, X = _as_computed(estimator, X)
     with limited(getattr(estimator, "n_threads", None)):
         return predict_outputs(architecture, layers, X, architecture.head)
@@ -24,8 +24,7 @@ def outputs(estimator, X, check_input=True):
 
 def hidden(estimator, X, layer):
     """Return the activations of a hidden layer, (n, units)."""
-    if not is_certain(estimator, X):
-        X = installed.validated(estimator, X)
+    X = _checked(estimator, X)
     architecture, layers, X = _as_computed(estimator, X)
     name, layers = architecture.activations[layer], layers[: layer + 1]
     below = Architecture(
@@ -36,6 +35,12 @@ def hidden(estimator, X, layer):
     Z = np.ascontiguousarray(Z)
     kernels.activation(Z, ACTIVATIONS[name], Z[:0])
     return Z
+
+
+def _checked(estimator, X):
+    """Return rows as scikit-learn checks what is to be predicted; raise what it raises."""
+    rows = certain_rows(estimator, X)
+    return installed.validated(estimator, X) if rows is None else rows
 
 
 def _as_computed(estimator, X):

@@ -24,12 +24,13 @@ def fitted(kind, X, y, **parameters):
     return model, from_sklearn(model)
 
 
-def outcome(estimator, X, y):
-    """Return the weights after a partial fit, or what was raised."""
+def outcome(estimator, X, y, method="partial_fit", **options):
+    """Return the weights after a fit, or a score, or what was raised."""
     try:
-        return estimator.partial_fit(X, y).coefs_[0]
+        result = getattr(estimator, method)(X, y, **options)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+    return estimator.coefs_[0] if result is estimator else result
 
 
 def assert_same_outcome(wanted, ours):
@@ -168,6 +169,91 @@ def test_indicators_are_those_of_the_binarizer(labels, blobs):
         wanted = ours._label_binarizer.transform(y[rows]).astype(bool)
         assert found.dtype == wanted.dtype
         np.testing.assert_array_equal(found, wanted)
+
+
+LABELS = {
+    "integers": [3, 5, 9],
+    "texts": ["a", "bb", "c"],
+    "objects": np.array(["a", "bb", "c"], object),
+}
+
+
+@pytest.mark.parametrize("form", LABELS)
+@pytest.mark.parametrize(
+    "wrong", ["", "unknown", "missing", "short", "long", "none", "mixed", "floats", "column"]
+)
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_labels_of_any_kind_are_taken_as_there(form, wrong, warm_start, blobs):
+    names = np.asarray(LABELS[form])
+    y = names[np.arange(len(blobs[0])) % 3]
+    model, ours = fitted("MLPClassifier", blobs[0], y, warm_start=warm_start)
+    targets = {
+        "": y,
+        "unknown": np.where(
+            np.arange(len(y)) == 7, names.dtype.type(4) if form == "integers" else "zz", y
+        ),
+        "missing": np.where(y == names[1], names[0], y),
+        "short": y[:-1],
+        "long": np.append(y, y[:1]),
+        "none": np.where(np.arange(len(y)) == 7, None, y),
+        "mixed": np.where(np.arange(len(y)) == 7, 3.5, y.astype(object)),
+        "floats": np.arange(len(y)) % 3 + 0.0,
+        "column": y[:, None],
+    }[wrong]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_same_outcome(*(outcome(each, blobs[0], targets) for each in (model, ours)))
+        scores = [outcome(each, blobs[0], targets, "score") for each in (model, ours)]
+        assert scores[0] == scores[1]
+        assert type(scores[0]) is type(scores[1])
+        if warm_start:
+            both = (outcome(each, blobs[0], targets, "fit") for each in (model, ours))
+            assert_same_outcome(*both)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        np.eye(3, dtype=int)[np.arange(30) % 3],
+        np.zeros((30, 3), bool),
+        np.ones((30, 3), "u1"),
+        np.eye(3)[np.arange(30) % 3],
+        2 * np.eye(3, dtype=int)[np.arange(30) % 3],
+        np.eye(2, dtype=int)[np.arange(30) % 2],
+        np.arange(90).reshape(30, 3) % 3,
+        np.eye(3, dtype=int)[np.arange(29) % 3],
+    ],
+)
+def test_columns_of_several_labels_are_taken_as_there(columns, blobs):
+    X = blobs[0]
+    labels = np.stack([np.arange(len(X)) % k == 0 for k in (2, 3, 4)], axis=1).astype(int)
+    model, ours = fitted("MLPClassifier", X, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted, got = (outcome(each, X[:30], columns) for each in (model, ours))
+        if isinstance(wanted, str) and not isinstance(got, str):
+            pytest.fail(f"raised nothing, but scikit-learn {wanted}")
+        assert_same_outcome(wanted, got)
+
+
+@pytest.mark.parametrize(
+    "classes", [[0, 1, 2], np.arange(3), (2, 1, 0), [0, 1, 1, 2], [0.0, 1.0, 2.0], [0, 1], ["a"], 3]
+)
+def test_classes_at_each_partial_fit_are_taken_as_there(classes, blobs):
+    both = fitted("MLPClassifier", *blobs)
+    assert_same_outcome(*(outcome(each, *blobs, classes=classes) for each in both))
+
+
+def test_sparse_rows_that_scikit_learn_refuses(blobs):
+    model, ours = fitted("MLPClassifier", *blobs)
+    for row in ([[0, np.nan]], [[np.inf, 0]], [[1, 0, 2]], np.zeros((0, 2))):
+        X = sparse.csr_array(np.array(row, float))
+        raised = []
+        for each in (model, ours):
+            with pytest.raises(ValueError) as error:
+                each.predict(X)
+            raised.append(str(error.value))
+        assert raised[0] == raised[1]
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [3, 5, 9], [-2, 7], list(range(40, 0, -3))])

@@ -1,0 +1,146 @@
+"""Data frames and series: their checks are left out only where they would find nothing."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.neural_network as theirs
+from scipy import sparse
+
+import fastnn
+from fastnn.sklearn import certainty, from_sklearn, installed
+
+pandas = pytest.importorskip("pandas")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+NAMES = ["a", "b"]
+
+
+def fitted(kind, X, y):
+    """Return one of scikit-learn's, fitted to a data frame, and its copy of fastnn's."""
+    model = getattr(theirs, kind)(hidden_layer_sizes=(7,), max_iter=5, random_state=0)
+    model.fit(pandas.DataFrame(X, columns=NAMES), y)
+    return model, from_sklearn(model)
+
+
+def outcome(estimator, method, *args):
+    """Return what a call returns (a partial fit, weights) or raises, and the warnings it gives."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = getattr(estimator, method)(*args)
+        except Exception as error:
+            result = f"{type(error).__name__}: {error}"
+    if result is estimator:
+        result = estimator.coefs_[0]
+    return result, sorted(f"{each.category.__name__}: {each.message}" for each in caught)
+
+
+def assert_same(wanted, got, tolerance=1e-9):
+    assert got[1] == wanted[1]
+    if isinstance(wanted[0], str):
+        assert got[0] == wanted[0]
+    else:
+        assert getattr(got[0], "dtype", None) == getattr(wanted[0], "dtype", None)
+        np.testing.assert_allclose(got[0], wanted[0], rtol=tolerance, atol=tolerance)
+
+
+def _with(frame, row, column, value):
+    frame = frame.copy()
+    frame.iloc[row, column] = value
+    return frame
+
+
+FRAMES = {
+    "float64": lambda X: pandas.DataFrame(X, columns=NAMES),
+    "float32": lambda X: pandas.DataFrame(X.astype("f4"), columns=NAMES),
+    "column by column": lambda X: pandas.DataFrame({name: X[:, i] for i, name in enumerate(NAMES)}),
+    "objects as names": lambda X: pandas.DataFrame(X, columns=np.array(NAMES, object)),
+    "an odd index": lambda X: pandas.DataFrame(X, columns=NAMES, index=range(len(X), 0, -1)),
+    "one row": lambda X: pandas.DataFrame(X[:1], columns=NAMES),
+    "float32 and float64": lambda X: pandas.DataFrame(
+        {"a": X[:, 0].astype("f4"), "b": X[:, 1]}, columns=NAMES
+    ),
+    "integers": lambda X: pandas.DataFrame((9 * X).astype(int), columns=NAMES),
+    "integers and floats": lambda X: pandas.DataFrame(
+        {"a": (9 * X[:, 0]).astype(int), "b": X[:, 1]}
+    ),
+    "nullable": lambda X: pandas.DataFrame(X, columns=NAMES).astype("Float64"),
+    "sparse": lambda X: pandas.DataFrame(X, columns=NAMES).astype(pandas.SparseDtype("f8", 0.0)),
+    "texts": lambda X: pandas.DataFrame({"a": X[:, 0], "b": "Kyoto"}),
+    "another order": lambda X: pandas.DataFrame(X, columns=NAMES)[["b", "a"]],
+    "another name": lambda X: pandas.DataFrame(X, columns=["a", "c"]),
+    "a name twice": lambda X: pandas.DataFrame(X, columns=["a", "a"]),
+    "numbers as names": lambda X: pandas.DataFrame(X),
+    "a column more": lambda X: pandas.DataFrame(X, columns=NAMES).assign(c=1.0),
+    "no row": lambda X: pandas.DataFrame(X[:0], columns=NAMES),
+    "nan": lambda X: _with(pandas.DataFrame(X, columns=NAMES), 3, 1, np.nan),
+    "infinite": lambda X: _with(pandas.DataFrame(X, columns=NAMES), 3, 1, np.inf),
+    "no frame": lambda X: X,
+    "csr": sparse.csr_array,
+}
+#: Those of which scikit-learn's checks would return the very numbers.
+CERTAIN = list(FRAMES)[:7]
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_predictions_of_frames_are_scikit_learns(form, blobs):
+    X = FRAMES[form](blobs[0])
+    for kind, names in (
+        ("MLPClassifier", ("predict", "predict_proba", "predict_log_proba")),
+        ("MLPRegressor", ("predict",)),
+    ):
+        model, ours = fitted(kind, *blobs)
+        for name in names:
+            wanted, got = (outcome(each, name, X) for each in (model, ours))
+            assert_same(wanted, got, 1e-4 if "float32" in form else 1e-9)
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_scores_and_partial_fits_of_frames_are_scikit_learns(form, blobs):
+    X = FRAMES[form](blobs[0])
+    for kind in ("MLPClassifier", "MLPRegressor"):
+        y = blobs[1][: len(X) if hasattr(X, "columns") else X.shape[0]]
+        for targets in (y, pandas.Series(y), pandas.Series(y.astype(float), name="target")):
+            model, ours = fitted(kind, *blobs)
+            for name in ("score", "partial_fit"):
+                wanted, got = (outcome(each, name, X, targets) for each in (model, ours))
+                assert_same(wanted, got, 1e-4 if "float32" in form or name == "score" else 1e-9)
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_checks_are_left_out_of_certain_frames_alone(form, blobs, monkeypatch):
+    _, ours = fitted("MLPClassifier", *blobs)
+    X, checked = FRAMES[form](blobs[0]), []
+    monkeypatch.setattr(installed, "validated", lambda *args: checked.append(args) or blobs[0])
+    ours.predict(X)
+    assert len(checked) == (form not in CERTAIN)
+    rows = certainty.certain_rows(ours, X)
+    assert (rows is not None) == (form in CERTAIN)
+    if rows is not None:
+        np.testing.assert_array_equal(rows, np.asarray(X))
+
+
+def test_an_estimator_without_names_is_not_certain_of_a_frame(blobs):
+    ours = fastnn.MLPClassifier((7,), max_iter=2, random_state=0).fit(*blobs)
+    assert certainty.certain_rows(ours, pandas.DataFrame(blobs[0], columns=NAMES)) is None
+    with pytest.warns(UserWarning, match="X has feature names, but MLPClassifier was fitted with"):
+        ours.predict(pandas.DataFrame(blobs[0], columns=NAMES))
+
+
+@pytest.mark.parametrize(
+    ("y", "known"),
+    [
+        (pandas.Series([1, 2]), True),
+        (pandas.Series([1.5, 2.5], dtype="f4"), True),
+        (pandas.Series(["a", "b"], dtype=object), True),
+        (pandas.Series([1, 2], dtype="Int64"), False),
+        (pandas.Series(["a", "b"], dtype="category"), False),
+        (pandas.Index([1, 2]), False),
+        ([1, 2], False),
+    ],
+)
+def test_values_of_series(y, known):
+    values = certainty.values_of(y)
+    assert (type(values) is np.ndarray) == known
+    assert values is y or list(values) == list(y)
