@@ -25,6 +25,7 @@ from fastnn.engine import sources, zeros
 from fastnn.engine.epochs import EpochOrder
 from fastnn.engine.loop import CompiledLoop
 from fastnn.engine.sources import split_off
+from fastnn.engine.tapes import Shelf
 
 
 @pytest.fixture(autouse=True)
@@ -1011,6 +1012,7 @@ def test_ctrl_c_around_the_work_changes_nothing(monkeypatch, moment):
         return method(*arguments)
 
     monkeypatch.setattr(owner, moment, interrupted)
+    monkeypatch.setattr("fastnn.engine.loop.SHELF", Shelf())  # with no idea of how fast it goes
     net, cuts = network(), 0
     trainer = Trainer(net, batch_size=10, random_state=0, **options)
     for _ in range(100):

@@ -55,7 +55,8 @@ def to_array(values, name):
 
 def is_frame(values):
     """Tell whether values are a data frame of pandas or polars."""
-    return hasattr(values, "dtypes") and hasattr(values, "columns")
+    kind = type(values)  # the values' own answer takes pandas as long as a row takes a network
+    return hasattr(kind, "dtypes") and hasattr(kind, "columns")
 
 
 def listed(names):
@@ -84,8 +85,12 @@ def _refuse_masked(values, name):
 
 def _from_frame(frame, name):
     """Return a data frame as an array (rows, columns); name the columns that are no numbers."""
+    is_pandas = hasattr(frame, "iloc")
+    kinds = set(frame.dtypes) if is_pandas else ()
+    if len(kinds) == 1 and all(isinstance(kind, np.dtype) and kind.kind in REAL for kind in kinds):
+        return frame.to_numpy()  # the block that they are, instead of column by column
     names = list(frame.columns)
-    if hasattr(frame, "iloc"):  # pandas, whose names of columns may stand more than once
+    if is_pandas:  # whose names of columns may stand more than once
         columns = [frame.iloc[:, i] for i in range(len(names))]
     else:
         columns = [frame[column] for column in names]

@@ -91,7 +91,8 @@ def _is_small(architecture, X, itemsize):
 def _costs(architecture, sparse):
     """Return the seconds that packing costs in float32, and those that a row and a number save."""
     sizes = architecture.layer_sizes
-    by_unit = sum(PER_UNIT[name] * n for name, n in zip(architecture.activations, sizes[1:]))
+    names, unknown = architecture.activations, PER_UNIT["silu"]
+    by_unit = sum(PER_UNIT.get(name, unknown) * n for name, n in zip(names, sizes[1:]))
     by_row = PER_FLOP * flops_per_row(sizes[1:] if sparse else sizes) + by_unit
     return PER_WEIGHT * flops_per_row(sizes) / 2, by_row, PER_STORED * sizes[1] * sparse
 

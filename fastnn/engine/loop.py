@@ -87,8 +87,6 @@ class CompiledLoop:
         self.task, (self.tape, self.crew) = task, tape_of(SHELF, task, few)
         self.buffers, self._other_tape = self.tape.buffers, None
         self._load(job.layers)
-        self.scaling = job.scaling if kind == BYTES else None
-        self._scale_inputs(self.tape)
         self._connect(job)
         self.constants = self._constants(task, settings, any(weighted))
         #: First and last phase of each kind of item.
@@ -292,14 +290,15 @@ class CompiledLoop:
             self.buffers.load(depth, W, b)
 
     def _connect(self, job):
-        """Look at the rows of a job, and make room for what is told of them."""
+        """Look at the rows of a job, as they are scaled, and make room for what is told of them."""
         # The addresses in `sources` are good as long as `data` are.
         self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
         n, predicts = 0 if job.val is None else len(job.val), job.output_head is not None
+        shape = n if predicts else 0, job.architecture.layer_sizes[-1]
+        self.outputs = np.empty(shape, self.task.dtype)
         self.predicted = np.zeros(0 if predicts else n, np.int64)
-        self.outputs = np.empty(
-            (n if predicts else 0, job.architecture.layer_sizes[-1]), self.task.dtype
-        )
+        self.scaling = job.scaling if self.task.input_kind == BYTES else None
+        self._scale_inputs(self.tape)
 
     def go_on(self, job):
         """Take on another job with what is remembered of this one, if they are of one kind.
@@ -387,17 +386,17 @@ class CompiledLoop:
 
 
 def _kind(job):
-    """Return what a loop is made for, besides parameters and rows; None if there is more.
+    """Return what a loop is made for, besides parameters, rows and their scaling, or None.
 
-    Zeros are left out, as to skip them changes no bit.
+    None for two sources. Zeros are left out, as to skip them changes no bit.
     """
     steps = job.train is not None
     source = job.train if steps else job.val
-    if job.scaling is not None or (steps and job.val is not None):
+    if steps and job.val is not None:
         return None
     stride = None if isinstance(source.X, Sparse) else source.X.strides[0]
     rows = source.weights is not None, *_input_kind(source), stride
-    return job._replace(layers=job.layers[0][0].dtype, train=steps, val=rows)
+    return job._replace(layers=job.layers[0][0].dtype, train=steps, val=rows, scaling=None)
 
 
 def _work(items):

@@ -30,7 +30,7 @@ class Run:
         self.loop, self.order, self.records = loop, order, records
 
     def do(self, reporter, callback):
-        """Do all work, with a look at progress and callback on the way.
+        """Do all work, with a look at progress and callback on the way; the loop is left then.
 
         Parameters
         ----------
@@ -55,6 +55,7 @@ class Run:
                         break
         finally:
             self.keep()
+        self.loop.release()
 
     def turns(self):
         """Do the work; yield some ten times a second, and where the order wants it."""
