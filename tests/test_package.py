@@ -3,10 +3,12 @@
 import gc
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from numba.core.errors import TypingError
 
 import fastnn
-from fastnn import reference
+from fastnn import Network, reference
 from fastnn.kernels import _jit
 
 TRAINING = """
@@ -82,6 +84,43 @@ def test_a_warm_start_loads_nothing_but_its_kernels():
         modules = python(TRAINING + "    import sys; print(*sys.modules)").split()
     assert "numba" in modules
     assert "scipy.linalg" not in modules  # whose BLAS numba imports before it compiles
+
+
+def test_few_rows_are_predicted_without_numba(tmp_path):
+    Network((6, 5, 3), random_state=0).save(tmp_path / "net.safetensors")
+    out = python(
+        f"""
+        import sys, numpy as np
+        from fastnn import Network, TwoLayerNet
+        X = np.random.randn(40, 6)
+        Network.load({str(tmp_path / "net.safetensors")!r}).predict_proba(X)
+        TwoLayerNet(6, 5, 3).predict(X)
+        print("numba" in sys.modules)
+        """
+    )
+    assert out == "False\n"
+
+
+def test_few_rows_are_predicted_by_an_estimator_without_numba(tmp_path):
+    pytest.importorskip("sklearn")
+    X, y = np.random.RandomState(0).randn(40, 6), np.arange(40) % 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator = fastnn.MLPClassifier((5,), max_iter=2).fit(X, y)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(estimator))
+    out = python(
+        f"""
+        import pickle, sys
+        from pathlib import Path
+        import numpy as np
+        from fastnn import MLPClassifier
+        estimator = pickle.loads(Path({str(tmp_path / "model.pickle")!r}).read_bytes())
+        assert isinstance(estimator, MLPClassifier)
+        estimator.predict(np.random.randn(40, 6))
+        print("numba" in sys.modules)
+        """
+    )
+    assert out == "False\n"
 
 
 def test_one_compilation_a_dtype_serves_all_shapes():

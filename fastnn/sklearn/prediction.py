@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from .. import kernels
 from ..engine.inference import predict_outputs
 from ..jobs import Architecture
-from ..kernels.activation import ACTIVATIONS
 from ..threads import limited
 from . import installed
 from .certainty import certain_rows
@@ -32,8 +30,12 @@ def hidden(estimator, X, layer):
     )
     with limited(getattr(estimator, "n_threads", None)):
         Z = predict_outputs(below, layers, X, "identity")
+    # With numba, which predictions of few rows need not wait for.
+    from ..kernels import activation
+    from ..kernels.activation import ACTIVATIONS
+
     Z = np.ascontiguousarray(Z)
-    kernels.activation(Z, ACTIVATIONS[name], Z[:0])
+    activation(Z, ACTIVATIONS[name], Z[:0])
     return Z
 
 
