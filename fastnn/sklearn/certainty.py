@@ -46,10 +46,11 @@ def _numbers_of(X, names):
 
 
 def values_of(y):
-    """Return the values of a series of pandas, where NumPy knows their dtype, and any other y."""
+    """Return the values of a series of pandas, of texts or of a dtype of NumPy's; else y itself."""
     pandas = sys.modules.get("pandas")
-    known = pandas is not None and type(y) is pandas.Series and isinstance(y.dtype, np.dtype)
-    return y.to_numpy() if known else y
+    if pandas is None or type(y) is not pandas.Series:
+        return y
+    return y.to_numpy() if isinstance(y.dtype, (np.dtype, pandas.StringDtype)) else y
 
 
 def is_certain_number(y, n):
@@ -63,7 +64,17 @@ def is_certain_number(y, n):
     )
 
 
-def certain_r2(y, predicted):
+def certain_accuracy(right, weights=None):
+    """Return what scikit-learn's ``accuracy_score`` does of which rows are right, or None.
+
+    Not None for weights, if any, that do not add up to 0.
+    """
+    if weights is None:
+        return float(np.mean(right))
+    return float(np.average(right, weights=weights)) if weights.sum() > 0 else None
+
+
+def certain_r2(y, predicted, weights=None):
     """Return what scikit-learn's ``r2_score`` does, the mean of all columns, or None.
 
     Not None for finite numbers of two rows or more, in no column of which all are the same.
@@ -72,11 +83,13 @@ def certain_r2(y, predicted):
         return None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y.ravel()  # as what is predicted by a single output
-    if y.shape != predicted.shape:
+    if y.shape != predicted.shape or (weights is not None and not weights.sum() > 0):
         return None
+    each = 1.0 if weights is None else weights.reshape(-1, *[1] * (y.ndim - 1))
     with np.errstate(over="ignore", invalid="ignore"):
-        left = np.sum((y - predicted) ** 2, axis=0, dtype=np.float64)
-        spread = np.sum((y - y.mean(axis=0)) ** 2, axis=0, dtype=np.float64)
+        centre = np.average(y, axis=0, weights=weights)
+        left = np.sum(each * (y - predicted) ** 2, axis=0, dtype=np.float64)
+        spread = np.sum(each * (y - centre) ** 2, axis=0, dtype=np.float64)
     if len(y) < 2 or not (np.isfinite(left).all() and np.isfinite(spread).all() and np.all(spread)):
         return None
     return float(np.mean(1 - left / spread))

@@ -18,6 +18,7 @@ from .certainty import (
     are_columns,
     are_labels,
     binarizer_of,
+    certain_accuracy,
     certain_r2,
     certain_rows,
     classes_of,
@@ -260,13 +261,16 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
             return self._label_binarizer.accuracy(y, self.predict(X), sample_weight)
         rows = certain_rows(self, X) if sample_weight is None else None
         if rows is not None and are_labels(self, labels := values_of(y), rows.shape[0]):
-            return float(np.mean(self.predict(X) == labels))
+            return certain_accuracy(self.predict(X) == labels)
         return super().score(X, y, sample_weight=sample_weight)
 
     def _score(self, X, y, sample_weight=None):
-        if self.scoring is None and sample_weight is None and are_labels(self, y, X.shape[0]):
+        if self.scoring is None and are_labels(self, y, X.shape[0]):
             # accuracy_score checks its arguments for twice as long as an epoch of small data takes.
-            return float(np.mean(self._predict(X, check_input=False) == y))
+            right = self._predict(X, check_input=False) == y
+            accuracy = certain_accuracy(right, sample_weight)
+            if accuracy is not None:
+                return accuracy
         if self.scoring is not None or not self._has_outputs():
             return super()._score(X, y, sample_weight=sample_weight)
         columns = self._forward_pass_fast(X, check_input=False)
@@ -368,8 +372,8 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         return super().score(X, y, sample_weight=sample_weight)
 
     def _score(self, X, y, sample_weight=None):
-        if self.scoring is None and sample_weight is None:
-            score = certain_r2(y, self._predict(X, check_input=False))
+        if self.scoring is None:
+            score = certain_r2(y, self._predict(X, check_input=False), sample_weight)
             if score is not None:
                 return score
         return super()._score(X, y, sample_weight=sample_weight)

@@ -121,6 +121,19 @@ def test_checks_are_left_out_of_certain_frames_alone(form, blobs, monkeypatch):
         np.testing.assert_array_equal(rows, np.asarray(X))
 
 
+@pytest.mark.parametrize("dtype", [object, "string", None])
+@pytest.mark.parametrize("missing", [False, True])
+def test_series_of_texts_are_taken_as_there(dtype, missing, blobs):
+    X = pandas.DataFrame(blobs[0], columns=NAMES)
+    texts = pandas.Series(np.array(["a", "b", "c"], object)[blobs[1]], dtype=dtype)
+    y = texts.where(np.arange(len(texts)) != 7) if missing else texts
+    model = theirs.MLPClassifier((7,), max_iter=5, random_state=0).fit(X, texts)
+    ours = from_sklearn(model)
+    for name in ("score", "partial_fit"):
+        wanted, got = (outcome(each, name, X, y) for each in (model, ours))
+        assert_same(wanted, got)
+
+
 def test_an_estimator_without_names_is_not_certain_of_a_frame(blobs):
     ours = fastnn.MLPClassifier((7,), max_iter=2, random_state=0).fit(*blobs)
     assert certainty.certain_rows(ours, pandas.DataFrame(blobs[0], columns=NAMES)) is None
@@ -134,6 +147,8 @@ def test_an_estimator_without_names_is_not_certain_of_a_frame(blobs):
         (pandas.Series([1, 2]), True),
         (pandas.Series([1.5, 2.5], dtype="f4"), True),
         (pandas.Series(["a", "b"], dtype=object), True),
+        (pandas.Series(["a", "b"], dtype="string"), True),
+        (pandas.Series(["a", "b"]), True),
         (pandas.Series([1, 2], dtype="Int64"), False),
         (pandas.Series(["a", "b"], dtype="category"), False),
         (pandas.Index([1, 2]), False),

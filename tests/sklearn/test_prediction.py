@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import LabelBinarizer
 
 import fastnn
-from fastnn.sklearn import certainty, from_sklearn
+from fastnn.sklearn import certainty, from_sklearn, installed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -296,15 +296,18 @@ def test_targets_of_partial_fit_are_checked_as_there(name, blobs):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(2,), (30,), (30, 1), (30, 3)])
-def test_the_score_of_a_regression_is_scikit_learns(shape, dtype):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_score_of_a_regression_is_scikit_learns(shape, dtype, weighted):
     random = np.random.RandomState(0)
     y = random.randn(*shape).astype(dtype)
     predicted = (y + 0.3 * random.randn(*shape)).astype(dtype)
     if shape[1:] == (1,):
         predicted = predicted.ravel()
     tolerance = 1e-14 if dtype == "float64" else 1e-5
-    assert certainty.certain_r2(y, predicted) == pytest.approx(r2_score(y, predicted), tolerance)
-    assert certainty.certain_r2(y, y.astype(dtype).reshape(predicted.shape)) == 1
+    weights = random.rand(len(y)).astype(dtype) if weighted else None
+    wanted = r2_score(y, predicted, sample_weight=weights)
+    assert certainty.certain_r2(y, predicted, weights) == pytest.approx(wanted, tolerance)
+    assert certainty.certain_r2(y, y.astype(dtype).reshape(predicted.shape), weights) == 1
 
 
 def test_no_score_is_certain_of_odd_numbers():
@@ -320,28 +323,50 @@ def test_no_score_is_certain_of_odd_numbers():
     assert certainty.certain_r2(columns, columns) is None
 
 
+def weights_of(X, weighted):
+    """Return the arguments of a fit, with weights of the rows if it takes them."""
+    if not weighted:
+        return {}
+    if not installed.TAKES_WEIGHTS:
+        pytest.skip("this scikit-learn takes no weights")
+    return {"sample_weight": np.random.RandomState(1).rand(len(X)) * (np.arange(len(X)) % 4 > 0)}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("labels", ["integers", "texts", "several"])
-def test_early_stopping_of_classes_has_scikit_learns_scores(blobs, labels):
+def test_early_stopping_of_classes_has_scikit_learns_scores(blobs, labels, weighted):
     X, y = blobs
     y = {"integers": y, "texts": np.array(["a", "b", "c"])[y], "several": np.eye(3, dtype=int)[y]}
     options = {"early_stopping": True, "max_iter": 10, "n_iter_no_change": 99, "random_state": 0}
     scores = [
-        module.MLPClassifier(**options).fit(X, y[labels]).validation_scores_
+        module.MLPClassifier(**options).fit(X, y[labels], **weights_of(X, weighted))
         for module in (theirs, fastnn)
     ]
-    assert scores[0] == scores[1]
-    assert len(set(scores[0])) > 1
+    assert scores[0].validation_scores_ == scores[1].validation_scores_
+    assert len(set(scores[0].validation_scores_)) > 1
+    assert {type(score) for score in scores[1].validation_scores_} == {float}
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_early_stopping_of_numbers_has_scikit_learns_scores(blobs, outputs):
+def test_early_stopping_of_numbers_has_scikit_learns_scores(blobs, outputs, weighted):
     X = blobs[0]
     y = np.column_stack([X[:, 0] - X[:, 1], X[:, 0]])[:, :outputs].squeeze()
     options = {"early_stopping": True, "max_iter": 10, "n_iter_no_change": 99, "random_state": 0}
+    weights = weights_of(X, weighted)
     scores = [
-        module.MLPRegressor(**options).fit(X, y).validation_scores_ for module in (theirs, fastnn)
+        module.MLPRegressor(**options).fit(X, y, **weights).validation_scores_
+        for module in (theirs, fastnn)
     ]
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-10)
     # Of a column that does not change, what scikit-learn says.
-    flat = [m.MLPRegressor(**options).fit(X, np.ones(len(X))) for m in (theirs, fastnn)]
+    flat = [m.MLPRegressor(**options).fit(X, np.ones(len(X)), **weights) for m in (theirs, fastnn)]
     assert flat[0].validation_scores_ == flat[1].validation_scores_
+
+
+def test_no_score_is_certain_of_weights_that_add_up_to_nothing():
+    y, none = np.arange(6.0), np.zeros(6)
+    assert certainty.certain_accuracy(y > 2, none) is None
+    assert certainty.certain_accuracy(y > 2, none + 1) == 0.5
+    assert certainty.certain_r2(y, y + 1, none) is None
+    assert certainty.certain_r2(y, y, np.where(y == 3, 1.0, 0.0)) is None  # of a single row
