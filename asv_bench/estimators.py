@@ -36,7 +36,7 @@ from benchmarks.estimators import (
     FITS,
     GRID,
     PARTIAL_FITS,
-    PREDICTED_ROWS,
+    PREDICTIONS,
     WAYS,
     data_of,
     fit,
@@ -139,9 +139,9 @@ def fits(rounds, threads):
 def served(rounds):
     """Yield the rows of predictions and of partial fits, on one thread."""
     for dtype in DTYPES:
-        for rows in PREDICTED_ROWS:
-            batches = {impl: prediction_of(impl, rows, dtype).seconds for impl in ESTIMATORS}
-            yield Row(f"predict: {rows:,} x 20", dtype, "1", in_turns(batches, 3 * rounds))
+        for case in PREDICTIONS:
+            batches = {impl: prediction_of(impl, case, dtype).seconds for impl in ESTIMATORS}
+            yield Row(f"predict: {case}", dtype, "1", in_turns(batches, 3 * rounds))
         for case in PARTIAL_FITS:
             batches = {impl: partial_fit_of(impl, case, dtype).seconds for impl in ESTIMATORS}
             yield Row(f"partial_fit: {case}", dtype, "1", in_turns(batches, 3 * rounds))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
+import scipy.sparse
 from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -109,9 +110,24 @@ FITS = {
     ),
     "digits, L-BFGS": Fit(None, 20, {"solver": "lbfgs"}),
 }
-#: The network that predicts.
+#: The network that predicts dense rows.
 SERVED = Fit((100_000, 20, 2), 1, {})
-PREDICTED_ROWS = [1, 1_000, 100_000]
+
+
+class Prediction(NamedTuple):
+    """What is predicted at a time."""
+
+    rows: int
+    form: str = "array"  #: or "frame", of pandas, or "sparse", 5,000 columns of which 50 are stored
+
+
+PREDICTIONS = {
+    "1 x 20": Prediction(1),
+    "1,000 x 20": Prediction(1_000),
+    "100,000 x 20": Prediction(100_000),
+    "100 x 20, data frame": Prediction(100, "frame"),
+    "100 x 5,000, sparse": Prediction(100, "sparse"),
+}
 
 
 class PartialFit(NamedTuple):
@@ -151,14 +167,30 @@ def fit_of(impl, case, dtype, threads):
     return Batch(lambda: fit(FITS[case]._replace(epochs=epochs).estimator(impl), X, y), 1)
 
 
-@lru_cache(maxsize=2)
-def served_by(impl, dtype):
+@lru_cache(maxsize=1)
+def rows_of(form, dtype):
+    """Return X and y of what is predicted, in a form."""
+    if form == "sparse":
+        X = scipy.sparse.random(2_000, 5_000, density=0.01, format="csr", random_state=0)
+        halves = (np.asarray(part.sum(axis=1)).ravel() for part in (X[:, :2_500], X[:, 2_500:]))
+        return X.astype(dtype), np.greater(*halves).astype(int)
     X, y = data_of("served", dtype)
+    if form == "frame":
+        import pandas  # an extra
+
+        return pandas.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])]), y
+    return X, y
+
+
+@lru_cache(maxsize=2)
+def served_by(impl, dtype, form="array"):
+    X, y = rows_of(form, dtype)
     return fit(SERVED.estimator(impl), X[:10_000], y[:10_000])
 
 
-def prediction_of(impl, rows, dtype):
-    estimator, X = served_by(impl, dtype), data_of("served", dtype)[0][:rows]
+def prediction_of(impl, case, dtype):
+    rows, form = PREDICTIONS[case]
+    estimator, X = served_by(impl, dtype, form), rows_of(form, dtype)[0][:rows]
     return warm(lambda: estimator.predict(X))
 
 
@@ -207,19 +239,19 @@ class EstimatorPredict(Comparison):
     """A prediction by MLPClassifier, on one thread."""
 
     impls = IMPLS
-    params = (IMPLS, PREDICTED_ROWS, DTYPES)
-    param_names = ("impl", "rows", "dtype")
+    params = (IMPLS, list(PREDICTIONS), DTYPES)
+    param_names = ("impl", "case", "dtype")
 
-    def batch(self, impl, rows, dtype):
-        return prediction_of(impl, rows, dtype)
+    def batch(self, impl, case, dtype):
+        return prediction_of(impl, case, dtype)
 
     @described("MLPClassifier: time of a prediction")
-    def time_predict(self, impl, rows, dtype):
-        """Seconds a call, of so many rows."""
+    def time_predict(self, impl, case, dtype):
+        """Seconds a call."""
         self.chosen.run()
 
     @described("MLPClassifier: prediction, fastnn / scikit-learn", unit="fastnn / scikit-learn")
-    def track_ratio(self, rows, dtype):
+    def track_ratio(self, case, dtype):
         """Fastnn's time over scikit-learn's, measured in turns."""
         return ratio(*self.both, rounds=3)
 

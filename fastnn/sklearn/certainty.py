@@ -7,6 +7,7 @@ return what they get and warn of nothing; whatever is not certain goes the whole
 import copy
 import functools
 import sys
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
@@ -14,35 +15,69 @@ from sklearn.preprocessing import LabelBinarizer
 
 from ..checks.data import all_finite
 
-_FLOATS = np.dtype("f4"), np.dtype("f8")
+_FLOATS = {np.dtype("f4"), np.dtype("f8")}
+
+
+class Rows(NamedTuple):
+    """Rows as scikit-learn's checks return them."""
+
+    numbers: Any  #: finite floats, an array or a CSR matrix
+    names: Any = None  #: those of the columns of a data frame, a list
 
 
 def certain_rows(estimator, X):
-    """Return what scikit-learn's checks would make of the rows X, or None.
+    """Return what scikit-learn's checks would make of more rows X for a fitted estimator, or None.
 
-    Not None for finite floats of an array, a CSR matrix or a data frame of pandas, which has the
-    names of the columns if the estimator knows any.
+    Not None for what :func:`first_rows` takes, with the columns that the estimator knows.
     """
-    kind, names = type(X), getattr(estimator, "feature_names_in_", None)
-    if kind is not np.ndarray and kind not in (csr_array, csr_matrix):
-        X = _numbers_of(X, names)
-        names = None
-    if X is None or names is not None or X.dtype not in _FLOATS:
+    rows, known = _rows_of(X), getattr(estimator, "feature_names_in_", None)
+    if rows is None or (rows.names is None) != (known is None):
         return None
-    rows = X.ndim == 2 and X.shape[0] > 0
-    if not rows or X.shape[1] != getattr(estimator, "n_features_in_", None):
+    if known is not None and rows.names != known.tolist():
         return None
-    return X if all_finite(X if type(X) is np.ndarray else X.data) else None
+    numbers = rows.numbers
+    fits = numbers.shape[1] == getattr(estimator, "n_features_in_", None)
+    return numbers if fits and _are_finite(numbers) else None
 
 
-def _numbers_of(X, names):
-    """Return the numbers of a data frame of pandas of these columns, all of one dtype, or None."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None or names is None or type(X) is not pandas.DataFrame:
+def first_rows(X):
+    """Return the Rows that scikit-learn's checks would make of X, to be fitted anew, or None.
+
+    Not None for finite floats of an array, a CSR matrix or a data frame of pandas.
+    """
+    rows = _rows_of(X)
+    if rows is None or not rows.numbers.shape[1]:
         return None
-    if X.columns.tolist() != names.tolist() or not set(X.dtypes) <= set(_FLOATS):
+    if rows.names is not None:
+        texts = all(type(name) is str for name in rows.names)
+        if not texts or len(set(rows.names)) < len(rows.names):
+            return None
+    return rows if _are_finite(rows.numbers) else None
+
+
+def note_columns(estimator, rows):
+    """Note the columns of Rows that an estimator is fitted to, as scikit-learn's checks do."""
+    estimator.n_features_in_ = rows.numbers.shape[1]
+    if rows.names is not None:
+        estimator.feature_names_in_ = np.array(rows.names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _rows_of(X):
+    """Return the Rows in what may be certain, or None; they may be infinite."""
+    kind, names, pandas = type(X), None, sys.modules.get("pandas")
+    if pandas is not None and kind is pandas.DataFrame:
+        if not set(X.dtypes) <= _FLOATS or not len(X.columns):
+            return None
+        X, names = X.to_numpy(), X.columns.tolist()
+    elif kind is not np.ndarray and kind not in (csr_array, csr_matrix):
         return None
-    return X.to_numpy()
+    return Rows(X, names) if X.dtype in _FLOATS and X.ndim == 2 and X.shape[0] else None
+
+
+def _are_finite(numbers):
+    return all_finite(numbers if type(numbers) is np.ndarray else numbers.data)
 
 
 def values_of(y):
@@ -161,21 +196,21 @@ def are_labels(estimator, y, n):
     """Tell whether y are n labels of the kind that an estimator knows, integers or texts."""
     classes = getattr(estimator, "classes_", None)
     return (
-        type(y) is np.ndarray
-        and y.ndim == 1
-        and len(y) == n
-        and type(classes) is np.ndarray
+        type(classes) is np.ndarray
         and len(classes) > 1
-        and _kind(y) == _kind(classes) != "others"
+        and kind_of_labels(y, n) == kind_of_labels(classes, len(classes)) != "others"
         and is_of_classes(estimator)
     )
 
 
-def _kind(labels):
-    if labels.dtype.kind in "iu":
+def kind_of_labels(y, n):
+    """Return of which kind n labels are, one a row: "integers", "texts" or "others"."""
+    if type(y) is not np.ndarray or y.shape != (n,):
+        return "others"
+    if y.dtype.kind in "iu":
         return "integers"
-    texts = labels.dtype.kind == "U"
-    texts = texts or (labels.dtype == object and all(type(label) is str for label in labels))
+    texts = y.dtype.kind == "U"
+    texts = texts or (y.dtype == object and all(type(label) is str for label in y))
     return "texts" if texts else "others"
 
 

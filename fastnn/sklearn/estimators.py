@@ -22,9 +22,12 @@ from .certainty import (
     certain_r2,
     certain_rows,
     classes_of,
+    first_rows,
     indicators_of,
     is_certain_number,
     is_of_classes,
+    kind_of_labels,
+    note_columns,
     values_of,
 )
 from .outputs import OutputsBinarizer, is_of_outputs, lists_of_classes
@@ -219,7 +222,12 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
                 return rows, indicators
         if keeps or getattr(y, "ndim", None) != 1:
             return super()._validate_input(X, y, incremental, reset)
-        X, y = installed.validated_pair(self, X, y, reset)
+        rows, labels = first_rows(X) if reset else None, values_of(y)
+        if rows is not None and kind_of_labels(labels, rows.numbers.shape[0]) != "others":
+            note_columns(self, rows)
+            X, y = rows.numbers, labels
+        else:
+            X, y = installed.validated_pair(self, X, y, reset)
         self._label_binarizer = binarizer_of(y) or LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
         indicators = indicators_of(self, y, len(y))
@@ -357,9 +365,16 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         return self._call(super().partial_fit, X, y, args, kwargs, validation_data)
 
     def _validate_input(self, X, y, incremental, reset):
-        rows = None if reset else certain_rows(self, X)
-        if rows is not None and is_certain_number(numbers := values_of(y), rows.shape[0]):
-            return rows, numbers
+        numbers = values_of(y)
+        if reset:
+            first = first_rows(X)
+            if first is not None and is_certain_number(numbers, first.numbers.shape[0]):
+                note_columns(self, first)
+                return first.numbers, numbers
+        else:
+            rows = certain_rows(self, X)
+            if rows is not None and is_certain_number(numbers, rows.shape[0]):
+                return rows, numbers
         return super()._validate_input(X, y, incremental, reset)
 
     def score(self, X, y, sample_weight=None):

@@ -81,6 +81,8 @@ FRAMES = {
 }
 #: Those of which scikit-learn's checks would return the very numbers.
 CERTAIN = list(FRAMES)[:7]
+#: And of a first fit.
+FIRST = [*CERTAIN, "another order", "another name", "a column more", "no frame", "csr"]
 
 
 @pytest.mark.parametrize("form", FRAMES)
@@ -108,6 +110,53 @@ def test_scores_and_partial_fits_of_frames_are_scikit_learns(form, blobs):
                 assert_same(wanted, got, 1e-4 if "float32" in form or name == "score" else 1e-9)
 
 
+TARGETS = {
+    "integers": lambda y: y,
+    "series": pandas.Series,
+    "series of floats": lambda y: pandas.Series(y + 0.5, dtype="f4"),
+    "floats": lambda y: y + 0.5,
+    "texts": lambda y: np.array(["a", "b", "c"])[y],
+    "series of texts": lambda y: pandas.Series(np.array(["a", "b", "c"])[y]),
+    "bytes": lambda y: y.astype("u1"),
+    "booleans": lambda y: y > 0,
+    "a list": list,
+    "a column": lambda y: y[:, None],
+    "columns": lambda y: np.stack([y, y + 1], axis=1) + 0.0,
+    "a missing number": lambda y: np.where(np.arange(len(y)) == 3, np.nan, y),
+    "a missing text": lambda y: pandas.Series(np.array(["a", "b", "c"])[y]).where(y > 0),
+    "too few": lambda y: y[1:],
+    "one class": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("form", FRAMES)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_fits_are_checked_as_there(form, kind, blobs):
+    options = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    X = FRAMES[form](blobs[0])
+    n = len(X) if hasattr(X, "columns") else X.shape[0]
+    for target in TARGETS if form in ("float64", "csr", "no frame") else ("integers", "floats"):
+        if kind == "MLPClassifier" and target == "columns":
+            continue  # several outputs of classes, which scikit-learn's does not take
+        if kind == "MLPRegressor" and "text" in target:
+            continue  # which no check of scikit-learn's refuses, but the arithmetic that follows
+        y, both = TARGETS[target](blobs[1][:n]), []
+        for module in (theirs, fastnn):
+            # Whatever names it had are forgotten, but where the data are refused.
+            for before in (None, pandas.DataFrame(blobs[0], columns=["x", "y"])):
+                estimator = getattr(module, kind)(**options)
+                if before is not None:
+                    estimator.fit(before, blobs[1])
+                result = outcome(estimator, "fit", X, y)
+                names = getattr(estimator, "feature_names_in_", None)
+                kinds = getattr(names, "dtype", None), type(getattr(estimator, "classes_", None))
+                known = None if names is None else names.tolist(), kinds
+                both.append((result, known, getattr(estimator, "n_features_in_", None)))
+        for wanted, got in zip(both[:2], both[2:]):
+            assert_same(wanted[0], got[0], 1e-4 if "float32" in form else 1e-9)
+            assert got[1:] == wanted[1:]
+
+
 @pytest.mark.parametrize("form", FRAMES)
 def test_checks_are_left_out_of_certain_frames_alone(form, blobs, monkeypatch):
     _, ours = fitted("MLPClassifier", *blobs)
@@ -119,6 +168,17 @@ def test_checks_are_left_out_of_certain_frames_alone(form, blobs, monkeypatch):
     assert (rows is not None) == (form in CERTAIN)
     if rows is not None:
         np.testing.assert_array_equal(rows, np.asarray(X))
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_checks_are_left_out_of_certain_fits_alone(form, blobs, monkeypatch):
+    X, checked, check = FRAMES[form](blobs[0]), [], installed.validated_pair
+    monkeypatch.setattr(
+        installed, "validated_pair", lambda *args: checked.append(args) or check(*args)
+    )
+    y = blobs[1][: len(X) if hasattr(X, "columns") else X.shape[0]]
+    outcome(fastnn.MLPClassifier((3,), max_iter=1), "fit", X, y)
+    assert len(checked) == (form not in FIRST)
 
 
 @pytest.mark.parametrize("dtype", [object, "string", None])

@@ -18,7 +18,8 @@ def tiny(monkeypatch):
     monkeypatch.setattr(tables, "SERVED", tables.Fit((20_000, 20, 2), 1, {}))
     for module in (tables, estimators):
         monkeypatch.setattr(module, "FITS", TINY)
-        monkeypatch.setattr(module, "PREDICTED_ROWS", [1])
+        forms = {"1 x 20": tables.Prediction(1), "2 x 20, sparse": tables.Prediction(2, "sparse")}
+        monkeypatch.setattr(module, "PREDICTIONS", forms)
     monkeypatch.setattr(estimators, "available_cores", lambda: 2)
     monkeypatch.setattr("benchmarks.common.cores_at_hand", lambda: 2)
     clear()
@@ -27,7 +28,7 @@ def tiny(monkeypatch):
 
 
 def clear():
-    for function in (tables.data_of, tables.fit_of, tables.served_by):
+    for function in (tables.data_of, tables.fit_of, tables.rows_of, tables.served_by):
         function.cache_clear()
 
 
@@ -40,7 +41,7 @@ def test_whole_table_is_measured_and_written(tiny, tmp_path, monkeypatch, capsys
     assert estimators.main(["--rounds", "1", "--write"]) == 0
     printed = capsys.readouterr().out
     guide = (tmp_path / "docs/guides/scikit-learn.md").read_text()
-    for what in ("fit: digits", "predict: 1 x", "partial_fit: 200", "search: 12 points"):
+    for what in ("fit: digits", "predict: 1 x", "predict: 2 x", "partial_fit: 200", "search: 12"):
         assert f"| {what}" in printed
         assert f"| {what}" in guide
     assert guide.startswith("before\n")
