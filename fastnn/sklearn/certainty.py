@@ -21,14 +21,15 @@ _FLOATS = {np.dtype("f4"), np.dtype("f8")}
 class Rows(NamedTuple):
     """Rows as scikit-learn's checks return them."""
 
-    numbers: Any  #: finite floats, an array or a CSR matrix
+    numbers: Any  #: finite, an array or a CSR matrix
     names: Any = None  #: those of the columns of a data frame, a list
 
 
 def certain_rows(estimator, X):
     """Return what scikit-learn's checks would make of more rows X for a fitted estimator, or None.
 
-    Not None for what :func:`first_rows` takes, with the columns that the estimator knows.
+    Not None for what :func:`first_rows` takes, with the columns that the estimator knows. Integers
+    stay integers.
     """
     rows, known = _rows_of(X), getattr(estimator, "feature_names_in_", None)
     if rows is None or (rows.names is None) != (known is None):
@@ -43,7 +44,8 @@ def certain_rows(estimator, X):
 def first_rows(X):
     """Return the Rows that scikit-learn's checks would make of X, to be fitted anew, or None.
 
-    Not None for finite floats of an array, a CSR matrix or a data frame of pandas.
+    Not None for finite floats and integers of an array or a list, of a CSR matrix, or of a data
+    frame of pandas that NumPy has one dtype for.
     """
     rows = _rows_of(X)
     if rows is None or not rows.numbers.shape[1]:
@@ -52,7 +54,12 @@ def first_rows(X):
         texts = all(type(name) is str for name in rows.names)
         if not texts or len(set(rows.names)) < len(rows.names):
             return None
-    return rows if _are_finite(rows.numbers) else None
+    return rows._replace(numbers=floats(rows.numbers)) if _are_finite(rows.numbers) else None
+
+
+def floats(numbers):
+    """Return numbers to be fitted as scikit-learn's checks do: integers in float64."""
+    return numbers.astype(np.float64) if numbers.dtype.kind in "iu" else numbers
 
 
 def note_columns(estimator, rows):
@@ -68,15 +75,26 @@ def _rows_of(X):
     """Return the Rows in what may be certain, or None; they may be infinite."""
     kind, names, pandas = type(X), None, sys.modules.get("pandas")
     if pandas is not None and kind is pandas.DataFrame:
-        if not set(X.dtypes) <= _FLOATS or not len(X.columns):
+        if not len(X.columns) or not all(_are_numbers(dtype) for dtype in set(X.dtypes)):
             return None
         X, names = X.to_numpy(), X.columns.tolist()
+    elif kind is list:
+        try:
+            X = np.asarray(X)
+        except ValueError:  # of rows that are not as long as each other
+            return None
     elif kind is not np.ndarray and kind not in (csr_array, csr_matrix):
         return None
-    return Rows(X, names) if X.dtype in _FLOATS and X.ndim == 2 and X.shape[0] else None
+    return Rows(X, names) if _are_numbers(X.dtype) and X.ndim == 2 and X.shape[0] else None
+
+
+def _are_numbers(dtype):
+    return dtype in _FLOATS or (isinstance(dtype, np.dtype) and dtype.kind in "iu")
 
 
 def _are_finite(numbers):
+    if numbers.dtype.kind != "f":
+        return True
     return all_finite(numbers if type(numbers) is np.ndarray else numbers.data)
 
 

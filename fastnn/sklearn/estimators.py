@@ -23,6 +23,7 @@ from .certainty import (
     certain_rows,
     classes_of,
     first_rows,
+    floats,
     indicators_of,
     is_certain_number,
     is_of_classes,
@@ -219,7 +220,7 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         if rows is not None:
             indicators = indicators_of(self, values_of(y), rows.shape[0])
             if indicators is not None:
-                return rows, indicators
+                return floats(rows), indicators
         if keeps or getattr(y, "ndim", None) != 1:
             return super()._validate_input(X, y, incremental, reset)
         rows, labels = first_rows(X) if reset else None, values_of(y)
@@ -374,7 +375,7 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         else:
             rows = certain_rows(self, X)
             if rows is not None and is_certain_number(numbers, rows.shape[0]):
-                return rows, numbers
+                return floats(rows), numbers
         return super()._validate_input(X, y, incremental, reset)
 
     def score(self, X, y, sample_weight=None):

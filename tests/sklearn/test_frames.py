@@ -65,6 +65,12 @@ FRAMES = {
     "integers and floats": lambda X: pandas.DataFrame(
         {"a": (9 * X[:, 0]).astype(int), "b": X[:, 1]}
     ),
+    "bytes and float32": lambda X: pandas.DataFrame(
+        {"a": abs(9 * X[:, 0]).astype("u1"), "b": X[:, 1].astype("f4")}
+    ),
+    "booleans": lambda X: pandas.DataFrame(X > 0, columns=NAMES),
+    "booleans and floats": lambda X: pandas.DataFrame({"a": X[:, 0] > 0, "b": X[:, 1]}),
+    "float16": lambda X: pandas.DataFrame(X.astype("f2"), columns=NAMES),
     "nullable": lambda X: pandas.DataFrame(X, columns=NAMES).astype("Float64"),
     "sparse": lambda X: pandas.DataFrame(X, columns=NAMES).astype(pandas.SparseDtype("f8", 0.0)),
     "texts": lambda X: pandas.DataFrame({"a": X[:, 0], "b": "Kyoto"}),
@@ -78,11 +84,30 @@ FRAMES = {
     "infinite": lambda X: _with(pandas.DataFrame(X, columns=NAMES), 3, 1, np.inf),
     "no frame": lambda X: X,
     "csr": sparse.csr_array,
+    "csc": sparse.csc_array,
+    "integers of csr": lambda X: sparse.csr_matrix((9 * X).astype(int)),
+    "integers of an array": lambda X: (9 * X).astype("i2"),
+    "bytes of an array": lambda X: abs(9 * X).astype("u1"),
+    "booleans of an array": lambda X: X > 0,
+    "objects": lambda X: X.astype(object),
+    "a list": lambda X: X.tolist(),
+    "a list of integers": lambda X: (9 * X).astype(int).tolist(),
+    "a list of texts": lambda X: [["1", "2"]] * len(X),
+    "a list of rows of two lengths": lambda X: [*X.tolist(), [1.0]],
+    "a list of one row": lambda X: X[0].tolist(),
+    "an empty list": lambda X: [],
 }
 #: Those of which scikit-learn's checks would return the very numbers.
-CERTAIN = list(FRAMES)[:7]
-#: And of a first fit.
+CERTAIN = list(FRAMES)[:10]
+#: And of a first fit: as long as there are names, they may be any.
 FIRST = [*CERTAIN, "another order", "another name", "a column more", "no frame", "csr"]
+FIRST += ["integers of csr", "integers of an array", "bytes of an array"]
+FIRST += ["a list", "a list of integers"]
+
+
+def rows_in(X):
+    """Return the number of rows."""
+    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 @pytest.mark.parametrize("form", FRAMES)
@@ -102,7 +127,7 @@ def test_predictions_of_frames_are_scikit_learns(form, blobs):
 def test_scores_and_partial_fits_of_frames_are_scikit_learns(form, blobs):
     X = FRAMES[form](blobs[0])
     for kind in ("MLPClassifier", "MLPRegressor"):
-        y = blobs[1][: len(X) if hasattr(X, "columns") else X.shape[0]]
+        y = blobs[1][: rows_in(X)]
         for targets in (y, pandas.Series(y), pandas.Series(y.astype(float), name="target")):
             model, ours = fitted(kind, *blobs)
             for name in ("score", "partial_fit"):
@@ -134,13 +159,12 @@ TARGETS = {
 def test_fits_are_checked_as_there(form, kind, blobs):
     options = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
     X = FRAMES[form](blobs[0])
-    n = len(X) if hasattr(X, "columns") else X.shape[0]
     for target in TARGETS if form in ("float64", "csr", "no frame") else ("integers", "floats"):
         if kind == "MLPClassifier" and target == "columns":
             continue  # several outputs of classes, which scikit-learn's does not take
         if kind == "MLPRegressor" and "text" in target:
             continue  # which no check of scikit-learn's refuses, but the arithmetic that follows
-        y, both = TARGETS[target](blobs[1][:n]), []
+        y, both = TARGETS[target](blobs[1][: rows_in(X)]), []
         for module in (theirs, fastnn):
             # Whatever names it had are forgotten, but where the data are refused.
             for before in (None, pandas.DataFrame(blobs[0], columns=["x", "y"])):
@@ -176,7 +200,7 @@ def test_checks_are_left_out_of_certain_fits_alone(form, blobs, monkeypatch):
     monkeypatch.setattr(
         installed, "validated_pair", lambda *args: checked.append(args) or check(*args)
     )
-    y = blobs[1][: len(X) if hasattr(X, "columns") else X.shape[0]]
+    y = blobs[1][: rows_in(X)]
     outcome(fastnn.MLPClassifier((3,), max_iter=1), "fit", X, y)
     assert len(checked) == (form not in FIRST)
 
