@@ -172,13 +172,12 @@ def indicators_of(estimator, y, n):
 
 def are_columns(estimator, y):
     """Tell whether y are the columns of zeros and ones of an estimator of several labels a row."""
-    binarizer = getattr(estimator, "_label_binarizer", None)
     return (
         type(y) is np.ndarray
         and y.ndim == 2
         and y.dtype.kind in "biu"
-        and getattr(binarizer, "y_type_", None) == "multilabel-indicator"
-        and not binarizer.sparse_input_
+        and hasattr(estimator, "_label_binarizer")
+        and is_of_columns(estimator)
         and y.shape[1] == len(estimator.classes_)
         and bool(((y == 0) | (y == 1)).all())
     )
@@ -236,6 +235,13 @@ def is_of_classes(estimator):
     """Tell whether a classifier tells dense labels of one class a row from each other."""
     binarizer = estimator._label_binarizer
     return binarizer.y_type_ in ("binary", "multiclass") and not binarizer.sparse_input_
+
+
+def is_of_columns(estimator):
+    """Tell whether a classifier has a column of zeros and ones for each of several labels."""
+    binarizer = estimator._label_binarizer
+    several = getattr(binarizer, "y_type_", None) == "multilabel-indicator"
+    return several and not binarizer.sparse_input_ and len(estimator.classes_) > 1
 
 
 def classes_of(estimator, outputs):

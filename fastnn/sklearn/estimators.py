@@ -27,6 +27,7 @@ from .certainty import (
     indicators_of,
     is_certain_number,
     is_of_classes,
+    is_of_columns,
     kind_of_labels,
     note_columns,
     values_of,
@@ -237,6 +238,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         return X, indicators
 
     def _predict(self, X, check_input=True):
+        if is_of_columns(self):
+            return (self._forward_pass_fast(X, check_input=check_input) > 0.5).astype(int)
         if not is_of_classes(self) or len(self.classes_) < 2:
             return super()._predict(X, check_input=check_input)
         return classes_of(self, self._forward_pass_fast(X, check_input=check_input))
