@@ -19,6 +19,7 @@ import fastnn
 from fastnn import Network, reference
 from fastnn.checks.sparse import Sparse
 from fastnn.engine import inference
+from fastnn.engine import loop as engine_loop
 from fastnn.engine.tapes import Shelf
 from fastnn.jobs import Architecture, block_rows
 from fastnn.reference.activations import ACTIVATIONS
@@ -363,6 +364,31 @@ def test_predictions_at_once_share_no_loop(shelf):
     with ThreadPoolExecutor(4) as pool:
         for got, expected in zip(pool.map(predict, nets), wanted):
             assert all((each == expected).all() for each in got)
+
+
+@pytest.mark.parametrize(
+    ("n", "stored", "threads"),
+    [(1000, None, 1), (9_000, None, 1), (11_000, None, 2), (40_000, None, 3)]
+    + [(1000, 10, 1), (1000, 500, 3)],  # of a sparse X, what it stores counts
+)
+def test_a_prediction_starts_threads_that_are_worth_it(monkeypatch, shelf, n, stored, threads):
+    used, work = set(), engine_loop.run_threads
+
+    def note(function, count, arguments, call_off):
+        used.add(count)
+        work(function, count, arguments, call_off)
+
+    monkeypatch.setattr(engine_loop, "run_threads", note)
+    X = np.zeros((n, 1000 if stored else 20), np.float32)
+    if stored:
+        X[:, :stored] = 1
+        X = sparse.csr_array(X)
+    fastnn.set_num_threads(3)
+    try:
+        Network((X.shape[1], 100, 10), random_state=0).predict(X)
+    finally:
+        fastnn.set_num_threads(None)
+    assert used == {threads}
 
 
 @pytest.mark.parametrize("n", [1, 3, 40])
