@@ -87,6 +87,7 @@ class Job(NamedTuple):
     keep_best: bool = False  #: items may ask to keep the best parameters
     scaling: Any = None  #: Scaling of an X of bytes
     threads: Any = None  #: as many, or None for as many as pay
+    steps: Any = None  #: that are taken at a time, or None for many
 
 
 #: Kinds of items: a step; an epoch's last and smaller one; a step whose batch is evaluated after

@@ -53,6 +53,9 @@ def test_a_crew_begins_with_a_few_threads(limit, counts, first):
 def test_small_steps_begin_with_one_thread():
     flops = [0, FLOPS_AT_FIRST, 2 * FLOPS_AT_FIRST, 1e12]
     assert [at_first(each) for each in flops] == [1, 1, 2, AT_FIRST]
+    # A few at a time are as much work as as many smaller ones.
+    assert [at_first(2 * FLOPS_AT_FIRST, steps) for steps in (1, 5, 10, 100)] == [1, 1, 2, 2]
+    assert at_first(10 * FLOPS_AT_FIRST, 3) == 3
 
 
 @pytest.mark.parametrize("best", [1, 2, 4, 8, 16])

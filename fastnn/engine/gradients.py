@@ -38,6 +38,7 @@ def loss_and_gradient(architecture, layers, source, alpha, label_smoothing, scal
         source,
         batch_sizes=(size, last) if last else (size,),
         scaling=scaling,
+        steps=-(-n // size),
     )
     loop = loop_of(job)
     weights = source.weights

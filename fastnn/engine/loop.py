@@ -83,7 +83,7 @@ class CompiledLoop:
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
         )
         # What is predicted at a time is cut for a number of threads.
-        few = at_first(self.flops) if job.batch_sizes else None
+        few = at_first(self.flops, job.steps) if job.batch_sizes else None
         self.task, (self.tape, self.crew) = task, tape_of(SHELF, task, few)
         self.buffers, self._other_tape = self.tape.buffers, None
         self._load(job.layers)

@@ -58,6 +58,7 @@ class FullGradient:
             ),
             source,
             batch_sizes=(size, last) if last else (size,),
+            steps=-(-self.n // size),
         )
         with limited(options.n_threads):
             self.loop = loop_of(job)
