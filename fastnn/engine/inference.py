@@ -16,10 +16,11 @@ from .driver import drive, loop_of
 PREDICT_ROWS = 192
 #: Seconds that the compiled loop takes more than NumPy in float32: for a call, and for each weight,
 #: which is packed. And seconds that it takes less: for each operation, and for each unit of a
-#: hidden layer and row, by its activation. One core of a Zen 4: of 23 networks, 4-10-3 to
-#: 784-256-128-10, with 1 to 2,048 rows in both precisions, the way that these choose takes 0.2 %
-#: longer than the faster one in the mean, and 34 % at most.
-PER_CALL, PER_WEIGHT, PER_FLOP = 45e-6, 0.55e-9, 4.6e-12
+#: hidden layer and row, by its activation. Two cores of a Zen 4: of 23 networks, 4-10-3 to
+#: 784-256-128-10, with 1 to 8,192 rows in both precisions, the way that these choose takes 1.3 %
+#: longer than the faster one in the mean if fastnn and NumPy's BLAS have one thread, and 2.3 % if
+#: they have two. (BLAS gains by its second thread from fewer rows on, as it need not start it.)
+PER_CALL, PER_WEIGHT, PER_FLOP = 45e-6, 2e-9, 3e-12
 PER_UNIT = {
     "identity": 0.0,
     "relu": 0.6e-9,
@@ -31,12 +32,12 @@ PER_UNIT = {
     "mish": 15e-9,
     "gelu": 70e-9,
 }
-#: The same for each number that a sparse X stores and each unit of the first layer: there SciPy has
-#: NumPy's part.
-PER_STORED = 0.11e-9
+#: The same for each weight, if X is sparse, and for each number that it stores and each unit of the
+#: first layer: there SciPy has NumPy's part, by one thread.
+PER_SPARSE_WEIGHT, PER_STORED = 0.4e-9, 0.11e-9
 #: The threads of a prediction must be started, which takes 0.1 to 0.2 ms: one is worth that from so
-#: many times the flops on that pay for a thread of a training. Two took 296 us for 1,000 rows of
-#: 20-100-10 in float32, and one 126; 660 and 460 for 5,000; for 20,000 1.06 and 1.7 ms (Zen 4).
+#: many times the flops on, in float32, that pay for one of a training. Two took 296 us for 1,000
+#: rows of 20-100-10, and one 126; 660 and 460 for 5,000; 1.06 and 1.7 ms for 20,000 (Zen 4).
 STARTING = 30
 #: Up to so many blocks are the same items each time, of which a loop knows what it must.
 FEW_BLOCKS = 64
@@ -98,7 +99,8 @@ def _costs(architecture, sparse):
     names, unknown = architecture.activations, PER_UNIT["silu"]
     by_unit = sum(PER_UNIT.get(name, unknown) * n for name, n in zip(names, sizes[1:]))
     by_row = PER_FLOP * flops_per_row(sizes[1:] if sparse else sizes) + by_unit
-    return PER_WEIGHT * flops_per_row(sizes) / 2, by_row, PER_STORED * sizes[1] * sparse
+    by_weight = PER_SPARSE_WEIGHT if sparse else PER_WEIGHT
+    return by_weight * flops_per_row(sizes) / 2, by_row, PER_STORED * sizes[1] * sparse
 
 
 def _scores(architecture, layers, X, scaling):
@@ -135,7 +137,7 @@ def _evaluated(architecture, layers, X, output_head, scaling):
     flops = n * flops_per_row(sizes)
     if isinstance(X, Sparse):
         flops = n * flops_per_row(sizes[1:]) + 2 * len(X.data) * sizes[1]
-    threads = threads_for(flops / STARTING)
+    threads = threads_for(flops * layers[0][0].itemsize / 4 / STARTING)
     block_size = block_rows(n, PREDICT_ROWS * threads)
     job = Job(
         architecture,
