@@ -54,7 +54,7 @@ class EpochOrder:
             self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
         self.rates = np.zeros(self.total_steps)
         self.waits = False
-        self._rows = -1, None
+        self._rows, self._random = (-1, None), np.random.RandomState(0)
 
     def boundary(self, done):
         """Return the item behind which Python wants to look next."""
@@ -72,7 +72,9 @@ class EpochOrder:
     def rows(self, epoch):
         """Return the rows of an epoch's batches, one after the other."""
         if self._rows[0] != epoch:
-            random = np.random.RandomState([self.seed, epoch])
+            # To make another generator takes 100 us, a third of an epoch of 1,000 rows of 20-100-3.
+            self._random.seed([self.seed, epoch])
+            random = self._random
             if self.hyperparameters.replacement:
                 rows = integers(random, self.n, self.steps_per_epoch * self.batch_size)
             else:
