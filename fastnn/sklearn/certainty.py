@@ -73,8 +73,8 @@ def note_columns(estimator, rows):
 
 def _rows_of(X):
     """Return the Rows in what may be certain, or None; they may be infinite."""
-    kind, names, pandas = type(X), None, sys.modules.get("pandas")
-    if pandas is not None and kind is pandas.DataFrame:
+    kind, names = type(X), None
+    if kind is _of_pandas("DataFrame"):
         if not len(X.columns) or not all(_are_numbers(dtype) for dtype in set(X.dtypes)):
             return None
         X, names = X.to_numpy(), X.columns.tolist()
@@ -86,6 +86,11 @@ def _rows_of(X):
     elif kind is not np.ndarray and kind not in (csr_array, csr_matrix):
         return None
     return Rows(X, names) if _are_numbers(X.dtype) and X.ndim == 2 and X.shape[0] else None
+
+
+def _of_pandas(name):
+    """Return a class of pandas, if that has been imported, whole or in part, else None."""
+    return getattr(sys.modules.get("pandas"), name, None)
 
 
 def _are_numbers(dtype):
@@ -100,10 +105,9 @@ def _are_finite(numbers):
 
 def values_of(y):
     """Return the values of a series of pandas, of texts or of a dtype of NumPy's; else y itself."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None or type(y) is not pandas.Series:
+    if type(y) is not _of_pandas("Series"):
         return y
-    return y.to_numpy() if isinstance(y.dtype, (np.dtype, pandas.StringDtype)) else y
+    return y.to_numpy() if isinstance(y.dtype, (np.dtype, _of_pandas("StringDtype"))) else y
 
 
 def is_certain_number(y, n):
