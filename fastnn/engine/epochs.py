@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..jobs import BLOCK, LAST_STEP, STEP, Items
+from ..jobs import BLOCK, Items
 from .draws import integers, shuffled
+from .patterns import Epoch, pattern_of
 
 #: Most bytes of row indices drawn ahead.
 INDEX_BYTES = 1 << 26
@@ -37,21 +38,22 @@ class EpochOrder:
         self.val_weight = float(self.n_val)
         if val is not None and val.weights is not None:
             self.val_weight = float(val.weights.sum(dtype=float))
-        self.batch_size, self.block_size = batch_size, block_size
-        self.steps_per_epoch = -(-self.n // batch_size)
-        self.val_blocks = -(-self.n_val // block_size)
-        self.per_epoch = self.steps_per_epoch + self.val_blocks
+        self.batch_size, self.steps_per_epoch = batch_size, -(-self.n // batch_size)
+        self.in_order = not hyperparameters.replacement and (
+            not hyperparameters.shuffle or self.steps_per_epoch == 1
+        )
+        #: Rows that an epoch sees.
+        self.visited = self.steps_per_epoch * batch_size if hyperparameters.replacement else self.n
+        self.epoch = Epoch(self.visited, batch_size, self.n_val, block_size, not self.in_order)
+        self.per_epoch = self.epoch.items
         self.epochs = hyperparameters.max_iter
         self.total = self.epochs * self.per_epoch
         self.total_steps = self.epochs * self.steps_per_epoch
         self.longest = max(INDEX_BYTES // (8 * batch_size), 1)
         self.done = self.asked = min(done, self.total)  # items; and those asked for
-        self.in_order = not hyperparameters.replacement and (
-            not hyperparameters.shuffle or self.steps_per_epoch == 1
-        )
+        #: Rows of each step of an epoch.
         self.counts = np.full(self.steps_per_epoch, batch_size)
-        if not hyperparameters.replacement:
-            self.counts[-1] = self.n - (self.steps_per_epoch - 1) * batch_size
+        self.counts[-1] = self.visited - (self.steps_per_epoch - 1) * batch_size
         self.rates = np.zeros(self.total_steps)
         self.waits = False
         self._rows, self._random = (-1, None), np.random.RandomState(0)
@@ -76,7 +78,7 @@ class EpochOrder:
             self._random.seed([self.seed, epoch])
             random = self._random
             if self.hyperparameters.replacement:
-                rows = integers(random, self.n, self.steps_per_epoch * self.batch_size)
+                rows = integers(random, self.n, self.visited)
             else:
                 (rows,) = shuffled(np.arange(self.n, dtype=np.int64), random)
             self._rows = epoch, rows
@@ -85,65 +87,52 @@ class EpochOrder:
     def items(self, first, stop):
         """Return the items first..stop."""
         self.asked = stop
-        numbers = np.arange(first, stop)
-        epochs, positions = np.divmod(numbers, self.per_epoch)
-        blocks = positions >= self.steps_per_epoch
-        within = np.minimum(positions, self.steps_per_epoch - 1)
-        first_row = (positions - self.steps_per_epoch) * self.block_size
-        begins = within * self.batch_size
-        counts = np.where(blocks, np.minimum(self.block_size, self.n_val - first_row), 0)
-        counts = np.where(blocks, counts, self.counts[within])
-        listed = None
+        epoch, position = divmod(first, self.per_epoch)
+        pattern, listed = pattern_of(position, stop - first, self.epoch), None
+        kinds, begins, counts, steps, epochs, divisors = pattern
         if not self.in_order:
-            listed, begins = self._listed(epochs, begins, counts, blocks)
-        steps = epochs * self.steps_per_epoch + within
-        optimizer = self.hyperparameters.optimizer
-        factors = self.hyperparameters.schedule.factors(
-            steps, self.steps_per_epoch, self.total_steps, int(self.counts.sum())
-        )
-        learning_rates = optimizer.learning_rate_init * self.factor * factors
+            listed = self._listed(epoch, position, stop - first)
+        if self.weights is not None:
+            divisors = self._sums_of_weights(listed, begins, counts, kinds != BLOCK)
+        steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
+        h = self.hyperparameters
+        factors = h.schedule.factors(steps, self.steps_per_epoch, self.total_steps, self.visited)
+        learning_rates = h.optimizer.learning_rate_init * self.factor * factors
         self.rates[steps] = learning_rates
-        rates, decays, epsilons = optimizer.rates(learning_rates, steps)
-        short = (self.counts[within] < self.batch_size) & ~blocks
+        rates, decays, epsilons = h.optimizer.rates(learning_rates, steps)
         return Items(
-            kinds=np.where(blocks, BLOCK, np.where(short, LAST_STEP, STEP)),
-            begins=np.where(blocks, first_row, begins),
+            kinds=kinds,
+            begins=begins,
             counts=counts,
             steps=steps,
             epochs=epochs,
-            keys=dropout_keys(self.seed, steps),
+            keys=dropout_keys(self.seed, steps) if h.dropout else 0,
             rates=rates,
             decays=decays,
-            alphas=self.hyperparameters.alpha,
+            alphas=h.alpha,
             epsilons=epsilons,
-            divisors=self._divisors(listed, begins, counts, blocks),
+            divisors=divisors,
             listed=listed,
         )
 
-    def _listed(self, epochs, begins, counts, blocks):
-        """Return the rows of all steps, and where in them each begins."""
-        parts, places, total = [], np.zeros_like(begins), 0
-        for epoch in np.unique(epochs):
-            here = np.flatnonzero((epochs == epoch) & ~blocks)
-            if len(here) == 0:
-                continue
-            lo, hi = begins[here[0]], begins[here[-1]] + counts[here[-1]]
-            parts.append(self.rows(epoch)[lo:hi])
-            places[here] = begins[here] - lo + total
-            total += hi - lo
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64), places
+    def _listed(self, epoch, position, count):
+        """Return the rows of all steps of `count` items, one after the other."""
+        last, end = divmod(position + count - 1, self.per_epoch)
+        begin, end = (min(place * self.batch_size, self.visited) for place in (position, end + 1))
+        pieces = [self.rows(each) for each in range(epoch, epoch + last + 1)]
+        pieces[-1] = pieces[-1][:end]
+        pieces[0] = pieces[0][begin:]
+        return pieces[0] if last == 0 else np.concatenate(pieces)
 
-    def _divisors(self, listed, begins, counts, blocks):
-        """Return what the losses of steps are divided by: rows, or the sum of their weights."""
-        divisors = np.maximum(counts, 1).astype(float)
-        if self.weights is None:
-            return divisors
-        for i in np.flatnonzero(~blocks):
+    def _sums_of_weights(self, listed, begins, counts, is_step):
+        """Return what the losses of steps are divided by where rows have weights."""
+        sums = np.ones(len(counts))
+        for i in np.flatnonzero(is_step):
             place = slice(begins[i], begins[i] + counts[i])
             total = self.weights[place if listed is None else listed[place]].sum(dtype=float)
             # Nothing weighs anything: no gradient and no loss.
-            divisors[i] = total if total > 0 else np.inf
-        return divisors
+            sums[i] = total if total > 0 else np.inf
+        return sums
 
 
 def dropout_keys(seed, steps):
