@@ -180,7 +180,6 @@ def are_columns(estimator, y):
         type(y) is np.ndarray
         and y.ndim == 2
         and y.dtype.kind in "biu"
-        and hasattr(estimator, "_label_binarizer")
         and is_of_columns(estimator)
         and y.shape[1] == len(estimator.classes_)
         and bool(((y == 0) | (y == 1)).all())
@@ -237,13 +236,14 @@ def kind_of_labels(y, n):
 
 def is_of_classes(estimator):
     """Tell whether a classifier tells dense labels of one class a row from each other."""
-    binarizer = estimator._label_binarizer
-    return binarizer.y_type_ in ("binary", "multiclass") and not binarizer.sparse_input_
+    binarizer = getattr(estimator, "_label_binarizer", None)
+    one = getattr(binarizer, "y_type_", None) in ("binary", "multiclass")
+    return one and not binarizer.sparse_input_
 
 
 def is_of_columns(estimator):
     """Tell whether a classifier has a column of zeros and ones for each of several labels."""
-    binarizer = estimator._label_binarizer
+    binarizer = getattr(estimator, "_label_binarizer", None)
     several = getattr(binarizer, "y_type_", None) == "multilabel-indicator"
     return several and not binarizer.sparse_input_ and len(estimator.classes_) > 1
 

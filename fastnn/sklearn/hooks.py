@@ -44,7 +44,8 @@ def _falls_back(estimator, what, reason):
 @_hook("_fit_stochastic")
 def fit_stochastic(self, X, y, incremental, sample_weight=None, **_):
     """Train by SGD or Adam."""
-    reason = support.why_not(self) or support.why_not_steps(self, X, incremental)
+    reason = support.why_not(self) or support.why_not_rows(self, X)
+    reason = reason or support.why_not_steps(self, X, incremental)
     reason = reason or support.why_not_targets(self, y)
     if _falls_back(self, "trains", reason):
         return NotImplemented
@@ -57,7 +58,8 @@ def loss_grad_lbfgs(self, packed_coef_inter, X, y, activations, sample_weight=No
     """Compute the loss and the gradient for L-BFGS."""
     # Asked once a fit: of small data, it takes longer than the gradient.
     if not gradient.is_made(activations, X, y, sample_weight):
-        reason = support.why_not(self) or support.why_not_targets(self, y)
+        reason = support.why_not(self) or support.why_not_rows(self, X)
+        reason = reason or support.why_not_targets(self, y)
         if _falls_back(self, "trains", reason):
             return NotImplemented
     return gradient.loss_and_gradient(self, packed_coef_inter, X, y, sample_weight, activations)
@@ -66,6 +68,8 @@ def loss_grad_lbfgs(self, packed_coef_inter, X, y, activations, sample_weight=No
 @_hook("_forward_pass_fast")
 def forward_pass_fast(self, X, check_input=True):
     """Predict."""
+    if not hasattr(self, "out_activation_"):
+        return NotImplemented  # half fitted: scikit-learn says what is missing
     if _falls_back(self, "predicts with", support.why_not(self)):
         return NotImplemented
     return prediction.outputs(self, X, check_input)

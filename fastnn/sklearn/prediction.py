@@ -8,13 +8,15 @@ from ..threads import limited
 from . import installed
 from .certainty import certain_rows
 from .data import rows_of
-from .support import architecture_of
+from .support import architecture_of, why_not_rows
 
 
 def outputs(estimator, X, check_input=True):
-    """Return what scikit-learn's ``_forward_pass_fast`` does."""
+    """Return what scikit-learn's ``_forward_pass_fast`` does, or leave it to that to complain."""
     if check_input:
         X = _checked(estimator, X)
+    if why_not_rows(estimator, X):
+        return NotImplemented
     architecture, layers, X = _as_computed(estimator, X)
     with limited(getattr(estimator, "n_threads", None)):
         return predict_outputs(architecture, layers, X, architecture.head)
@@ -23,6 +25,9 @@ def outputs(estimator, X, check_input=True):
 def hidden(estimator, X, layer):
     """Return the activations of a hidden layer, (n, units)."""
     X = _checked(estimator, X)
+    reason = why_not_rows(estimator, X)
+    if reason:
+        raise ValueError(f"{reason}: fit the estimator again")
     architecture, layers, X = _as_computed(estimator, X)
     name, layers = architecture.activations[layer], layers[: layer + 1]
     below = Architecture(

@@ -89,9 +89,29 @@ def why_not(estimator):
     if len(dtypes) > 1 or not dtypes <= {np.dtype("f4"), np.dtype("f8")}:
         names = ", ".join(sorted(str(dtype) for dtype in dtypes))
         return f"its parameters are of {names}, not all of float32 or all of float64"
+    if not _fit_together(estimator.coefs_, estimator.intercepts_):
+        return "its parameters do not fit each other"
     hidden, names = len(estimator.coefs_) - 1, activation_of(estimator)
     if not isinstance(names, str) and len(names) != hidden:
         return f"it has {len(names)} activations, but {hidden} hidden layers"
+    return None
+
+
+def _fit_together(coefs, intercepts):
+    """Tell whether the shapes of some parameters are those of a network's layers."""
+    if len(coefs) != len(intercepts) or any(W.ndim != 2 for W in coefs):
+        return False
+    inputs = [len(W) for W in coefs[1:]]
+    units = [W.shape[1] for W in coefs]
+    return units[:-1] == inputs and all(b.shape == (n,) for b, n in zip(intercepts, units))
+
+
+def why_not_rows(estimator, X):
+    """Return why the engine cannot take such rows, or None."""
+    inputs = len(estimator.coefs_[0])
+    if X.shape[1] != inputs:
+        # A fit that failed may have noted other columns than those of the parameters.
+        return f"X has {X.shape[1]} columns, but the network {inputs} inputs"
     return None
 
 
@@ -110,7 +130,10 @@ def why_not_steps(estimator, X, incremental):
 
 def why_not_targets(estimator, y):
     """Return why the engine cannot train towards such targets, or None."""
-    head = head_of(estimator)
+    head, outputs = head_of(estimator), estimator.coefs_[-1].shape[1]
+    columns = 1 if y.ndim == 1 else y.shape[1]
+    if columns != outputs:
+        return f"y has {columns} columns, but the network {outputs} outputs"
     if head == "softmax" and not _is_one_hot(y):
         return "its targets are not one class a row"
     if head == "exponential" and (np.asarray(y) < 0).any():
