@@ -756,6 +756,33 @@ def test_a_tape_that_others_have_used_is_as_good_as_new(dtype, kind):
     assert again.bits() == first.bits()
 
 
+@pytest.mark.parametrize("head", ["softmax", "identity"])
+@pytest.mark.parametrize("wrong", ["columns", "few targets", "narrow", "wide", "few weights"])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_sources_that_do_not_fit_the_network_are_refused(head, wrong, goes_on):
+    # Whoever makes a job has checked them; a loop reads them by address.
+    X, weights, sizes = np.zeros((20, 5)), np.ones(20), (5, 4, 3)
+    y = np.zeros(20, np.int64) if head == "softmax" else np.zeros((20, 3))
+    job = Job(
+        jobs.Architecture(sizes, "relu", head),
+        random_layers(sizes, np.float64),
+        train=jobs.Source(X, y, weights),
+        batch_sizes=(10,),
+    )
+    loop = CompiledLoop(job)
+    sources = {
+        "columns": (X[:, :4], y, weights),  # as far apart, and so of the same kind
+        "few targets": (X, y[:-1], weights),
+        "narrow": (X, np.zeros((20, 1)), weights),
+        "wide": (X, np.zeros((20, 4)), weights),
+        "few weights": (X, y, weights[:-1]),
+    }
+    job = job._replace(train=jobs.Source(*sources[wrong]))
+    make = loop.go_on if goes_on else CompiledLoop
+    with pytest.raises(ValueError, match=r"a network of layers \(5, 4, 3\) cannot read rows of"):
+        make(job)
+
+
 def test_two_loops_never_share_a_tape():
     loops = [Run(CompiledLoop, (17, 50, 4), np.float64).loop for _ in range(2)]
     assert loops[0].tape is not loops[1].tape

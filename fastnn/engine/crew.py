@@ -9,9 +9,10 @@ So a run begins with a few threads, and now and then works with twice or half as
 #: cores of an Intel server that others used, a step of 784-100-10 (95 MFLOP) took 0.6 to 1.2 of one
 #: thread's time with four of them and 4 with sixteen, one of 64-100-10 (9 MFLOP) 2.2 and 4.
 AT_FIRST, FLOPS_AT_FIRST = 4, 10_000_000
-#: Steps taken at a time at least, if those flops shall tell: threads are started each time,
-#: in some 0.15 ms. The full gradients of L-BFGS, of 1,800 rows of 64-100-10, took two threads 12 %
-#: longer than one, of 500 rows 20 %, and of 20,000 as long (two cores of a Zen 4).
+#: Steps from which on their number does not matter. Threads are started for each call, in some 0.15
+#: ms: of few steps, less work must pay for that. The full gradients of L-BFGS, of 1,800 rows of
+#: 64-100-10, took two threads 12 % longer than one, of 500 rows 20 %, and of 20,000 as long (two
+#: cores of a Zen 4).
 STEPS_A_START = 10
 #: Seconds of work that tell how fast a number of threads is. What seems better is confirmed by as
 #: many again.

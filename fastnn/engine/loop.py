@@ -291,6 +291,8 @@ class CompiledLoop:
 
     def _connect(self, job):
         """Look at the rows of a job, as they are scaled, and make room for what is told of them."""
+        for source in (job.train, job.val):
+            _check_shapes(source, job.architecture)
         # The addresses in `sources` are good as long as `data` are.
         self.data, self.sources = (job.train, job.val), (_addresses(job.train), _addresses(job.val))
         n, predicts = 0 if job.val is None else len(job.val), job.output_head is not None
@@ -427,6 +429,22 @@ def _flops(layer_sizes, non_zeros, rows):
     if non_zeros is None:
         return flops_per_row(layer_sizes) * rows
     return (flops_per_row(layer_sizes[1:]) + 2 * non_zeros * layer_sizes[1]) * rows
+
+
+def _check_shapes(source, architecture):
+    """Refuse a source that is not as wide as the network, or not whole: it is read by address."""
+    if source is None:
+        return
+    X, y, weights = source
+    n, sizes = X.shape[0], architecture.layer_sizes
+    wide = (n,) if architecture.head == "softmax" else (n, sizes[-1])
+    fits = X.shape[1] == sizes[0] and (y is None or y.shape == wide)
+    if not fits or (weights is not None and weights.shape != (n,)):
+        shapes = [None if each is None else each.shape for each in source]
+        raise ValueError(
+            f"a network of layers {sizes} cannot read rows of shape {shapes[0]} with targets of "
+            f"shape {shapes[1]} and weights of shape {shapes[2]}: check them before"
+        )
 
 
 def _addresses(source):
