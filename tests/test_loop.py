@@ -14,7 +14,7 @@ from fastnn.engine.loop import CompiledLoop
 from fastnn.jobs import Job
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.gather import PIECE
-from fastnn.kernels.llvm.processor import VECTOR_BYTES
+from fastnn.kernels.llvm.processor import VECTOR_BYTES, X86
 from fastnn.kernels.llvm.tiles import MR, NR
 from fastnn.kernels.loop import blocking, buffers, marking, tape
 from fastnn.kernels.loop import operations as op
@@ -631,6 +631,38 @@ def test_a_diverged_training_shows():
         run = Run(CompiledLoop, (11, 17, 4), np.float32, rate=1e30, **OPTIONS[option])
         assert not np.isfinite(run.records.losses[-1]), option
         assert not np.isfinite(run.params).all(), option
+
+
+# ------------------------------------------------------------------------------- subnormal numbers
+
+
+@pytest.mark.skipif(not X86, reason="subnormal numbers cost little here")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam"])
+def test_what_is_remembered_of_dead_weights_ends_as_zero(optimizer, threads):
+    sizes, options = (17, 9, 4), {"optimizer": optimizer, "l2": 0.0, "threads": threads}
+    run = Run(CompiledLoop, sizes, np.float32, **options)
+    dead = run.loop.data[0].X[:, :6]
+    assert all(np.abs(memory[0][0][:6]).min() > 1e-30 for memory in run.loop.memories())
+    # From here on no gradient reaches their weights.
+    dead[:] = 0
+    items = epochs_of(run.loop.data[0], None, 13, 0, 300, optimizer, 0.001)
+    run.loop.run(items, jobs.Records.empty(items.steps.max() + 1, 300))
+    velocity = run.loop.memories()[0][0][0]
+    # As it is, a tenth less of a few units in the last place would be as many for good.
+    assert np.float32(0.9) * np.finfo(np.float32).smallest_subnormal > 0
+    np.testing.assert_array_equal(velocity[:6], 0)
+    assert np.abs(velocity[6:]).max() > 1e-30
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_run_leaves_subnormal_numbers_of_others_alone(dtype):
+    def halved():
+        return np.finfo(dtype).tiny * np.array([0.5], dtype)
+
+    assert halved() > 0
+    Run(CompiledLoop, (5, 4, 3), dtype, optimizer="adam", threads=2)
+    assert halved() > 0
 
 
 # --------------------------------------------------------------------------------------- same bits

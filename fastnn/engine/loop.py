@@ -160,6 +160,8 @@ class CompiledLoop:
             weighted=int(weighted),
             clipped=int(settings.clipped),
             units=self.buffers.units,
+            # Predictions are NumPy's where that is faster, which keeps subnormal numbers.
+            flush=int(bool(task.batch_sizes)),
             shards=task.shards,
             shard=self.buffers.behind(1),
             dropout_threshold=int(settings.dropout * 2**32),

@@ -37,6 +37,8 @@ def _cache(index):
 
 
 FEATURES = _features()
+#: Whether it is one of Intel's line, whoever makes it.
+X86 = llvm.get_process_triple().startswith(("x86_64", "i386", "i686"))
 #: Vector registers of the processor that is compiled for.
 VECTOR_REGISTERS = vector_registers(llvm.get_process_triple(), FEATURES)
 #: Bytes in one vector.

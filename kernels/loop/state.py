@@ -35,6 +35,7 @@ class Constants(NamedTuple):
     weighted: int  #: 1 where sources have weights
     clipped: int  #: 1 where losses count clipped probabilities, see softmax_rows.EPSILON
     units: int  #: sums of squared weights
+    flush: int  #: 1 where subnormal numbers count as 0
     shards: int  #: shards of the batch whose gradients are added up
     shard: int  #: bytes from the gradient of one to that of the next
     dropout_threshold: int  #: chance of a zero, times 2^32

@@ -21,6 +21,7 @@ from ..marked import Mark, mark
 from ..marked_products import MultiplyPair, OuterPair, multiply_pair, outer_pair
 from ..multiples import MultiplesOfRow, multiples_of_row
 from ..softmax_rows import ROWS_PER_LOG
+from ..subnormals import flush_subnormals, restore_subnormals
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
 from .barrier import FINISHED, wait
@@ -72,6 +73,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     meetings = wait(a.barrier, threads, thread - thread)
     if meetings < 0:
         return False
+    before = flush_subnormals(constants.flush)
     for number in range(len(items.step)):
         item = _item(items, number)
         source = sources[1] if item.source == EVALUATE else sources[0]
@@ -147,6 +149,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                 _write_down(a.reports[phase], item, losses, correct, penalty, constants, record)
         if thread == 0 and item.keep:
             _keep_best(a, item, record)
+    restore_subnormals(before)
     if thread == 0:
         a.barrier[FINISHED] = 1
     return True
