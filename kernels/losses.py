@@ -7,7 +7,7 @@ softmax, which needs a whole row at once, has files of its own.
 from typing import NamedTuple
 
 from .llvm.functions import outlined
-from .llvm.vector_math import exp, exp_nonpositive, log
+from .llvm.vector_math import exp, exp_nonpositive, exp_nonpositive_subnormal, log
 from .softmax_rows import clipped
 
 #: The heads, by code, with their losses for a score s and a target y, summed over the outputs:
@@ -29,9 +29,9 @@ CLIPPED_LOGISTIC = len(HEADS)
 NOWHERE = -1e30
 
 
-def _logistic(emit, s):
+def _logistic(emit, s, exp=exp_nonpositive):
     """Return logistic(s) and exp(-|s|)."""
-    z = exp_nonpositive(emit, -abs(s))
+    z = exp(emit, -abs(s))
     return emit.where(s >= 0.0, 1.0, z) / (1.0 + z), z
 
 
@@ -69,9 +69,10 @@ LOSSES = {
 }
 
 #: By code, what emits the prediction for a vector of scores; of a softmax, once it is taken.
+#: Whoever takes the logarithm of a subnormal probability expects a number.
 PREDICTIONS = {
     SOFTMAX: lambda emit, s: s,
-    LOGISTIC: lambda emit, s: _logistic(emit, s)[0],
+    LOGISTIC: lambda emit, s: _logistic(emit, s, exp_nonpositive_subnormal)[0],
     EXPONENTIAL: exp,
     IDENTITY: lambda emit, s: s,
 }

@@ -41,7 +41,7 @@ def _columns(emit, f, scores, first):
         return emit.loop(0, f.classes, [emit.constant(0.0)], one)[1][0]
 
     right = of_right_class()
-    top, total = _exponentials(emit, scores, f.classes)
+    top, total = exponentials(emit, scores, f.classes)
     clips = f.clipped != 0
     factor = emit.where(clips, clipped(emit, of_right_class() / total), total)
     scale = emit.splat(f.scale)
@@ -72,7 +72,7 @@ def _columns(emit, f, scores, first):
     return by_fours(emit, first, first + scores.count, f.losses, loss)
 
 
-def _exponentials(emit, scores, classes):
+def exponentials(emit, scores, classes, exp=exp_nonpositive):
     """Replace the scores by exp(score - top); return the top of each row, and the total."""
 
     def largest(c, _, carried):
@@ -83,7 +83,7 @@ def _exponentials(emit, scores, classes):
     _, (top,) = emit.loop(0, classes, [emit.constant(-math.inf)], largest)
 
     def exponential(c, _, carried):
-        scores[c] = value = exp_nonpositive(emit, scores[c] - top)
+        scores[c] = value = exp(emit, scores[c] - top)
         return [carried[0] + value]
 
     _, (total,) = emit.loop(0, classes, [emit.constant(0.0)], exponential)

@@ -57,12 +57,12 @@ class Row:
         self.right = self.place + label * self.emit.size
         return self.emit.load_scalar(self.right) - self.emit.lane(self.top, 0)
 
-    def exponentials(self):
+    def exponentials(self, exp=exp_nonpositive):
         """Replace the scores by exp(score - top), and keep their sum."""
         emit = self.emit
 
         def exponential(load, store, carried):
-            value = exp_nonpositive(emit, load(self.place, self.lowest) - self.top)
+            value = exp(emit, load(self.place, self.lowest) - self.top)
             store(value, self.place)
             return [carried[0] + value]
 

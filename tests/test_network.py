@@ -428,6 +428,30 @@ def test_scores_far_from_zero(always_compiled):
 
 
 @pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("head", ["softmax", "logistic", "exponential"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_small_predictions_are_numbers_down_to_the_smallest(always_compiled, dtype, head, n):
+    info = np.finfo(dtype)
+    # From a normal number to the least that is not rounded to 0, and beyond.
+    least = np.log(float(info.smallest_subnormal))
+    scores = np.array([0, np.log(float(info.tiny)) + 1, least + 4, least - 1], dtype)
+    net = Network((20, 4), head=head, dtype=dtype, random_state=0)
+    net.params[:] = 0
+    net.intercepts_[0][:] = scores
+    exact = np.exp(scores.astype(np.longdouble))
+    if head == "softmax":
+        exact /= exact.sum()
+    elif head == "logistic":
+        exact /= 1 + exact
+    predict = net.predict if head == "exponential" else net.predict_proba
+    P = predict(random_rows(n, dtype=dtype))
+    assert 0 < P[0, 2] < info.tiny
+    assert (P[:, 3] == 0).all()
+    for row in P:
+        np.testing.assert_allclose(row[:3], exact[:3], rtol=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
 def test_predictions_beyond_all_numbers_show_in_the_result_alone(always_compiled, n):
     for dtype in DTYPES:
         net = Network((20, 3), head="exponential", dtype=dtype, random_state=0)

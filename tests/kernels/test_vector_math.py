@@ -12,7 +12,14 @@ from fastnn import kernels, reference
 from fastnn.kernels._jit import kernel
 from fastnn.kernels.llvm.functions import outlined
 from fastnn.kernels.llvm.intrinsics import address_of
-from fastnn.kernels.llvm.vector_math import as_written, exp, exp_nonpositive, log, tanh
+from fastnn.kernels.llvm.vector_math import (
+    as_written,
+    exp,
+    exp_nonpositive,
+    exp_nonpositive_subnormal,
+    log,
+    tanh,
+)
 
 NAMES = ["exp", "log", "tanh", "logistic", "erf"]
 DTYPES = ["float32", "float64"]
@@ -236,14 +243,23 @@ class Elements(NamedTuple):
     count: int
 
 
-@outlined(Elements)
-def nonpositive_loop(emit, f):
-    def apply(load, store, carried):
-        store(exp_nonpositive(emit, load(f.X)), f.X)
-        return carried
+class NonpositiveElements(NamedTuple):
+    X: int
+    count: int
+    flushes: int
 
-    emit.vectors(f.count, [], apply)
-    emit.returns()
+
+@outlined(NonpositiveElements)
+def nonpositive_loop(emit, f):
+    for flushes in emit.cases(f.flushes, (0, 1), "flushes"):
+        exp = exp_nonpositive if flushes else exp_nonpositive_subnormal
+
+        def apply(load, store, carried, exp=exp):
+            store(exp(emit, load(f.X)), f.X)
+            return carried
+
+        emit.vectors(f.count, [], apply)
+        emit.returns()
 
 
 @outlined(Elements)
@@ -271,19 +287,22 @@ def test_absolute_values_and_a_choice_of_two_numbers(dtype):
 
 
 @kernel
-def exponentials_of_nonpositive(X):
-    nonpositive_loop(X[0], Elements(address_of(X), X.size))
+def exponentials_of_nonpositive(X, flushes):
+    nonpositive_loop(X[0], NonpositiveElements(address_of(X), X.size, flushes))
 
 
+@pytest.mark.parametrize("flushes", [0, 1])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_exponential_that_flushes(dtype):
+def test_exponential_of_no_positive_number(dtype, flushes):
     lowest = -87 if dtype == "float32" else -708
     x = np.random.RandomState(6).uniform(2 * lowest, 0, 100_000).astype(dtype)
-    x[:5] = 0.0, -0.0, -np.inf, np.nan, lowest
+    x[:6] = 0.0, -0.0, -np.inf, np.nan, lowest, -np.finfo(dtype).max
     got = x.copy()
-    exponentials_of_nonpositive(got)
+    exponentials_of_nonpositive(got, flushes)
     # The same number as of the other one, to the bit.
-    np.testing.assert_array_equal(got, np.where(x < lowest, 0, call("exp", x)))
+    expected = call("exp", x)
+    assert np.any((expected > 0) & (expected < np.finfo(dtype).tiny))
+    np.testing.assert_array_equal(got, np.where((x < lowest) & bool(flushes), 0, expected))
 
 
 @as_written
