@@ -29,7 +29,7 @@ def certain_rows(estimator, X):
     """Return what scikit-learn's checks would make of more rows X for a fitted estimator, or None.
 
     Not None for what :func:`first_rows` takes, with the columns that the estimator knows. Integers
-    stay integers.
+    stay integers, and booleans booleans.
     """
     rows, known = _rows_of(X), getattr(estimator, "feature_names_in_", None)
     if rows is None or (rows.names is None) != (known is None):
@@ -44,8 +44,8 @@ def certain_rows(estimator, X):
 def first_rows(X):
     """Return the Rows that scikit-learn's checks would make of X, to be fitted anew, or None.
 
-    Not None for finite floats and integers of an array or a list, of a CSR matrix, or of a data
-    frame of pandas that NumPy has one dtype for.
+    Not None for finite floats, integers and booleans of an array, in memory or mapped from a file,
+    of a list, of a CSR matrix, or of a data frame of pandas.
     """
     rows = _rows_of(X)
     if rows is None or not rows.numbers.shape[1]:
@@ -58,8 +58,8 @@ def first_rows(X):
 
 
 def floats(numbers):
-    """Return numbers to be fitted as scikit-learn's checks do: integers in float64."""
-    return numbers.astype(np.float64) if numbers.dtype.kind in "iu" else numbers
+    """Return numbers to be fitted as scikit-learn's checks do: what is no float in float64."""
+    return numbers.astype(np.float64) if numbers.dtype.kind != "f" else numbers
 
 
 def note_columns(estimator, rows):
@@ -75,14 +75,18 @@ def _rows_of(X):
     """Return the Rows in what may be certain, or None; they may be infinite."""
     kind, names = type(X), None
     if kind is _of_pandas("DataFrame"):
-        if not len(X.columns) or not all(_are_numbers(dtype) for dtype in set(X.dtypes)):
+        dtypes = set(X.dtypes)
+        if not dtypes or not all(_are_numbers(dtype) for dtype in dtypes):
             return None
-        X, names = X.to_numpy(), X.columns.tolist()
+        # Booleans beside numbers would make pandas give objects; scikit-learn takes numbers.
+        X, names = X.to_numpy(np.result_type(*dtypes)), X.columns.tolist()
     elif kind is list:
         try:
             X = np.asarray(X)
         except ValueError:  # of rows that are not as long as each other
             return None
+    elif kind is np.memmap:
+        X = np.asarray(X)
     elif kind is not np.ndarray and kind not in (csr_array, csr_matrix):
         return None
     return Rows(X, names) if _are_numbers(X.dtype) and X.ndim == 2 and X.shape[0] else None
@@ -94,7 +98,7 @@ def _of_pandas(name):
 
 
 def _are_numbers(dtype):
-    return dtype in _FLOATS or (isinstance(dtype, np.dtype) and dtype.kind in "iu")
+    return dtype in _FLOATS or (isinstance(dtype, np.dtype) and dtype.kind in "iub")
 
 
 def _are_finite(numbers):

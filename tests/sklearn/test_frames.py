@@ -1,5 +1,6 @@
 """Data frames and series: their checks are left out only where they would find nothing."""
 
+import tempfile
 import warnings
 
 import numpy as np
@@ -51,6 +52,14 @@ def _with(frame, row, column, value):
     return frame
 
 
+def mapped(X):
+    """Return an array whose numbers lie in a file that goes with it."""
+    with tempfile.TemporaryFile() as file:
+        placed = np.memmap(file, X.dtype, "w+", shape=X.shape)
+    placed[:] = X
+    return placed
+
+
 FRAMES = {
     "float64": lambda X: pandas.DataFrame(X, columns=NAMES),
     "float32": lambda X: pandas.DataFrame(X.astype("f4"), columns=NAMES),
@@ -70,6 +79,12 @@ FRAMES = {
     ),
     "booleans": lambda X: pandas.DataFrame(X > 0, columns=NAMES),
     "booleans and floats": lambda X: pandas.DataFrame({"a": X[:, 0] > 0, "b": X[:, 1]}),
+    "booleans and float32": lambda X: pandas.DataFrame(
+        {"a": X[:, 0] > 0, "b": X[:, 1].astype("f4")}
+    ),
+    "booleans and integers": lambda X: pandas.DataFrame(
+        {"a": X[:, 0] > 0, "b": (9 * X[:, 1]).astype(int)}
+    ),
     "float16": lambda X: pandas.DataFrame(X.astype("f2"), columns=NAMES),
     "nullable": lambda X: pandas.DataFrame(X, columns=NAMES).astype("Float64"),
     "sparse": lambda X: pandas.DataFrame(X, columns=NAMES).astype(pandas.SparseDtype("f8", 0.0)),
@@ -89,6 +104,11 @@ FRAMES = {
     "integers of an array": lambda X: (9 * X).astype("i2"),
     "bytes of an array": lambda X: abs(9 * X).astype("u1"),
     "booleans of an array": lambda X: X > 0,
+    "booleans of csr": lambda X: sparse.csr_array(X > 0),
+    "a list of booleans": lambda X: (X > 0).tolist(),
+    "mapped from a file": lambda X: mapped(X),
+    "columns first": np.asfortranarray,
+    "every other row": lambda X: np.repeat(X, 2, axis=0)[::2],
     "objects": lambda X: X.astype(object),
     "a list": lambda X: X.tolist(),
     "a list of integers": lambda X: (9 * X).astype(int).tolist(),
@@ -98,11 +118,12 @@ FRAMES = {
     "an empty list": lambda X: [],
 }
 #: Those of which scikit-learn's checks would return the very numbers.
-CERTAIN = list(FRAMES)[:10]
+CERTAIN = list(FRAMES)[:14]
 #: And of a first fit: as long as there are names, they may be any.
 FIRST = [*CERTAIN, "another order", "another name", "a column more", "no frame", "csr"]
 FIRST += ["integers of csr", "integers of an array", "bytes of an array"]
-FIRST += ["a list", "a list of integers"]
+FIRST += ["a list", "a list of integers", "booleans of an array", "booleans of csr"]
+FIRST += ["a list of booleans", "mapped from a file", "columns first", "every other row"]
 
 
 def rows_in(X):
