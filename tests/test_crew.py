@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLPClassifier, Network, Trainer, TwoLayerNet
+from fastnn import MLPClassifier, Network, Trainer, TwoLayerNet, jobs
+from fastnn.checks.sparse import Sparse
 from fastnn.engine import driver
 from fastnn.engine.crew import AT_FIRST, FLOPS_AT_FIRST, LONGEST_WAIT, SHARE, WINDOW, Crew, at_first
+from fastnn.engine.loop import CompiledLoop
 from fastnn.engine.tapes import Shelf, tape_of
+from fastnn.jobs import Job, flops_per_row
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.loop.task import Task
 from fastnn.optimizers import Adam
@@ -56,6 +59,28 @@ def test_small_steps_begin_with_one_thread():
     # A few at a time are as much work as as many smaller ones.
     assert [at_first(2 * FLOPS_AT_FIRST, steps) for steps in (1, 5, 10, 100)] == [1, 1, 2, 2]
     assert at_first(10 * FLOPS_AT_FIRST, 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sparse", "threads"),
+    [("float32", False, 1), ("float64", False, 2), ("float32", True, 2), ("float64", True, 4)],
+)
+def test_steps_whose_operations_take_longer_begin_with_more(monkeypatch, dtype, sparse, threads):
+    monkeypatch.setattr("fastnn.engine.loop.SHELF", Shelf())
+    sizes = 100, 60, 2
+    n = int(1.5 * FLOPS_AT_FIRST / (3 * flops_per_row(sizes)))
+    X = np.ones((n, 100), dtype)
+    if sparse:
+        X = Sparse(X.shape, np.arange(n + 1) * 100, np.tile(np.arange(100), n), X.ravel())
+    job = Job(
+        jobs.Architecture(sizes),
+        list(Network(sizes, dtype=dtype, random_state=0).layers),
+        jobs.Settings(),
+        jobs.Source(X, np.zeros(n, np.int64)),
+        batch_sizes=(n,),
+        threads=4,
+    )
+    assert CompiledLoop(job).threads == threads
 
 
 @pytest.mark.parametrize("best", [1, 2, 4, 8, 16])
