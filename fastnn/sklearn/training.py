@@ -127,7 +127,7 @@ class PerceptronFit:
             *arrays,
             random_state=estimator._random_state,
             test_size=estimator.validation_fraction,
-            stratify=y if stratifies else None,
+            stratify=strata(y) if stratifies else None,
         )
         train, val = parts[::2], parts[1::2]
         if val[0].shape[0] < 2 and LIMITS_THE_SPLIT:
@@ -328,6 +328,17 @@ class PerceptronFit:
             return True
         estimator._no_improvement_count = 0
         return False
+
+
+def strata(y):
+    """Return what says by class how to split rows whose column of zeros and ones is y.
+
+    scikit-learn makes a text of each row of two dimensions, in 2 us each, and sorts these: the same
+    strata in the same order. Where it complains it lists such texts.
+    """
+    ones = np.count_nonzero(y)
+    plain = y.dtype == bool and y.shape == (len(y), 1) and 1 not in (ones, len(y) - ones)
+    return y.ravel() if plain else y
 
 
 def _writeable(array):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 
 import fastnn
 from fastnn.engine import loop, tapes, zeros
-from fastnn.sklearn import installed, support
+from fastnn.sklearn import installed, support, training
 
 #: As many epochs, whatever the losses do.
 ALL = {"tol": 0.0, "n_iter_no_change": 10_000_000, "random_state": 0}
@@ -177,3 +178,28 @@ def test_zeros_are_skipped_and_change_nothing_but_rounding(
     np.testing.assert_allclose(ours.loss_curve_, wanted.loss_curve_, rtol=bound)
     for mine, their in zip(ours.coefs_ + ours.intercepts_, wanted.coefs_ + wanted.intercepts_):
         np.testing.assert_allclose(mine, their, rtol=0, atol=bound * abs(their).max())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("ones", [0, 1, 2, 17, 59, 60])
+def test_rows_are_split_as_by_scikit_learn(classes, ones):
+    y = np.zeros((60, 1), bool) if classes == 2 else np.zeros((60, 3), bool)
+    y[np.random.RandomState(ones).permutation(60)[:ones], -1] = True
+
+    def outcome(stratify):
+        try:
+            return train_test_split(np.arange(60), test_size=0.1, random_state=3, stratify=stratify)
+        except ValueError as error:
+            return str(error)
+
+    wanted, got = outcome(y), outcome(training.strata(y))
+    if isinstance(wanted, str):
+        assert got == wanted
+        return
+    for expected, found in zip(wanted, got):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_two_classes_are_split_without_a_text_for_each_row():
+    y = np.arange(60)[:, None] % 2 > 0
+    np.testing.assert_array_equal(training.strata(y), y[:, 0])
