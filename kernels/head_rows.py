@@ -125,7 +125,7 @@ def head_predictions(emit, f):
     lie side by side, are taken a vector at a time: of 100,000 rows a logistic takes 0.1 ms, and 0.8
     by themselves (20-100-1 in float32, Zen 4). A softmax of as many classes as fill a vector goes
     in lanes: of two classes it takes 5 ns a row, and 16 row by row, of ten 7 and 10 in float32, and
-    of more than that longer than row by row, as rows are turned twice (Zen 4).
+    of more than that longer than row by row, as rows are turned twice (Zen 4; AVX2 likewise).
     """
     single = (f.outputs == 1) & (f.out_stride == emit.size)
     with emit.only_if((f.head == SOFTMAX) & (f.outputs <= emit.lanes)):

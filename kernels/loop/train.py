@@ -16,12 +16,12 @@ from ..activation import (
 )
 from ..gather import GatherColumns, gather_columns
 from ..llvm.intrinsics import address_of
+from ..llvm.subnormals import flush_subnormals, restore_subnormals
 from ..llvm.tiles import MultiplyGroup, MultiplyPanel, multiply_group, multiply_panel
 from ..marked import Mark, mark
 from ..marked_products import MultiplyPair, OuterPair, multiply_pair, outer_pair
 from ..multiples import MultiplesOfRow, multiples_of_row
 from ..softmax_rows import ROWS_PER_LOG
-from ..subnormals import flush_subnormals, restore_subnormals
 from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
 from .barrier import FINISHED, wait

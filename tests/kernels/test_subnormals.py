@@ -5,7 +5,7 @@ import pytest
 
 from fastnn.kernels._jit import kernel
 from fastnn.kernels.llvm.processor import X86
-from fastnn.kernels.subnormals import flush_subnormals, restore_subnormals
+from fastnn.kernels.llvm.subnormals import flush_subnormals, restore_subnormals
 
 DTYPES = [np.float32, np.float64]
 

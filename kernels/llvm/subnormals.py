@@ -15,13 +15,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .llvm.processor import X86
+from .processor import X86
+from .values import INT32
 
 #: Bits of the control word, MXCSR: subnormal results become 0, subnormal operands count as 0.
 #: Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, section 10.2.3.
 FLUSH_RESULTS, FLUSH_OPERANDS = 1 << 15, 1 << 6
-
-INT32 = ir.IntType(32)
 
 
 def _access(builder, name, place):
