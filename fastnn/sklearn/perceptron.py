@@ -281,6 +281,22 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     # -------------------------------------------------------------------------------- transform
 
+    def predict(self, X):
+        """Predict the class, or the target, of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        # scikit-learn looks through all attributes for the sign of a fit that this one is.
+        if hasattr(self, "out_activation_"):
+            return self._predict(X)
+        return super().predict(X)
+
     def transform(self, X, layer=-1):
         """Compute the activations of a hidden layer.
 
