@@ -5,6 +5,7 @@ a folder of their own.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
@@ -13,6 +14,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.numba_cache import use_cache_of_these_kernels
+
+
+def heed(name, handler):
+    """Handle a signal that was ignored when this began, and let what it starts die of it.
+
+    A shell without job control has what it puts into the background ignore Ctrl-C, and nohup the
+    end of the terminal; the tests send both to programs, which would go on for ever.
+    """
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
+heed("SIGINT", signal.default_int_handler)
+heed("SIGHUP", lambda *_: None)
 
 # Before anything imports numba, which reads the setting once.
 use_cache_of_these_kernels()
