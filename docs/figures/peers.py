@@ -39,7 +39,7 @@ page = (Path(sys.argv[0]).resolve().parents[1] / "speed.md").read_text(encoding=
 tables = {machine: times_of(page, machine) for machine in MACHINES}
 networks = list(tables[MACHINES[0]])
 figure, panels = plt.subplots(
-    1, 3, sharex=True, sharey=True, figsize=(10, 6.2), layout="constrained"
+    1, len(MACHINES), sharex=True, sharey=True, figsize=(10, 6.2), layout="constrained"
 )
 for axes, (machine, times) in zip(panels, tables.items()):
     for name, (color, marker) in LIBRARIES.items():
