@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kernel
+from .gradient_tiles import OuterGroup, OuterPanel, outer_group, outer_panel
 from .layout import (
     group_columns,
     pack,
@@ -28,12 +29,8 @@ from .llvm.tiles import (
     NR,
     MultiplyGroup,
     MultiplyPanel,
-    OuterGroup,
-    OuterPanel,
     multiply_group,
     multiply_panel,
-    outer_group,
-    outer_panel,
 )
 from .rules import SGD, OptimizerStep, numbers_like, optimizer_step
 from .sums import ColumnSums, column_sums
@@ -152,10 +149,11 @@ def _descend(like, f, numbers):
                 rows=f.n,
                 more=0,
                 out=tile,
+                weights=f.weights + (j * f.K + k * across) * size,
+                numbers=numbers,
+                squares=tile,  # of which nobody asks, but with it goes the penalty
             )
             outer_panel(like, outer)
-            place = f.weights + (j * f.K + k * across) * size
-            optimizer_step(like, OptimizerStep(SGD, place, tile, height * across, 0, 0, numbers))
             k += height
     length, across = round_up(f.K, lanes), GROUP_VECTORS * lanes
     for k in range(0, f.K if columns < f.N else 0, across):

@@ -87,7 +87,7 @@ def tile_height(rows_left):
     # Not a loop over HEIGHTS, which Numba would carry out.
     if rows_left >= MR:
         return MR
-    return MR // 2 if rows_left >= MR // 2 else 1
+    return MR // 2 if rows_left >= MR // 2 else min(rows_left, 2)
 
 
 @kernel

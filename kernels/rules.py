@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ._jit import shared
 from .llvm.functions import outlined
 from .llvm.intrinsics import cast_like
+from .llvm.processor import VECTOR_BYTES
 
 
 class Numbers(NamedTuple):
@@ -107,6 +108,18 @@ GRADIENT, ACCUMULATE, STORE = range(len(RULES), len(RULES) + 3)
 FATES = {**CODES, "gradient": GRADIENT, "accumulate": ACCUMULATE}
 
 
+def _numbers(emit, address):
+    """Return the Numbers of a step, each in all lanes of a vector."""
+    count = range(len(Numbers._fields))
+    return Numbers(*(emit.splat(emit.load_scalar(address + i * emit.size)) for i in count))
+
+
+def _total(emit, chains):
+    """Return the sum of some vectors' lanes, a float64: to the same bits wherever it is emitted."""
+    with emit.as_written():
+        return emit.widened(emit.total(functools.reduce(operator.add, chains)))
+
+
 #: Vectors whose steps are in work at a time: the sums of their squares do not wait for each other.
 CHAINS = 4
 
@@ -146,12 +159,7 @@ def optimizer_step(emit, f):
     places = f.weights + f.memory_1, f.weights + f.memory_2
     rules = list(RULES.values())
     for code in emit.cases(f.rule, (*range(1, STORE + 1), SGD), "rule"):
-        numbers = Numbers(
-            *(
-                emit.splat(emit.load_scalar(f.numbers + i * emit.size))
-                for i in range(len(Numbers._fields))
-            )
-        )
+        numbers = _numbers(emit, f.numbers)
 
         def step(load, store, carried, code=code, numbers=numbers):
             G, memory = load(f.gradient), _Memory(load, store, places)
@@ -171,8 +179,27 @@ def optimizer_step(emit, f):
             return [emit.fma(w, w, carried[0])]
 
         sums = emit.vectors(f.elements, [emit.constant(0.0)] * CHAINS, step, CHAINS)
-        total = functools.reduce(operator.add, sums)
-        emit.returns(emit.widened(emit.total(total)))
+        emit.returns(_total(emit, sums))
+
+
+def descend(emit, weights, numbers, gradients, penalised):
+    """Emit what :func:`optimizer_step` does by SGD, for vectors of gradients in registers.
+
+    Return the sum of squares, 0 where the weights have no penalty.
+    """
+    n, sums = _numbers(emit, numbers), [emit.constant(0.0)] * CHAINS
+    whole = len(gradients) // CHAINS * CHAINS
+    for v, g in enumerate(gradients):
+        place = weights + v * VECTOR_BYTES
+        w = emit.load(place)
+        if penalised:
+            g = emit.fma(n.l2, w, g)
+        w = RULES["sgd"].step(emit, n, w, g, None)
+        emit.store(w, place)
+        if penalised:
+            chain = v % CHAINS if v < whole else 0
+            sums[chain] = emit.fma(w, w, sums[chain])
+    return _total(emit, sums) if penalised else emit.double(0.0)
 
 
 @shared

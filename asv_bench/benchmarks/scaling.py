@@ -79,7 +79,7 @@ class _Sizes(Comparison):
 class BatchSize(_Sizes):
     """A step of 784-256-10 on batches of some rows, one thread."""
 
-    params = (IMPLS, [8, 32, 128, 512, 2048])
+    params = (IMPLS, [1, 8, 32, 128, 512, 2048])
     param_names = ("impl", "rows")
 
     def problem(self, rows):

@@ -67,6 +67,13 @@ class Emitter(Flow):
         value.align = self.size
         return Value(self, value)
 
+    def load_if(self, condition, addresses):
+        """Load vectors where a condition holds, else touch nothing and return zeros."""
+        zeros, before = [self.constant(0.0)] * len(addresses), self.builder.block
+        with self.only_if(condition):
+            loaded, after = [self.load(address) for address in addresses], self.builder.block
+        return self.joined(before, zeros, after, loaded)
+
     def load_scalar(self, address):
         """Load one element."""
         return Value(self, self.builder.load(self.pointer(address)))
@@ -113,6 +120,10 @@ class Emitter(Flow):
         """Store a vector or an element; `address` may be aligned to one element only."""
         done = self.builder.store(value.ir, self.pointer(address, value.ir.type))
         done.align = self.size
+
+    def store_double(self, value, address):
+        """Store a float64."""
+        self.builder.store(value.ir, self.pointer(address, DOUBLE))
 
     def store_first(self, value, address, count):
         """Store the first `count` lanes of a vector, touching no more."""

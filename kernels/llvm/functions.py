@@ -10,7 +10,7 @@ from .emitter import Emitter
 from .values import DOUBLE, INT64, Value
 
 
-def outlined(kind, returns=None):
+def outlined(kind, returns=None, unrolls=True):
     """Decorate the emission of an LLVM function, which kernels call as an intrinsic.
 
     ``function(like, kind(...))`` takes the arguments as a `kind`, a NamedTuple whose fields are
@@ -18,7 +18,8 @@ def outlined(kind, returns=None):
     the element type. The decorated ``body(emit, arguments)`` gets a `kind` of Values and emits the
     code, with its return; `returns` is float for a float64, None for nothing. A module holds the
     function once, however many kernels of it call it, and none of them inlines it. Other emitted
-    functions call it as ``function.emitted(emit, kind(...))``.
+    functions call it as ``function.emitted(emit, kind(...))``. Unless it `unrolls`, LLVM repeats no
+    loop's body beyond what is emitted, and takes less time.
     """
     result = types.void if returns is None else types.float64
     count = len(kind._fields)
@@ -35,6 +36,8 @@ def outlined(kind, returns=None):
                 function = ir.Function(module, ir.FunctionType(value, kinds), name)
                 function.linkage = "internal"
                 function.attributes.add("noinline")
+                if not unrolls:
+                    function.attributes.add("optsize")
                 emit = Emitter(ir.IRBuilder(function.append_basic_block("entry")), element)
                 body(emit, kind(*(Value(emit, argument) for argument in function.args)))
             return module.globals[name]

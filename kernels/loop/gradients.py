@@ -4,20 +4,14 @@ import numpy as np
 
 from .._jit import part
 from ..csr import CSROuter, csr_outer
+from ..gradient_tiles import OuterGroup, OuterPanel, outer_group, outer_panel
 from ..layout import round_up, tile_height
 from ..llvm.intrinsics import address_of, cast_like, lanes_of, on_stack
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
-from ..llvm.tiles import (
-    GROUP_VECTORS,
-    MR,
-    OuterGroup,
-    OuterPanel,
-    outer_group,
-    outer_panel,
-)
+from ..llvm.tiles import GROUP_VECTORS, MR
 from ..marked import MOST, NARROWEST, WIDEST, CountMarks, count_marks
 from ..marked_products import OuterMarked, outer_marked
-from ..rules import OptimizerStep, numbers_like, optimizer_step
+from ..rules import SGD, OptimizerStep, numbers_like, optimizer_step
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
 from . import operations as op
 
@@ -76,19 +70,23 @@ def _fetch(like, f, place, count, constants, factor, tile):
 
 
 @part
-def _outer_tiles(like, f, k0, k1, tiles):
+def _outer_tiles(like, f, k0, k1, tiles, numbers, squares):
     """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn.
+
+    With the last of them the weights take their steps, where these are SGD's.
 
     Tiles that begin within a line of the inputs have none to prefetch, and do so with what the
     optimiser will read: the weights and then its memories. (Without an instruction more in a tile.)
     """
     size, line = VECTOR_BYTES // lanes_of(like), f.vectors * VECTOR_BYTES
     weights, length = f.weights + k0 * line, (k1 - k0) * line
+    sums = address_of(squares) + f.squares * 8
     first, copy, done = 0, 0, 0
     # Once at least: the gradient by no rows is zero. (A range with a step would divide.)
     while first == 0 or first < f.rows:
         k, tile = k0, tiles
         rows = min(f.part, f.rows - first)
+        steps = f.rule == SGD and first + rows >= f.rows
         while k < k1:
             height, skip = tile_height(k1 - k), (k - f.k0) * size
             later, ahead = f.later + first * 8, f.ahead + skip
@@ -111,6 +109,9 @@ def _outer_tiles(like, f, k0, k1, tiles):
                 rows=rows,
                 more=1 if first else 0,
                 out=tile,
+                weights=f.weights + k * line if steps else 0,
+                numbers=numbers,
+                squares=sums + k // MR * 8 if steps and f.squares >= 0 else 0,
             )
             outer_panel(like, outer)
             k += height
@@ -170,7 +171,9 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
         if width:
             _marked_tiles(like, f, k, k1, tiles)
         elif f.gradient == op.COMPUTED:
-            _outer_tiles(like, f, k, k1, tiles)
+            _outer_tiles(like, f, k, k1, tiles, numbers, squares)
+            if f.rule == SGD:  # the steps are taken
+                k = k1
         while k < k1:
             height = tile_height(k1 - k)
             count, length = height * f.vectors * lanes_of(like), height * f.vectors * VECTOR_BYTES

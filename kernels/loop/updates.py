@@ -90,6 +90,8 @@ class Updates:
         #: Rows of a panel that are updated together; elements of their gradient, of which each
         #: thread holds one; rows of a sparse layer's that it holds.
         self.chunk, self.csr_rows = CHUNK // self.size, csr_block
+        #: First of the sums of the weights' squares, -1 where there is no penalty to read them.
+        self.squares = 0 if task.penalty else -1
         self.tile = max(self.chunk * NR, GROUP * GROUP_VECTORS) * self.lanes
         if marking.starts:  # a tile of two panels by one, and the same turned
             self.tile = max(self.tile, 2 * WIDEST * NR * self.lanes**2)
@@ -105,7 +107,7 @@ class Updates:
     def step(self, thread, n):
         """Return a thread's share of the step of a batch of n rows."""
         fate = self._of_batch(self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
-        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
+        return self._sweep(self._moving(fate, thread, n))
 
     def keep(self, thread, n):
         """Return a thread's share of the gradient of a batch of n rows, to be kept as a whole."""
@@ -126,12 +128,16 @@ class Updates:
             memory_1=buffers.behind(1),
             memory_2=buffers.behind(2),
         )
-        return self._sweep(Sweep(fate, thread, self.threads, thread, 0, n, squares=0, moves=True))
+        return self._sweep(self._moving(fate, thread, n))
 
     def store_shard(self, thread, shard, first, stop):
         """Return the operations by which a thread stores the gradient of a shard, first..stop."""
         behind = self.buffers.behind(self.buffers.first_shard + shard)
         return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, thread, first, stop))
+
+    def _moving(self, fate, thread, n):
+        """Return a thread's way over the parameters on which they take a step by n rows."""
+        return Sweep(fate, thread, self.threads, thread, 0, n, squares=self.squares, moves=True)
 
     def _of_batch(self, rule, memory_1, memory_2):
         """Return the fate of a batch's gradient: computed, or summed over the shards."""

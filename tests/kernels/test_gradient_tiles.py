@@ -1,0 +1,93 @@
+"""Tiles of a weight gradient at every height and width: kept, or followed while in registers."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn.kernels._jit import kernel
+from fastnn.kernels.gradient_tiles import OuterPanel, outer_panel
+from fastnn.kernels.llvm.intrinsics import address_of, on_stack
+from fastnn.kernels.llvm.processor import VECTOR_BYTES
+from fastnn.kernels.llvm.tiles import HEIGHTS, NR
+from fastnn.kernels.rules import SGD, OptimizerStep, numbers_like, optimizer_step
+
+RATE, L2 = 0.1, 0.25
+#: What becomes of the sums: they are written; or SGD's step is taken, without a penalty or with it.
+KEPT, PLAIN, PENALISED = range(3)
+
+
+@kernel
+def summed(A, dZ, height, vectors, first, fate, table, weights, squares, out):
+    """Sum over the rows from `first` on, going on from `out` if these are not all."""
+    like = A[0, 0]
+    for i in range(len(A)):
+        table[i] = address_of(A) + i * A.strides[0]
+    outer = OuterPanel(
+        height=height,
+        vectors=vectors,
+        table=address_of(table) + first * 8,
+        offset=0,
+        later=address_of(table),
+        ahead=0,
+        dZ=address_of(dZ) + first * dZ.strides[0],
+        stride=dZ.strides[0],
+        rows=len(A) - first,
+        more=1 if first else 0,
+        out=address_of(out),
+        weights=address_of(weights) if fate != KEPT else 0,
+        numbers=on_stack(numbers_like(like, L2, RATE, 1.0, 0.0, 0.0, 0.0)),
+        squares=address_of(squares) if fate == PENALISED else 0,
+    )
+    outer_panel(like, outer)
+
+
+@kernel
+def stepped(weights, gradient, l2):
+    """Return the sum of squares after the same step, taken from memory."""
+    like = gradient[0, 0]
+    numbers = on_stack(numbers_like(like, l2, RATE, 1.0, 0.0, 0.0, 0.0))
+    places = address_of(weights), address_of(gradient)
+    return optimizer_step(like, OptimizerStep(SGD, *places, weights.size, 0, 0, numbers))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_tile_equals_numpys_at_every_size(guards, dtype):
+    random, lanes = np.random.RandomState(0), VECTOR_BYTES // np.dtype(dtype).itemsize
+    eps = float(np.finfo(dtype).eps)
+    for height, vectors, rows in itertools.product(HEIGHTS, range(1, NR + 1), (1, 2, 5)):
+        shape = height, vectors * lanes
+        A, dZ = random.randn(rows, height).astype(dtype), random.randn(rows, shape[1]).astype(dtype)
+        begun, table = random.randn(*shape).astype(dtype), np.empty(rows, np.int64)
+        nothing = np.empty(0, dtype), np.empty(0)
+        for first in {0, rows // 2}:
+            out = guards.output(begun)
+            arguments = guards.input(A), guards.input(dZ), height, vectors, first
+            summed(*arguments, KEPT, table, *nothing, out)
+            before = begun.astype(float) * (first > 0)
+            expected = before + A[first:].astype(float).T @ dZ[first:]
+            scale = abs(before) + abs(A[first:]).astype(float).T @ abs(dZ[first:])
+            assert (abs(out - expected) <= 8 * eps * scale).all()
+            guards.check()
+
+
+@pytest.mark.parametrize("fate", [PLAIN, PENALISED])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_from_registers_is_that_from_memory(guards, dtype, fate):
+    random, lanes = np.random.RandomState(0), VECTOR_BYTES // np.dtype(dtype).itemsize
+    for height, vectors, rows in itertools.product(HEIGHTS, range(1, NR + 1), (1, 2, 7)):
+        shape = height, vectors * lanes
+        A, dZ = random.randn(rows, height).astype(dtype), random.randn(rows, shape[1]).astype(dtype)
+        W, begun = random.randn(2, *shape).astype(dtype)
+        for first in {0, rows // 2}:
+            arguments = guards.input(A), guards.input(dZ), height, vectors, first
+            table, expected = np.empty(rows, np.int64), W.copy()
+            gradient, squares = begun.copy(), guards.output(np.array([3.0]))
+            summed(*arguments, KEPT, table, expected, squares, gradient)
+            total = stepped(expected, gradient, L2 if fate == PENALISED else 0.0)
+            assert squares == [3]
+            weights = guards.output(W)
+            summed(*arguments, fate, table, weights, squares, guards.input(begun))
+            assert weights.tobytes() == expected.tobytes()
+            assert squares == [3 + (fate == PENALISED) * total]
+            guards.check()
