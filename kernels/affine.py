@@ -165,7 +165,9 @@ def _descend(like, f, numbers):
             for c in range(wide):
                 target, source = place + c * length * size, tile + c * across * size
                 whole = round_up(count, lanes)
-                optimizer_step(like, OptimizerStep(SGD, target, source, whole, 0, 0, numbers))
+                optimizer_step(
+                    like, OptimizerStep(SGD, target, target, source, whole, 0, 0, numbers)
+                )
 
 
 @kernel
@@ -304,7 +306,7 @@ def affine_backward_sgd(X, rows, dZ, learning_rate, l2, workspace, W, b):
     vector, sums = base + pieces.vector * size, base + pieces.sums * size
     column_sums(like, ColumnSums(base + side * size, stride * size, n, N, sums))
     step = numbers_like(like, 0.0, learning_rate, 1.0, 0.0, 0.0, 0.0)
-    optimizer_step(like, OptimizerStep(SGD, vector, sums, N, 0, 0, on_stack(step)))
+    optimizer_step(like, OptimizerStep(SGD, vector, vector, sums, N, 0, 0, on_stack(step)))
     for j in range(N):
         b[j] = workspace[pieces.vector + j]
 

@@ -128,7 +128,8 @@ class OptimizerStep(NamedTuple):
     """What :func:`optimizer_step` takes."""
 
     rule: int  #: code of a rule, or GRADIENT, ACCUMULATE or STORE
-    weights: int  #: address, modified by a rule
+    weights: int  #: address
+    out: int  #: address to which a rule writes the new weights: that of the old ones, or another
     gradient: int  #: address
     elements: int
     memory_1: int  #: bytes from a weight to what is remembered of it, modified
@@ -149,7 +150,7 @@ class _Memory:
         self._store(value, self._places[number])
 
 
-@outlined(OptimizerStep, returns=float)
+@outlined(OptimizerStep, returns=float, unrolls=False)
 def optimizer_step(emit, f):
     """Update some weights by their gradient, as a rule says; return a sum of squares, a float64.
 
@@ -175,7 +176,7 @@ def optimizer_step(emit, f):
                 memory[0] = g
                 return [emit.fma(g, g, carried[0])]
             w = rules[code].step(emit, numbers, w, g, memory)
-            store(w, f.weights)
+            store(w, f.out)
             return [emit.fma(w, w, carried[0])]
 
         sums = emit.vectors(f.elements, [emit.constant(0.0)] * CHAINS, step, CHAINS)

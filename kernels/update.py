@@ -23,7 +23,7 @@ def sgd_update(W, dW, learning_rate, l2):
     like = W.dtype.type(0)
     numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, 0.0, 0.0, 0.0))
     places = address_of(W), address_of(dW)
-    step = OptimizerStep(SGD, places[0], places[1], W.size, 0, 0, numbers)
+    step = OptimizerStep(SGD, places[0], places[0], places[1], W.size, 0, 0, numbers)
     optimizer_step(like, step)
 
 
@@ -55,7 +55,7 @@ def momentum_update(W, dW, learning_rate, l2, momentum, nesterov, velocity):
     numbers = on_stack(numbers_like(like, l2, learning_rate, 1.0, momentum, 0.0, 0.0))
     code, places = NESTEROV if nesterov else MOMENTUM, (address_of(W), address_of(dW))
     memory = address_of(velocity) - places[0]
-    step = OptimizerStep(code, places[0], places[1], W.size, memory, memory, numbers)
+    step = OptimizerStep(code, places[0], places[0], places[1], W.size, memory, memory, numbers)
     optimizer_step(like, step)
 
 
@@ -95,5 +95,7 @@ def adam_update(W, dW, learning_rate, l2, weight_decay, betas, epsilon, step, mo
     numbers = on_stack(numbers_like(like, l2, rate, decay, beta_1, beta_2, epsilon))
     places = address_of(W), address_of(dW)
     memory = address_of(moments) - places[0]
-    adam = OptimizerStep(ADAM, places[0], places[1], W.size, memory, memory + W.nbytes, numbers)
+    adam = OptimizerStep(
+        ADAM, places[0], places[0], places[1], W.size, memory, memory + W.nbytes, numbers
+    )
     optimizer_step(like, adam)

@@ -11,7 +11,7 @@ from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP_VECTORS, MR
 from ..marked import MOST, NARROWEST, WIDEST, CountMarks, count_marks
 from ..marked_products import OuterMarked, outer_marked
-from ..rules import SGD, OptimizerStep, numbers_like, optimizer_step
+from ..rules import GRADIENT, SGD, OptimizerStep, numbers_like, optimizer_step
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
 from . import operations as op
 
@@ -45,11 +45,12 @@ def clip_factor(f, squares, max_norm):
 
 
 @part
-def _step(like, f, place, gradient, count, numbers):
+def _step(like, f, place, out, gradient, count, numbers):
     """Do with some gradients what the operation says; return the sum of squares."""
     step = OptimizerStep(
         rule=f.rule,
         weights=place,
+        out=out,
         gradient=gradient,
         elements=count,
         memory_1=f.memory_1,
@@ -162,8 +163,16 @@ def _marked_tiles(like, f, k0, k1, tiles):
 
 
 @part
-def update_panel(f, like, constants, factor, tiles, numbers, squares):
-    """Follow the gradient of some rows of a panel, a few tiles at a time."""
+def update_panel(f, like, constants, factor, tiles, numbers, squares, threads):
+    """Follow the gradient of some rows of a panel, a few tiles at a time.
+
+    What another processor has read is written faster side by side: stores are done in their order,
+    and each waits until that processor has forgotten its copy, with a few of the next under way. So
+    new weights that would be written between memories come by way of the tile. 784-128-10 in
+    batches of 32 takes two threads 102 instead of 120 us with Adam, 95 instead of 101 with momentum
+    (float32, Zen 4; one thread would take 3 % more).
+    """
+    together = threads > 1 and SGD < f.rule < GRADIENT
     k, skips = f.k0, f.marks != 0 and _has_zeros(like, f)
     while k < f.k1:
         width, tile = _marked_width(like, f.k1 - k) if skips else 0, tiles
@@ -180,7 +189,10 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
             place = f.weights + k * f.vectors * VECTOR_BYTES
             if f.gradient != op.COMPUTED:
                 _fetch(like, f, place, count, constants, factor, tile)
-            total = _step(like, f, place, tile, count, numbers)
+            out = tile if together else place
+            total = _step(like, f, place, out, tile, count, numbers)
+            if together:
+                scaled_copy(like, ScaledCopy(tile, count, place, cast_like(like, 1.0)))
             if f.squares >= 0:
                 squares[f.squares + k // MR] += total
             k += height
@@ -207,7 +219,7 @@ def update_group(f, like, constants, factor, tile, numbers, squares):
         place, gradient = f.weights + c * f.length, tile + c * GROUP_VECTORS * VECTOR_BYTES
         if f.gradient != op.COMPUTED:
             _fetch(like, f, place, count, constants, factor, gradient)
-        total = _step(like, f, place, gradient, count, numbers)
+        total = _step(like, f, place, place, gradient, count, numbers)
         if f.squares >= 0:
             squares[f.squares] += total
 
@@ -219,7 +231,7 @@ def update_bias(f, like, constants, factor, tile, numbers, squares):
         column_sums(like, ColumnSums(f.dZ, f.stride, f.rows, f.elements, tile))
     else:
         _fetch(like, f, f.biases, f.elements, constants, factor, tile)
-    total = _step(like, f, f.biases, tile, f.elements, numbers)
+    total = _step(like, f, f.biases, f.biases, tile, f.elements, numbers)
     if f.squares >= 0:
         squares[f.squares] = total
 
@@ -257,6 +269,7 @@ def update_rows(f, a, source, item, factor, cursors, tile, numbers):
             csr_outer(like, outer)
         for k in range(k0, k0 if f.direct else k1, f.unit):
             skip, count = (k - k0) * line, (min(k + f.unit, k1) - k) * f.across * lanes_of(like)
-            total = _step(like, f, place + skip, target + skip, count, numbers)
+            row = place + skip
+            total = _step(like, f, row, row, target + skip, count, numbers)
             if f.squares >= 0:
                 a.squares[f.squares + (k - f.k0) // f.unit] += total

@@ -93,7 +93,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     multiply_pair(like, fields(MultiplyPair, row))
                 elif holds(op.UpdatePanel, row):
                     f = fields(op.UpdatePanel, row)
-                    update_panel(f, like, constants, factor, tile, weights, squares)
+                    update_panel(f, like, constants, factor, tile, weights, squares, threads)
                 elif holds(op.UpdateGroup, row):
                     f = fields(op.UpdateGroup, row)
                     update_group(f, like, constants, factor, tile, weights, squares)

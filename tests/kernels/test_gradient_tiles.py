@@ -47,8 +47,9 @@ def stepped(weights, gradient, l2):
     """Return the sum of squares after the same step, taken from memory."""
     like = gradient[0, 0]
     numbers = on_stack(numbers_like(like, l2, RATE, 1.0, 0.0, 0.0, 0.0))
-    places = address_of(weights), address_of(gradient)
-    return optimizer_step(like, OptimizerStep(SGD, *places, weights.size, 0, 0, numbers))
+    place, given = address_of(weights), address_of(gradient)
+    step = OptimizerStep(SGD, place, place, given, weights.size, 0, 0, numbers)
+    return optimizer_step(like, step)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
