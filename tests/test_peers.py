@@ -292,7 +292,7 @@ def test_libraries_are_chosen(tiny, capsys, chosen, measured):
 def test_networks_are_chosen_by_sizes_or_by_name():
     both = peers.parse(["--networks", "784-100-10", "784-100-10-adam-200"]).problems
     assert [problem.optimizer for problem in both] == ["sgd", "adam"]
-    assert len(peers.parse([]).problems) == len(peers.NETWORKS) == 22
+    assert len(peers.parse([]).problems) == len(peers.NETWORKS) == 26
 
 
 @pytest.mark.parametrize(

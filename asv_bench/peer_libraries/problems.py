@@ -11,6 +11,8 @@ import numpy as np
 
 #: Training rows, about: the largest multiple of the batch, as no library then has a shorter batch.
 ROWS = 10_000
+#: Steps of an epoch at most: with batches of a single row there are fewer rows.
+EPOCH_STEPS = 1000
 #: Arithmetic of the products in an epoch, about, of networks so large that they get fewer rows.
 EPOCH_FLOPS = 5e10
 #: Small, so that a long run on random targets does not end in a network that no longer learns.
@@ -38,7 +40,7 @@ class Problem(NamedTuple):
     def rows(self):
         """Number of training rows: at least two batches, where one is not all of them."""
         affordable = max(2, int(EPOCH_FLOPS / self.flops))
-        return min(ROWS // self.n, affordable) * self.n
+        return min(ROWS // self.n, EPOCH_STEPS, affordable) * self.n
 
     @property
     def steps_per_epoch(self):
@@ -73,6 +75,8 @@ NETWORKS = {
         Problem((50, 256, 256, 1), "relu", "identity", "adam", 256),
         Problem((128, 512, 512, 512, 10), "relu", "softmax", "sgd", 256),
         Problem((4, 32, 16, 4), "tanh", "softmax", "adam", ROWS),
+        *_classifiers(1, 784, 128, 10),
+        *_classifiers(32, 784, 128, 10),
         *_classifiers(200, 64, 100, 10),
         *_classifiers(200, 784, 100, 10),
         *_classifiers(200, 3072, 50, 10),
@@ -110,9 +114,11 @@ def layers_of(problem, seed):
 def check_rate(problem):
     """Return the learning rate of the steps that are compared: less where layers are wide.
 
-    There a step changes the scores by more, and one of SGD at 0.1 overshoots with 4,096 units.
+    There a step changes the scores by more, and one of SGD at 0.1 overshoots with 4,096 units. Less
+    also where batches are small: two single rows would be known by heart.
     """
-    return CHECK_RATES[problem.optimizer] * min(1, 512 / max(problem.layer_sizes[1:]))
+    most = min(1, 512 / max(problem.layer_sizes[1:]), problem.n / 8)
+    return CHECK_RATES[problem.optimizer] * most
 
 
 class Order(NamedTuple):

@@ -17,8 +17,11 @@ class ScikitLearn(Peer):
 
     @classmethod
     def takes(cls, problem):
-        """Tell whether it can: two classes have one logistic output there."""
-        return problem.head != "softmax" or problem.layer_sizes[-1] > 2
+        """Tell whether it can: two classes have one logistic output there.
+
+        It counts the classes in its data, and the two batches that are compared must have all.
+        """
+        return problem.head != "softmax" or 2 < problem.layer_sizes[-1] <= 2 * problem.n
 
     def build(self, problem, seed, rate):
         self.problem, self.seed, self.rate = problem, seed, rate
