@@ -9,6 +9,9 @@ import benchmarks  # noqa: F401  (sets the folder of the compiled kernels)
 from .peer import Peer
 from .problems import data_of, layers_of
 
+#: Seconds in which a training tries another number of threads twice, about.
+SETTLED = 2.0
+
 
 class Fastnn(Peer):
     """The compiled loop, and any of its interface."""
@@ -29,6 +32,13 @@ class Fastnn(Peer):
             batch_sizes=(problem.n,),
         )
         self.loop = self.make_loop(job)
+
+    def prepare(self, problem, seconds):
+        """Train until it is clear how many threads pay."""
+        super().prepare(problem, seconds)
+        begun = time.perf_counter()
+        while self.threads > 1 and time.perf_counter() < begun + SETTLED:
+            self.wake()
 
     def make_loop(self, job):
         from fastnn.engine.loop import CompiledLoop
@@ -60,7 +70,7 @@ class Fastnn(Peer):
         def train():
             begun = time.perf_counter()
             self.loop.run(items, records)
-            # As in any training, it finds out between turns how many threads pay.
+            # As any training does, which is here in several calls.
             self.loop.note(items, time.perf_counter() - begun)
             return records.losses
 
