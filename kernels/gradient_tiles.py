@@ -26,9 +26,7 @@ class OuterPanel(NamedTuple):
     rows: int  #: rows that are summed over
     more: int  #: 1 to add to what is in the tile, 0 to write it anew
     out: int  #: address of the tile, `height` rows of `vectors` vectors
-    weights: (
-        int  #: address of as many weights, which step down the gradient; 0 to write it to `out`
-    )
+    weights: int  #: address of as many weights, which step by the gradient; 0 to write it out
     numbers: int  #: address of the step's Numbers
     squares: int  #: address of a float64, to which their squares are added; 0 for no penalty
 
