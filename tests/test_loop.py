@@ -51,7 +51,7 @@ SCALING = 3.0, 50.0
 
 
 @pytest.fixture(autouse=True)
-def default_threads():
+def threads_as_set(many_threads):
     yield
     fastnn.set_num_threads(None)
 
@@ -214,6 +214,8 @@ class Run:
                 threads=threads,
             )
         )
+        if cls is CompiledLoop:
+            assert self.loop.threads == threads
         items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2)
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
