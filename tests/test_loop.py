@@ -10,7 +10,7 @@ from fastnn import Network, jobs, reference
 from fastnn.checks.sparse import Sparse
 from fastnn.engine import tapes
 from fastnn.engine.inference import BlockOrder
-from fastnn.engine.loop import CompiledLoop
+from fastnn.engine.loop import CompiledLoop, run_threads
 from fastnn.jobs import Job
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.gather import PIECE
@@ -19,6 +19,7 @@ from fastnn.kernels.llvm.tiles import MR, NR
 from fastnn.kernels.loop import blocking, buffers, marking, tape
 from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.task import Task
+from fastnn.kernels.loop.verify import verify
 from fastnn.kernels.losses import SOFTMAX
 from fastnn.kernels.marked import NARROWEST, Mark
 from fastnn.kernels.marked_products import MultiplyPair, OuterPair
@@ -690,6 +691,114 @@ def test_the_same_bits_for_any_number_of_threads(optimizer, kind):
             )
             for other in others:
                 assert other == first, (sizes, dtype, option)
+
+
+#: Networks whose first layer has columns that belong to one thread: left over are a panel and
+#: groups, a part of a panel, nothing.
+OWNED = [(60, 230, 5), (100, 300, 40, 3), (90, 288, 1)]
+
+
+class HalfLoop(CompiledLoop):
+    """A loop that takes item by item, and each step in halves."""
+
+    def run(self, items, records):
+        for number in range(len(items.kinds)):
+            self.take(number, items.part(number, number + 1), records)
+
+    def take(self, number, item, records):
+        if item.kinds[0] in (jobs.STEP, jobs.LAST_STEP):
+            self.run_in_halves(item, records)
+        else:
+            super().run(item, records)
+
+
+class ChangingLoop(HalfLoop):
+    """A loop that takes each item with another number of threads."""
+
+    def take(self, number, item, records):
+        self.crew.best = number % len(self.crew.counts)
+        self._follow_crew()
+        super().take(number, item, records)
+
+
+@pytest.mark.parametrize("kind", ["dense", "bytes", "zeroed"])
+@pytest.mark.parametrize("sizes", OWNED, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
+def test_the_same_bits_where_threads_own_columns(dtype, sizes, kind, monkeypatch):
+    monkeypatch.setattr(marking, "HALF_PAYS", True)
+    place = None
+    if kind == "zeroed":
+        kind, place = "dense", zeroed
+    cases = (
+        *(
+            ("plain", "relu", "sgd", 13),
+            ("all", "gelu", "adamw", 13),
+            ("clipping", "tanh", "adam", 13),
+        ),
+        *(("plain", "relu", "momentum", 1), ("plain", "relu", "adam", 66)),
+    )
+    for option, activation, optimizer, batch_size in cases:
+        arguments = {
+            "activation": activation,
+            "head": "identity" if sizes[-1] == 1 else "softmax",
+            "optimizer": optimizer,
+            "kind": kind,
+            "n": 5 * batch_size + (batch_size > 1),
+            "batch_size": batch_size,
+            "epochs": 2,
+            "rate": 0.001,
+            "place": place,
+            **OPTIONS[option],
+        }
+        first = Run(CompiledLoop, sizes, dtype, **arguments).bits()
+        for threads in (2, 3, 5):
+            run = Run(CompiledLoop, sizes, dtype, threads=threads, **arguments)
+            verify(run.loop.tape)
+            assert run.loop.tape.owned > 0 or threads > 2
+            assert run.bits() == first, (option, batch_size, threads)
+        changing = Run(ChangingLoop, sizes, dtype, threads=4, **arguments)
+        assert changing.loop.crew.counts == [4, 2, 1]
+        assert changing.bits() == first, (option, batch_size)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_half_a_step_knows_its_loss_and_has_changed_no_weights(threads):
+    seen = []
+
+    class Watched(HalfLoop):
+        def run(self, items, records):
+            self.records = records
+            super().run(items.part(0, 1), records)
+
+        def begin(self):
+            seen.append((self.buffers.params.copy(), self.records.losses[0]))
+            super().begin()
+
+    Run(Watched, OWNED[0], np.float32, threads=threads)
+    # Before the first half, after it, and before the second.
+    (before, nothing), (after, loss), _ = seen
+    np.testing.assert_array_equal(before, after)
+    assert nothing == 0 < loss
+
+
+def test_threads_that_cannot_be_had_change_no_bit_in_the_middle_of_a_step(monkeypatch):
+    whole, calls = Run(CompiledLoop, OWNED[0], np.float32, threads=4).bits(), []
+
+    def start(run_threads):
+        def started(function, threads, *arguments):
+            calls.append(threads)
+            # Two calls for a step: in the second half of the third one, then in the first of one.
+            if (len(calls), threads) in ((6, 4), (10, 2)):
+                raise RuntimeError("can't start new thread")
+            run_threads(function, threads, *arguments)
+
+        return started
+
+    monkeypatch.setattr("fastnn.engine.loop.run_threads", start(run_threads))
+    run = Run(HalfLoop, OWNED[0], np.float32, threads=4)
+    assert run.loop.threads == 1
+    assert calls[4:12] == [4, 4, 2, 2, 2, 2, 1, 1]
+    assert run.bits() == whole
 
 
 @pytest.mark.parametrize("kind", ["dense", "bytes"])

@@ -38,6 +38,8 @@ logger = logging.getLogger("fastnn")
 #: How much longer a flop of a sparse row takes than one of a dense row, at least: 784-100-10 on
 #: images of digits, 149 of 784 pixels not 0, three times (Zen 4).
 SPARSE = 2
+#: Where an item begins, where weights begin to change, and where it ends.
+BEGINNING, HALF, END = range(3)
 #: The list of items that are none of a list.
 NOT_LISTED = np.zeros(0, np.int64)
 
@@ -93,9 +95,9 @@ class CompiledLoop:
         self._load(job.layers)
         self._connect(job)
         self.constants = self._constants(task, settings, any(weighted))
-        #: First and last phase of each kind of item.
         self.phases = self._phases()
         self._is_half = False  # between the halves of a step
+        self._placed: Any = None  # which phases the latest items are
         self._shape = (None,) * 4  # of the latest items
         self._items: Any = None
         self._latest: Any = None  # whose work that is, if they are not listed
@@ -150,6 +152,7 @@ class CompiledLoop:
                 tape = Tape(self.tape.task._replace(threads=threads), self.buffers)
                 self._scale_inputs(tape)
             self.tape = tape
+            self.phases, self._placed = self._phases(), None
 
     def _scale_inputs(self, tape):
         """Tell a tape by what its inputs are scaled, if they are bytes."""
@@ -178,6 +181,10 @@ class CompiledLoop:
         )
 
     def _phases(self):
+        """Return, of each kind of item, where its phases begin, where weights change, and the end.
+
+        A step may stop where weights begin to change.
+        """
         tape = self.tape
         steps = tape.steps or [range(0)]
         phases = {
@@ -186,12 +193,21 @@ class CompiledLoop:
             EVALUATED_STEP: tape.evaluated_step,
             **dict.fromkeys((BLOCK, LISTED_BLOCK, TRAIN_BLOCK), tape.block),
         }
-        return np.array([(phases[kind].start, phases[kind].stop) for kind in sorted(phases)]).T
+        in_order = [phases[kind] for kind in sorted(phases)]
+        return np.array([(each.start, each.start + tape.half, each.stop) for each in in_order]).T
+
+    def _place(self, first, stop):
+        """Write down which phases of the tape the latest items are: BEGINNING, HALF or END."""
+        if self._placed != (first, stop):
+            kinds = self._shape[0]
+            self._items.first_phase[:] = self.phases[first, kinds]
+            self._items.stop_phase[:] = self.phases[stop, kinds]
+            self._placed = first, stop
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
         self._is_half = False
-        self._run(*self._lists(items), records)
+        self._run(*self._lists(items), records, BEGINNING, END)
 
     def run_in_halves(self, items, records):
         """Do one step of work, and let Python look for Ctrl-C before the parameters change.
@@ -199,18 +215,11 @@ class CompiledLoop:
         What has been computed by then is in buffers that the next step overwrites.
         """
         work, listed = self._lists(items)
-        first, stop = work.first_phase.copy(), work.stop_phase.copy()
-        try:
-            self._is_half = True
-            work.stop_phase[:] = first + 1
-            self._run(work, listed, records)
-            work.first_phase[:], work.stop_phase[:] = first + 1, stop
-            self.begin()
-            self._is_half = False
-            self._run(work, listed, records)
-        finally:
-            # The next items may share these arrays.
-            work.first_phase[:], work.stop_phase[:] = first, stop
+        self._is_half = True
+        self._run(work, listed, records, BEGINNING, HALF)
+        self.begin()
+        self._is_half = False
+        self._run(work, listed, records, HALF, END)
 
     def _lists(self, items):
         """Return what the compiled loop needs to know of some items, and their rows."""
@@ -228,9 +237,8 @@ class CompiledLoop:
         if any(new is not old for new, old in zip(shape, self._shape)):
             integers = np.zeros((10, count), np.int64)
             self._shape, self._items = shape, Work(*integers, *np.zeros((5, count)))
-            self._filled = {}
+            self._filled, self._placed = {}, None
             work, kinds = self._items, items.kinds
-            work.first_phase[:], work.stop_phase[:] = self.phases[:, items.kinds]
             work.source[:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
             work.begin[:], work.rows[:] = items.begins, items.counts
             work.listed[:] = kinds != BLOCK if items.listed is not None else 0
@@ -262,10 +270,11 @@ class CompiledLoop:
                 if kind != BLOCK:
                     _check_rows(listed[begin : begin + count], sizes[int(kind == LISTED_BLOCK)])
 
-    def _run(self, work, listed, records):
+    def _run(self, work, listed, records, first, stop):
         record, done = Record(*records, self.predicted), False
         while not done:
             self.begin()
+            self._place(first, stop)
             arguments = (
                 *(self.threads, self.tape.arrays, self.constants, self.sources, work, listed),
                 record,
@@ -277,6 +286,8 @@ class CompiledLoop:
                 if not self.crew.lack():
                     raise
                 self._follow_crew()
+                # Another tape looks up the rows anew.
+                first = BEGINNING
                 logger.warning("%s: going on with %d", error, self.threads)
 
     def begin(self):

@@ -122,7 +122,10 @@ class Accesses:
         ]
 
     def _listed(self, table, first, stop, offset, length):
-        """Return a part of each row that a table of addresses leads to; of the user's, nothing."""
+        """Return a part of each row that a table of addresses leads to.
+
+        Of the user's rows, the places in the table, which are written anew for each batch.
+        """
         tables, units = self.tape.tables, self.tape.marking.table
         if units.ctypes.data <= table < units.ctypes.data + units.nbytes:
             tables = units[None]
@@ -131,7 +134,7 @@ class Accesses:
         if len(places) < stop - first:
             raise ValueError(f"reads rows {first}..{stop} of a table from {skip} on")
         if tables is self.tape.tables and row == 0 and not self.tape.inputs.size:
-            return []
+            return [Block(table + first * 8, (stop - first) * 8)]
         stride = int(places[1] - places[0]) if len(places) > 1 else 0
         return [Block(int(places[0]) + offset, length, len(places), stride)] if len(places) else []
 
@@ -139,12 +142,12 @@ class Accesses:
 
     def _of_MultiplyPanel(self, f):
         length = f.vectors * VECTOR_BYTES
-        self._listed(f.table, f.first, f.known, 0, 0)
         start, out = (
             Block(place + f.first * stride, length, f.stop - f.first, stride)
             for place, stride in ((f.start, f.start_stride), (f.out, f.stride))
         )
         reads = [*self._inputs(f), Block(f.panel, f.K * length), start]
+        reads += self._listed(f.table, f.first, f.known, 0, 0)
         if f.gate:
             reads.append(out.behind(f.gate - f.out))
         return reads, [out]
@@ -208,6 +211,10 @@ class Accesses:
         length = f.across * VECTOR_BYTES
         out = Block(f.out + f.first * f.stride, length, f.stop - f.first, f.stride)
         return [Block(f.W, f.K * length), Block(f.bias, length)], [out]
+
+    def _of_Gather(self, f):
+        table = self.tape.tables.ctypes.data
+        return [], [Block(table + f.first * 8, (f.stop - f.first) * 8)]
 
     def _of_GatherBytes(self, f):
         tables = self.tape.tables

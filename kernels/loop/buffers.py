@@ -84,9 +84,19 @@ class Layer(NamedTuple):
         return round_up(-(-self.fan_in // CSR_UNITS), MR)
 
     @property
-    def panel_units(self):
-        """The units of work of the update of the panels: MR rows of all of them, or unit_rows."""
+    def panels(self):
+        """How many panels there are."""
+        return -(-self.columns // (self.panel_vectors * self.lanes))
+
+    @property
+    def row_units(self):
+        """The units of work of the update of a panel: MR rows of it, or unit_rows."""
         return -(-self.fan_in // (self.unit_rows if self.by_rows else MR))
+
+    @property
+    def panel_units(self):
+        """Those of all panels, one after the other."""
+        return self.panels * self.row_units
 
     @property
     def groups(self):
@@ -107,7 +117,7 @@ class Layer(NamedTuple):
 
     @property
     def units(self):
-        """All units of work of the weights' update; threads divide them."""
+        """All units of work of the weights' update, each of which has a sum of squares."""
         return self.panel_units + self.group_units
 
     @property

@@ -163,7 +163,7 @@ def _marked_tiles(like, f, k0, k1, tiles):
 
 
 @part
-def update_panel(f, like, constants, factor, tiles, numbers, squares, threads):
+def update_panel(f, like, constants, factor, tiles, numbers, squares):
     """Follow the gradient of some rows of a panel, a few tiles at a time.
 
     What another processor has read is written faster side by side: stores are done in their order,
@@ -172,7 +172,7 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares, threads):
     batches of 32 takes two threads 102 instead of 120 us with Adam, 95 instead of 101 with momentum
     (float32, Zen 4; one thread would take 3 % more).
     """
-    together = threads > 1 and SGD < f.rule < GRADIENT
+    together = f.together != 0 and SGD < f.rule < GRADIENT
     k, skips = f.k0, f.marks != 0 and _has_zeros(like, f)
     while k < f.k1:
         width, tile = _marked_width(like, f.k1 - k) if skips else 0, tiles

@@ -148,6 +148,7 @@ class UpdatePanel(NamedTuple):
     weights: int  #: row k = 0 of the panel
     squares: int  #: number of the sum of squares of rows 0..MR, -1 for none
     rows: int  #: of the batch
+    together: int  #: 1 to write weights side by side, where the optimiser has memories
     spare: int  #: 1 where another panel prefetches the same inputs
     lines: int  #: a table of the distances of lines that follow each other, `part` or more
     copies: int  #: of the parameters that are prefetched while their gradient is summed

@@ -11,9 +11,11 @@ from ..llvm.tiles import GROUP, MR, NR, MultiplyGroup, MultiplyPanel, unroll
 from ..marked import WORD
 from ..marked_products import MultiplyPair
 from ..multiples import MultiplesOfRow
+from ..softmax_rows import ROWS_PER_LOG
 from . import operations as op
 from .blocking import row_blocks, sum_blocks
-from .task import BYTES, CSR
+from .ownership import owned_columns
+from .task import BYTES, CSR, share
 
 
 class Product(NamedTuple):
@@ -70,10 +72,13 @@ class Propagation:
     tables : ndarray of shape (2 n_layers + threads + 1, capacity)
         Addresses of the rows of each layer's input, and of its output's gradient, come first.
     marking : Marking
+    owned : int
+        Panels of the first layer that each thread multiplies by alone, see `.ownership`.
     """
 
-    def __init__(self, task, buffers, tables, marking):
+    def __init__(self, task, buffers, tables, marking, owned):
         self.task, self.buffers, self.tables, self.marking = task, buffers, tables, marking
+        self.owned = owned
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
         first = self.layers[0]
         #: Columns of sparse input to visit at a time.
@@ -83,13 +88,53 @@ class Propagation:
 
     def there_and_back(self, first, stop):
         """Return the operations that take rows through the network and back."""
-        weighting = op.GENERAL if self.task.general_loss else op.PLAIN
         return [
             self.gather(first, stop),
             *self.forward(first, stop, training=True),
-            self.loss(first, stop, weighting),
-            *self.backward(first, stop),
+            *self._back(first, stop),
         ]
+
+    def _back(self, first, stop):
+        """Return the operations that take rows from their scores back to the first layer."""
+        weighting = op.GENERAL if self.task.general_loss else op.PLAIN
+        return [self.loss(first, stop, weighting), *self.backward(first, stop)]
+
+    # The same in three parts, where threads own columns of the first layer.
+
+    def look_up(self, first, stop):
+        """Return the operations that look up rows, and mark what is not 0 in them."""
+        product = self._forward_operands(0)
+        marks = [self._mark(product, first, stop)] if product.has_zeros else []
+        return [self.gather(first, stop), *marks]
+
+    def multiply_columns(self, thread, n):
+        """Return a thread's share of the first layer's product: its columns, and some rows."""
+        product, operations = self._forward_operands(0), []
+        begin, end, shared = owned_columns(self.layers[0], self.owned, thread, self.task.threads)
+        mine = self._columns(product, begin, end)
+        rest = self._columns(product, shared, max(product.columns, product.N))
+        first, stop = share(n, ROWS_PER_LOG, thread, self.task.threads)
+        for part, lo, hi in ((mine, 0, n), (rest, first, stop)):
+            for *_, block in self._product(part, lo, hi, marked=True):
+                operations += block
+        return operations
+
+    def there_and_back_from_columns(self, first, stop):
+        """Return the operations that take rows on from the first layer's product, and back."""
+        forward = self.forward(first, stop, training=True, multiplied=True)
+        return [*forward, *self._back(first, stop)]
+
+    def _columns(self, product, first, stop):
+        """Return the part of a product with some columns: panels, and groups at their end."""
+        return product._replace(
+            columns=min(product.columns, stop) - first,
+            N=stop - first,
+            W=product.W + first * product.K * self.size,
+            bias=product.bias + first * self.size,
+            out=product.out + first * self.size,
+        )
+
+    # --------------------------------------------------------------------------- forward
 
     def gather(self, first, stop):
         """Return the operation that looks up rows of a source."""
@@ -98,12 +143,18 @@ class Propagation:
             return op.GatherBytes(first, stop, inputs=self.layers[0].fan_in)
         return (op.GatherCSR if kind == CSR else op.Gather)(first, stop)
 
-    def forward(self, first, stop, training=False):
-        """Return the operations that compute the scores of rows."""
+    def forward(self, first, stop, training=False, multiplied=False):
+        """Return the operations that compute the scores of rows.
+
+        Those of the first layer's product are left out where they have been `multiplied`.
+        """
         operations, buffers = [], self.buffers
         for depth, layer in enumerate(self.layers):
             last = depth == len(self.layers) - 1
-            for lo, hi, product in self._forward_product(depth, first, stop):
+            blocks = self._forward_product(depth, first, stop)
+            if multiplied and depth == 0:
+                blocks = [(first, stop, [])]
+            for lo, hi, product in blocks:
                 operations += product
                 # A block's outputs are still in a cache when its activation is computed.
                 if not last:
@@ -135,46 +186,49 @@ class Propagation:
 
     def _forward_product(self, depth, first, stop):
         """Return the blocks of a layer's forward product, see `_product`."""
+        layer, product = self.layers[depth], self._forward_operands(depth)
+        if not layer.by_rows:
+            return self._product(product, first, stop)
+        sparse = op.MultiplyCSR(
+            first=first,
+            stop=stop,
+            K=layer.fan_in,
+            bias=product.bias,
+            W=product.W,
+            across=layer.panel_vectors,
+            out=product.out,
+            stride=product.stride,
+            block=self.csr_block,
+        )
+        return [(first, stop, [op.SeekColumns(first, stop, k0=0), sparse])]
+
+    def _forward_operands(self, depth):
+        """Return what a layer's forward product is about."""
         layer, buffers = self.layers[depth], self.buffers
-        W, bias = buffers.parameter(layer.weights), buffers.parameter(layer.biases)
-        out, stride = buffers.activation(layer.output), layer.stride * self.size
-        if layer.by_rows:
-            product = op.MultiplyCSR(
-                first=first,
-                stop=stop,
-                K=layer.fan_in,
-                bias=bias,
-                W=W,
-                across=layer.panel_vectors,
-                out=out,
-                stride=stride,
-                block=self.csr_block,
-            )
-            return [(first, stop, [op.SeekColumns(first, stop, k0=0), product])]
-        product = Product(
+        return Product(
             table=self.tables[depth].ctypes.data,
             K=layer.fan_in,
             columns=layer.columns,
             N=layer.fan_out,
-            W=W,
-            bias=bias,
+            W=buffers.parameter(layer.weights),
+            bias=buffers.parameter(layer.biases),
             relu=int(layer.activation == RELU),
-            out=out,
-            stride=stride,
+            out=buffers.activation(layer.output),
+            stride=layer.stride * self.size,
             has_zeros=self.marking.meets_zeros(depth),
         )
-        return self._product(product, first, stop)
 
-    def _product(self, product, first, stop):
+    def _product(self, product, first, stop, marked=False):
         """Return the operations of a product, block of rows by block: (first, stop, operations).
 
-        With the first block come those of the parts of the sum before the last.
+        With the first block come those of the parts of the sum before the last, and of marking what
+        is not 0 in the rows, unless they are `marked`.
         """
         parts, operations = sum_blocks(product.K, self.size), []
         if product.columns <= NR * self.lanes:
             product = product._replace(has_zeros=False)
-        if product.has_zeros:
-            operations.append(self.marking.mark_rows(product.table, first, stop, product.K))
+        if product.has_zeros and not marked:
+            operations.append(self._mark(product, first, stop))
         for k0, k1 in parts:
             blocks = []
             for lo, hi in row_blocks(first, stop, k1 - k0, self.size):
@@ -184,6 +238,10 @@ class Propagation:
                     blocks.append((lo, hi, operations))
                     operations = []
         return blocks
+
+    def _mark(self, product, first, stop):
+        """Return the operation that marks what is not 0 in rows of a product."""
+        return self.marking.mark_rows(product.table, first, stop, product.K)
 
     def _panels(self, product, k0, k1, first, stop, known):
         """Return a part of the products of some rows with all panels, terms k0..k1 of each sum."""

@@ -18,6 +18,7 @@ from . import operations as op
 from .blocking import gathered_bytes
 from .buffers import Buffers
 from .marking import Marking
+from .ownership import owned_panels
 from .propagation import Propagation, prefetching
 from .state import EVALUATED, NOTHING, STEPPED, VALIDATED, Arrays
 from .task import BYTES, share
@@ -78,11 +79,15 @@ class Tape:
                 self.tables[depth + 1] = buffers.activation(layer.output) + places
             self.tables[count + depth] = buffers.activation(layer.gradient) + places
         self.marking = Marking(task, buffers)
-        self.propagation = Propagation(task, buffers, self.tables, self.marking)
-        self.updates = Updates(
-            task, buffers, self.tables, stride, self.propagation.csr_block, self.marking
-        )
+        first = buffers.layers[0]
+        #: Panels of the first layer that each thread has for itself.
+        self.owned = owned_panels(task, first, self.marking.meets_zeros(0))
+        planned = task, buffers, self.tables, self.marking, self.owned
+        self.propagation = Propagation(*planned)
+        self.updates = Updates(*planned, stride, self.propagation.csr_block)
 
+        #: The phases of a step before any weights change.
+        self.half = 3 if self.owned else 1
         phases, self.steps = [], []
         self.evaluated_step, self.block = range(0), range(0)
         for n in task.batch_sizes:
@@ -110,11 +115,17 @@ class Tape:
     def _step(self, n):
         """Return the phases of a step on n rows: there and back, then the update."""
         task, updates, threads = self.task, self.updates, range(self.task.threads)
+        phases, passes = [], self.propagation
         if task.shards:
             there = [self._shards(thread, n) for thread in threads]
+        elif self.owned:
+            phases.append(Phase(NOTHING, self._shared(n, passes.look_up)))
+            columns = [passes.multiply_columns(thread, n) for thread in threads]
+            phases.append(Phase(NOTHING, columns))
+            there = self._shared(n, passes.there_and_back_from_columns)
         else:
-            there = self._shared(n, self.propagation.there_and_back)
-        phases = [Phase(STEPPED, there)]
+            there = self._shared(n, passes.there_and_back)
+        phases.append(Phase(STEPPED, there))
         if not task.keeps:
             return [*phases, Phase(NOTHING, [updates.step(thread, n) for thread in threads])]
         phases.append(Phase(NOTHING, [updates.keep(thread, n) for thread in threads]))

@@ -1,8 +1,10 @@
 """The compiled training loop: every thread executes its operations, and meets the others.
 
 A step has two phases: each thread takes some rows of the batch through the whole network and back,
-then some rows of every weight matrix through their update. Where gradients are clipped, the second
-phase only keeps them, and a third takes the step. After each phase all threads meet.
+then some rows of every weight matrix through their update. Where threads own columns of the first
+layer (see `.ownership`), rows are looked up and multiplied by them in phases of their own before.
+Where gradients are clipped, the update's phase only keeps them, and another takes the step. After
+each phase all threads meet.
 """
 
 from .._jit import kernel, part
@@ -93,7 +95,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     multiply_pair(like, fields(MultiplyPair, row))
                 elif holds(op.UpdatePanel, row):
                     f = fields(op.UpdatePanel, row)
-                    update_panel(f, like, constants, factor, tile, weights, squares, threads)
+                    update_panel(f, like, constants, factor, tile, weights, squares)
                 elif holds(op.UpdateGroup, row):
                     f = fields(op.UpdateGroup, row)
                     update_group(f, like, constants, factor, tile, weights, squares)

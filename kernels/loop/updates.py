@@ -1,5 +1,7 @@
 """The operations that turn gradients into steps, tile by tile: planned here."""
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..csr import NEAR
@@ -14,6 +16,7 @@ from . import operations as op
 from .blocking import CHUNK, column_block, gathers, near, row_part, stretch
 from .buffers import BIAS_VECTORS
 from .marking import INPUTS
+from .ownership import owned_columns
 from .task import share
 
 
@@ -36,6 +39,29 @@ class Inputs(NamedTuple):
     gathered: bool = False  #: they lie side by side, away from the others of their rows
 
 
+class Region(NamedTuple):
+    """Some rows of some panels of a layer."""
+
+    k0: int
+    k1: int
+    panels: Sequence  #: of their first columns
+
+    def units(self, layer):
+        """Return the ranges of the layer's units of work, the first of which begins at row k0."""
+        first, stop = self.k0 // MR, -(-self.k1 // MR)
+        width = layer.panel_vectors * layer.lanes
+        starts = [j // width * layer.row_units for j in self.panels]
+        return [(start + first, start + stop) for start in starts]
+
+    def blocks(self, size):
+        """Yield (start, stop) of the parts of the rows between multiples of `size`."""
+        first = self.k0
+        while first < self.k1:
+            end = min((first // size + 1) * size, self.k1)
+            yield first, end
+            first = end
+
+
 class Sweep(NamedTuple):
     """One thread's way over the parameters, with the gradient by some rows of the batch."""
 
@@ -54,7 +80,7 @@ class Sweep(NamedTuple):
         """Rows of the batch that are summed over."""
         return self.stop - self.first
 
-    def squares_of(self, layer, unit=0):
+    def squares_of(self, layer, unit):
         """Return the number of the sum of squares of a layer's unit of work, -1 for none."""
         return -1 if self.squares < 0 else self.squares + layer.squares + unit
 
@@ -73,15 +99,17 @@ class Updates:
     tables : ndarray of shape (2 n_layers + threads + 1, capacity)
         Addresses of the rows of each layer's input, of its output's gradient, and of the columns
         that each thread gathers; then the distances of lines that follow each other.
+    marking : Marking
+    owned : int
+        Panels of the first layer that each thread steps alone, see `.ownership`.
     gathered_stride : int
         Bytes from one row of gathered columns to the next: a line more than are gathered.
     csr_block : int
         Columns of sparse input to visit at a time.
-    marking : Marking
     """
 
-    def __init__(self, task, buffers, tables, gathered_stride, csr_block, marking):
-        self.marking = marking
+    def __init__(self, task, buffers, tables, marking, owned, gathered_stride, csr_block):
+        self.marking, self.owned = marking, owned
         self.task, self.buffers, self.tables, self.threads = task, buffers, tables, task.threads
         self.gathered_stride = gathered_stride
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
@@ -179,11 +207,11 @@ class Updates:
     def _rows(self, layer, sweep):
         """Return the updates of the weights of sparse inputs."""
         unit = layer.unit_rows
-        lo, hi = share(layer.units, 1, sweep.thread, sweep.threads)
+        lo, hi = share(layer.row_units, 1, sweep.thread, sweep.threads)
         # Each unit has a sum of squares, and what is a part of one must begin with it; SGD that
         # writes in place has none.
         step = layer.fan_in if self.csr_direct else max(self.csr_rows, unit)
-        operations = self._cleared(layer, sweep, lo, hi)
+        operations = self._cleared(layer, sweep, [(lo, hi)])
         if sweep.fate.gradient != op.KEPT:
             operations.append(op.SeekColumns(0, sweep.stop, k0=lo * unit))
         for k0 in range(lo * unit, min(hi * unit, layer.fan_in), step):
@@ -203,22 +231,24 @@ class Updates:
             operations.append(update)
         return operations
 
-    def _cleared(self, layer, sweep, *units):
+    def _cleared(self, layer, sweep, ranges):
         """Return the operations that zero the sums of squares of ranges of a layer's units."""
         if sweep.squares < 0:
             return []
-        places = [sweep.squares_of(layer, unit) for unit in units]
-        ranges = zip(places[::2], places[1::2])
-        return [op.ClearSquares(first, stop) for first, stop in ranges if first < stop]
+        return [
+            op.ClearSquares(*(sweep.squares_of(layer, unit) for unit in (first, stop)))
+            for first, stop in ranges
+            if first < stop
+        ]
 
     def _packed(self, depth, sweep):
         """Return the updates of packed weights, and of their transposes where these are used."""
         layer, across = self.layers[depth], stretch(self.size)
         K, behind = layer.fan_in, layer.panel_units
-        # Panels and groups are divided alike, so that a thread reads the same columns of X.
-        lo, hi = share(layer.panel_units, 1, sweep.thread, sweep.threads)
+        regions = self._regions(depth, sweep)
         group_lo, group_hi = share(layer.group_units, 1, sweep.thread, sweep.threads)
-        operations = self._cleared(layer, sweep, lo, hi, behind + group_lo, behind + group_hi)
+        units = [unit for region in regions for unit in region.units(layer)]
+        operations = self._cleared(layer, sweep, [*units, (behind + group_lo, behind + group_hi)])
         stretches = set(range(group_lo * across, min(group_hi * across, K), across))
         in_place = Inputs(self.tables[depth, sweep.first :].ctypes.data, 0, 0)
         computed = sweep.fate.gradient == op.COMPUTED
@@ -236,16 +266,16 @@ class Updates:
                 block = min(block, INPUTS)
             elif not skips:  # whole chunks
                 block = block // self.chunk * self.chunk
-        blocks = list(_blocks(lo * MR, min(hi * MR, K), block))
+        blocks = [(k0, k1, region.panels) for region in regions for k0, k1 in region.blocks(block)]
         # Backwards, where gathering makes any order as good: the second-level cache still has what
         # the forward product read last, and will have what the next one reads first.
-        for k0, k1 in reversed(blocks) if gathered else blocks:
+        for k0, k1, panels in reversed(blocks) if gathered else blocks:
             inputs = in_place._replace(ahead=k0 * self.size + CACHE_LINE)
             if gathered:
-                following = max(k0 - block, lo * MR)
+                following = max(k0 - block, regions[0].k0)
                 columns, inputs = self._gathered(inputs.table, k0, k1, following, sweep)
                 operations.append(columns)
-            operations += self._panels(depth, k0, k1, inputs, sweep, skips, turns)
+            operations += self._panels(depth, k0, k1, panels, inputs, sweep, skips, turns)
             for k in range(round_up(k0, across), k1, across):
                 if k in stretches and min(k + across, K) <= k1:
                     operations += self._groups(depth, k, inputs, sweep)
@@ -253,6 +283,28 @@ class Updates:
         for k in sorted(stretches):  # those of which the panels belong to two threads
             operations += self._groups(depth, k, in_place, sweep)
         return operations
+
+    def _regions(self, depth, sweep):
+        """Return what a thread updates of a layer's panels.
+
+        Panels and groups are divided alike, so that a thread reads the same columns of X.
+        """
+        layer, wide = self.layers[depth], NR * self.lanes
+        lo, hi = share(layer.row_units, 1, sweep.thread, sweep.threads)
+        lo, hi = lo * MR, min(hi * MR, layer.fan_in)
+        first, stop, shared = self._owned(depth, sweep.thread)
+        mine, others = range(first, stop, wide), range(shared, layer.columns, wide)
+        if shared and not others:
+            return [Region(0, layer.fan_in, mine)]
+        regions = [Region(lo, hi, [*mine, *others])]
+        if shared:
+            regions = [Region(0, lo, mine), *regions, Region(hi, layer.fan_in, mine)]
+        return [region for region in regions if region.k0 < region.k1]
+
+    def _owned(self, depth, thread):
+        """Return the columns of a layer that a thread has for itself, and where the rest begins."""
+        owned = self.owned if depth == 0 else 0
+        return owned_columns(self.layers[depth], owned, thread, self.threads)
 
     def _gathers(self, depth, rows):
         """Tell whether columns of a layer's input are gathered before they are multiplied."""
@@ -282,17 +334,18 @@ class Updates:
         )
         return columns, Inputs(mine.ctypes.data, k0, following * self.size, gathered=True)
 
-    def _panels(self, depth, k0, k1, inputs, sweep, skips, turns):
-        """Return the updates of rows k0..k1 of all panels of a layer."""
+    def _panels(self, depth, k0, k1, panels, inputs, sweep, skips, turns):
+        """Return the updates of rows k0..k1 of panels of a layer, of which first columns say."""
         layer, operations, fates = self.layers[depth], [], {}
+        shared = self._owned(depth, sweep.thread)[2]
         X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips or turns else (0, 0)
         if turns:
             turned = sweep.room, X, X_stride, sweep.rows, k1 - k0
             operations += self.marking.turn_inputs(*turned)
-        for j in range(0, layer.columns, NR * self.lanes):
-            vectors, following = min(NR, (layer.columns - j) // self.lanes), j + NR * self.lanes
+        for j, following in itertools.zip_longest(panels, panels[1:], fillvalue=layer.columns):
+            vectors = min(NR, (layer.columns - j) // self.lanes)
             later, ahead = self._later(depth, following, inputs, sweep)
-            if turns and j not in fates and following < layer.columns:
+            if turns and j not in fates and following == j + NR * self.lanes < layer.columns:
                 operations.append(self._pair(layer, j, k0, k1, sweep, fates))
             update = op.UpdatePanel(
                 *fates.get(j, sweep.fate),
@@ -308,8 +361,9 @@ class Updates:
                 dZ=self._gradient(layer, sweep.first, j),
                 stride=layer.stride * self.size,
                 weights=self.buffers.parameter(layer.weights + j * layer.fan_in),
-                squares=sweep.squares_of(layer),
+                squares=sweep.squares_of(layer, j // (NR * self.lanes) * layer.row_units),
                 rows=sweep.rows,
+                together=int(sweep.threads > 1 and j >= shared),
                 spare=int(inputs.gathered and following < layer.columns),
                 lines=self.tables[-1].ctypes.data,
                 copies=1 + self.task.memories if sweep.moves else 0,
@@ -434,11 +488,3 @@ class Updates:
             )
             for k, stop, place, out_stride in self._targets(layer, k0, k1)
         ]
-
-
-def _blocks(first, stop, size):
-    """Yield (start, stop) of the parts of a range between multiples of `size`."""
-    while first < stop:
-        end = min((first // size + 1) * size, stop)
-        yield first, end
-        first = end

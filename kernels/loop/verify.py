@@ -59,6 +59,7 @@ class _Phase:
         parts["the gathered columns"] = tape.gathered
         parts |= {f"the mask of layer {i}": mask.ravel() for i, mask in enumerate(buffers.masks)}
         parts["the scaled inputs"] = tape.inputs.ravel()
+        parts["the table of rows"] = tape.tables[0].view(buffers.dtype)
         parts["what is turned"] = tape.marking.turned
         parts["the gradients of pairs"] = tape.marking.pairs.ravel()
         parts["the marks of units"] = tape.marking.marks.ravel().view(buffers.dtype)
