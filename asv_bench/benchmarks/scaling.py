@@ -15,6 +15,7 @@ def relu_network(*hidden, n=128):
 
 #: Smallest first: the tests run each benchmark once with the first.
 THREADED = {
+    "784-256-10": relu_network(256, n=32),
     "784-100-10": relu_network(100, n=200),
     "784-512-10": relu_network(512),
     "784-512-512-512-10": relu_network(512, 512, 512, n=256),
