@@ -1058,6 +1058,54 @@ def test_bytes_follow_their_scaled_copy(optimizer):
     np.testing.assert_allclose(run.records.val_losses, expected.records.val_losses, rtol=1e-10)
 
 
+def test_parameters_that_a_loop_holds_are_not_packed_again(monkeypatch):
+    packed = []
+    load = buffers.Buffers.load
+
+    def noted(self, depth, W, b):
+        packed.append(depth)
+        load(self, depth, W, b)
+
+    monkeypatch.setattr(buffers.Buffers, "load", noted)
+    sizes, dtype = (17, 50, 4), np.float32
+    run = Run(CompiledLoop, sizes, dtype, n=60, batch_size=12, n_val=0)
+    assert packed == [0, 1]
+    train, _ = run.loop.data
+    job = Job(
+        *(jobs.Architecture(sizes), run.layers),
+        jobs.Settings("sgd", True),
+        train,
+        batch_sizes=(12,),
+        evaluate_batch=True,
+        scaling=scaling_of(17, dtype),
+        threads=1,
+    )
+    items = epochs_of(train, None, 12, 0, 1, "sgd", 0.01, 0.01)
+    records = jobs.Records.empty(5, 1)
+
+    def bits_of(loop):
+        loop.run(items, records)
+        loop.store()
+        return [part.tobytes() for part in (records.losses, *itertools.chain(*run.layers))]
+
+    for change in (0.0, 1e-3):
+        run.layers[1][1][2] += dtype(change)
+        before = [(W.copy(), b.copy()) for W, b in run.layers]
+        packed.clear()
+        assert run.loop.go_on(job)
+        assert packed == ([0, 1] if change else [])
+        again = bits_of(run.loop)
+        for parts, others in zip(run.layers, before):
+            for part, other in zip(parts, others):
+                part[...] = other
+        assert bits_of(CompiledLoop(job)) == again
+    # What has been trained, and not stored, is not what the arrays hold.
+    run.loop.run(items, records)
+    packed.clear()
+    assert run.loop.go_on(job)
+    assert packed == [0, 1]
+
+
 # -------------------------------------------------------------------------------------- its memory
 
 

@@ -40,6 +40,8 @@ logger = logging.getLogger("fastnn")
 SPARSE = 2
 #: Where an item begins, where weights begin to change, and where it ends.
 BEGINNING, HALF, END = range(3)
+#: Most bytes of parameters to remember, so as not to pack them again.
+MOST_HELD = 1 << 16
 #: The list of items that are none of a list.
 NOT_LISTED = np.zeros(0, np.int64)
 
@@ -92,6 +94,7 @@ class CompiledLoop:
         few = at_first(self.flops, job.steps) if job.batch_sizes else None
         self.task, (self.tape, self.crew) = task, tape_of(SHELF, task, few)
         self.buffers, self._other_tape = self.tape.buffers, None
+        self._held: Any = None
         self._load(job.layers)
         self._connect(job)
         self.constants = self._constants(task, settings, any(weighted))
@@ -272,6 +275,8 @@ class CompiledLoop:
 
     def _run(self, work, listed, records, first, stop):
         record, done = Record(*records, self.predicted), False
+        if self.task.batch_sizes:
+            self._held = None
         while not done:
             self.begin()
             self._place(first, stop)
@@ -302,9 +307,22 @@ class CompiledLoop:
         self.tape.arrays.barrier[ABORT] = 1
 
     def _load(self, layers):
+        """Pack parameters, unless the buffers hold them already, and sum their squares."""
         self.layers = layers
+        held = self._held is not None and self._held == self._bytes()
         for depth, (W, b) in enumerate(self.layers):
-            self.buffers.load(depth, W, b)
+            if not held:
+                self.buffers.load(depth, W, b)
+            self.buffers.square(depth, W)
+        if not held:
+            self._hold()
+
+    def _hold(self):
+        """Remember what the buffers hold, if it is little: the next job may bring it again."""
+        self._held = self._bytes() if self.buffers.params.nbytes <= MOST_HELD else None
+
+    def _bytes(self):
+        return [part.tobytes() for layer in self.layers for part in layer]
 
     def _connect(self, job):
         """Look at the rows of a job, as they are scaled, and make room for what is told of them."""
@@ -345,6 +363,7 @@ class CompiledLoop:
         """Write the parameters back into the layers' own arrays."""
         for depth, (W, b) in enumerate(self.layers):
             self.buffers.read(0, depth, W, b)
+        self._hold()
 
     def release(self):
         """Leave the tape, or all of a loop without steps, to others: at the end."""

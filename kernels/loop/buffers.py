@@ -23,8 +23,8 @@ from .blocking import sum_blocks
 PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
 #: Most units of work of a layer for sparse input: as many threads can share it.
 CSR_UNITS = 64
-#: Weights that are squared at a time.
-SQUARED = 1 << 14
+#: Weights that are squared at a time: so few that BLAS adds them up on one thread.
+SQUARED = 1 << 13
 #: Vectors of biases that one thread updates together.
 BIAS_VECTORS = 4
 
@@ -178,6 +178,8 @@ class Buffers:
         self.bias_units = sum(layer.bias_groups for layer in self.layers)
         #: Sums of W^2; then sums of squared gradients, of the weights and of the biases.
         self.squares = np.zeros(2 * self.units + self.bias_units)
+        #: Of each layer, the first of them: to count its units takes as long as to add up few.
+        self._sums = [self.squares[layer.squares :][: layer.units] for layer in self.layers]
         self._made = {}  # by copy and layer
 
     def _divide(self, task):
@@ -245,24 +247,27 @@ class Buffers:
     def load(self, depth, W, b):
         """Pack one layer's parameters, W (fan_in, fan_out) and b (fan_out,).
 
-        Also the transposed weights and the sum of their squares, where anything reads these.
+        Also the transposed weights, where anything reads these.
         """
-        layer = self.layers[depth]
-        K, N = W.shape
+        layer, N = self.layers[depth], W.shape[1]
         self.write(0, depth, W, b)
         last = depth == len(self.layers) - 1
         self.params[layer.biases + N : layer.biases + layer.stride] = self.floor if last else 0
         if self.goes_back and depth > 0:
             _fill(self._views("transposed", depth), W.T)
+
+    def square(self, depth, W):
+        """Begin the sums of squares of a layer's weights anew, where anything reads these."""
         if not self.penalised:
             return
-        squares = self.squares[layer.squares :][: layer.units]
-        squares[:] = 0
-        with np.errstate(over="ignore"):  # the loss will tell
-            # No float64 copy of all of it: new memory takes longer than the squares.
-            rows = max(SQUARED // max(N, 1), 1)
-            for k in range(0, K, rows):
-                squares[0] += np.sum(np.square(W[k : k + rows], dtype=np.float64))
+        total, weights = 0.0, W.ravel(order="K")
+        # No float64 copy of all of it: new memory takes longer than the squares.
+        for first in range(0, weights.size, SQUARED):
+            some = weights[first : first + SQUARED].astype(np.float64, copy=False)
+            total += np.vdot(some, some)  # which warns of no overflow: the loss will tell
+        sums = self._sums[depth]
+        sums[:] = 0
+        sums[:1] = total
 
     def write(self, copy, depth, W, b):
         """Pack arrays of the shapes of a layer's parameters into a copy."""
