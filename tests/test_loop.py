@@ -215,7 +215,7 @@ class Run:
                 threads=threads,
             )
         )
-        if cls is CompiledLoop:
+        if cls is CompiledLoop and threads is not None:
             assert self.loop.threads == threads
         items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2)
         self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
@@ -759,6 +759,16 @@ def test_the_same_bits_where_threads_own_columns(dtype, sizes, kind, monkeypatch
         changing = Run(ChangingLoop, sizes, dtype, threads=4, **arguments)
         assert changing.loop.crew.counts == [4, 2, 1]
         assert changing.bits() == first, (option, batch_size)
+
+
+@pytest.mark.parametrize(("optimizer", "limit"), [("sgd", 1), ("adam", 3)])
+def test_what_the_optimiser_remembers_is_work_for_threads(optimizer, limit, monkeypatch):
+    monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1_000_000)
+    fastnn.set_num_threads(16)
+    sizes = (784, 128, 10)
+    arguments = {"optimizer": optimizer, "n": 4, "n_val": 0, "batch_size": 1, "epochs": 1}
+    run = Run(CompiledLoop, sizes, np.float32, threads=None, **arguments)
+    assert run.loop.task.threads == limit
 
 
 @pytest.mark.parametrize("threads", [1, 2])
