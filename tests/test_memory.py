@@ -71,7 +71,7 @@ def peak_of(columns, optimizer, l2, max_norm):
 @pytest.mark.parametrize("max_norm", [0.0, 1.0])
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_memory_does_not_grow_with_the_columns(optimizer, l2, max_norm):
+def test_memory_does_not_grow_with_the_columns(optimizer, l2, max_norm, many_threads):
     peak_of(1000, optimizer, l2, max_norm)  # compiles
     few, many = (peak_of(columns, optimizer, l2, max_norm) for columns in (10_000, 200_000))
     # Page alignment of the copies, whatever Python itself holds on to, and the operations: of many
