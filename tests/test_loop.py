@@ -1099,6 +1099,7 @@ def test_parameters_that_a_loop_holds_are_not_packed_again(monkeypatch):
         return [part.tobytes() for part in (records.losses, *itertools.chain(*run.layers))]
 
     for change in (0.0, 1e-3):
+        run.loop.rest()
         run.layers[1][1][2] += dtype(change)
         before = [(W.copy(), b.copy()) for W, b in run.layers]
         packed.clear()
@@ -1111,6 +1112,7 @@ def test_parameters_that_a_loop_holds_are_not_packed_again(monkeypatch):
         assert bits_of(CompiledLoop(job)) == again
     # What has been trained, and not stored, is not what the arrays hold.
     run.loop.run(items, records)
+    run.loop.rest()
     packed.clear()
     assert run.loop.go_on(job)
     assert packed == [0, 1]

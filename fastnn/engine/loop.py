@@ -101,6 +101,7 @@ class CompiledLoop:
         self.task, (self.tape, self.crew) = task, tape_of(SHELF, task, few)
         self.buffers, self._other_tape = self.tape.buffers, None
         self._held: Any = None
+        self._is_stored = False  # the arrays of the layers are what the buffers hold
         self._load(job.layers)
         self._connect(job)
         self.constants = self._constants(task, settings, any(weighted))
@@ -282,7 +283,7 @@ class CompiledLoop:
     def _run(self, work, listed, records, first, stop):
         record, done = Record(*records, self.predicted), False
         if self.task.batch_sizes:
-            self._held = None
+            self._held, self._is_stored = None, False
         while not done:
             self.begin()
             self._place(first, stop)
@@ -320,7 +321,7 @@ class CompiledLoop:
             if not held:
                 self.buffers.load(depth, W, b)
             self.buffers.square(depth, W)
-        if not held:
+        if not held and not self.task.batch_sizes:
             self._hold()
 
     def _hold(self):
@@ -358,6 +359,8 @@ class CompiledLoop:
 
     def rest(self):
         """Wait for another job, and hold no data meanwhile."""
+        if self._is_stored:
+            self._hold()
         self.data, self._latest = (None, None), None
 
     def begin_anew(self, layers):
@@ -369,7 +372,7 @@ class CompiledLoop:
         """Write the parameters back into the layers' own arrays."""
         for depth, (W, b) in enumerate(self.layers):
             self.buffers.read(0, depth, W, b)
-        self._hold()
+        self._is_stored = True
 
     def release(self):
         """Leave the tape, or all of a loop without steps, to others: at the end."""
