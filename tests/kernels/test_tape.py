@@ -188,11 +188,12 @@ def test_the_accesses_of_every_kind_are_known():
         assert "rule" in kind._fields or hasattr(Accesses, f"_of_{kind.__name__}"), kind
 
 
+#: With more rows than units, so that each thread looks up its own, in the phase of its products.
 TASK = Task(
     (30, 50, 20),
     activations=(ACTIVATIONS["tanh"],),
     threads=2,
-    batch_sizes=(40,),
+    batch_sizes=(60,),
     block_size=10,
     rule=list(RULES).index("adam"),
 )
@@ -282,7 +283,7 @@ FAULTS = {
     "a tile too many": (write_too_much, "is moved 2 times|another thread writes|beyond"),
     "a write one vector too long": (one_vector_too_long, "64 bytes beyond the activations"),
     "rows of another thread": (another_s_rows, "writes of the activations what another thread"),
-    "a row left out": (a_row_left_out, "not each of 40 rows is looked up once"),
+    "a row left out": (a_row_left_out, "not each of 60 rows is looked up once"),
     "rows beyond the table": (rows_beyond_the_table, "reads rows .* of a table"),
     "rows that another thread looks up": (another_s_look_up, "reads of the table of rows what"),
     "weights of another thread": (another_s_gradient, "another thread writes|moved 2 times"),
