@@ -10,7 +10,7 @@ import threading
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 
-#: A thread is worth its meetings (about a microsecond each) from this many flops a step on.
+#: A thread is worth its meetings, and what travels between two, from this many flops a step on.
 FLOPS_PER_THREAD = 1_000_000
 
 #: What was set in this context: two threads of a program, or two tasks, may differ.
