@@ -15,7 +15,6 @@ from ..jobs import (
     LISTED_BLOCK,
     STEP,
     TRAIN_BLOCK,
-    flops_per_row,
 )
 from ..kernels.activation import ACTIVATIONS
 from ..kernels.loop.barrier import ABORT, FINISHED
@@ -31,16 +30,11 @@ from ..parameters import layers_of
 from ..threads import threads_for
 from .crew import at_first
 from .tapes import SHELF, tape_of
+from .work import flops_forward, flops_of_step, work_of
 from .zeros import has_zeros
 
 logger = logging.getLogger("fastnn")
 
-#: How much longer a flop of a sparse row takes than one of a dense row, at least: 784-100-10 on
-#: images of digits, 149 of 784 pixels not 0, three times (Zen 4).
-SPARSE = 2
-#: How many flops take as long as to update a number that the optimiser remembers of a weight: of
-#: 784-128-10, a step on a single row takes 41 us with Adam, 11 with SGD (float32, Zen 4).
-FLOPS_A_MEMORY = 16
 #: Where an item begins, where weights begin to change, and where it ends.
 BEGINNING, HALF, END = range(3)
 #: Most bytes of parameters to remember, so as not to pack them again.
@@ -65,7 +59,7 @@ class CompiledLoop:
         rows = max((*job.batch_sizes, job.block_size))
         dtype = job.layers[0][0].dtype
         #: Of one item, a step or a block: those of dense float32 that take about as long.
-        self.flops = _flops(sizes, non_zeros, rows, dtype)
+        self.flops = flops_forward(sizes, non_zeros, rows, dtype)
         weighted = [
             source is not None and source.weights is not None for source in (job.train, job.val)
         ]
@@ -93,8 +87,7 @@ class CompiledLoop:
             output_head=-1 if job.output_head is None else HEADS[job.output_head],
         )
         if job.batch_sizes:
-            moved = task.memories * sum(K * N for K, N in itertools.pairwise(sizes))
-            self.flops = 3 * self.flops + FLOPS_A_MEMORY * moved
+            self.flops = flops_of_step(self.flops, sizes, task.memories)
         task = task._replace(threads=job.threads or threads_for(self.flops))
         # What is predicted at a time is cut for a number of threads.
         few = at_first(self.flops, job.steps) if job.batch_sizes else None
@@ -150,7 +143,7 @@ class CompiledLoop:
     def note(self, items, seconds):
         """Note how long some items took; the next ones may be done by more threads, or fewer."""
         if self.crew.adapts:
-            self.crew.note(_work(items), seconds)
+            self.crew.note(work_of(items), seconds)
             self._follow_crew()
 
     def _follow_crew(self):
@@ -446,12 +439,6 @@ def _kind(job):
     return job._replace(layers=job.layers[0][0].dtype, train=steps, val=rows, scaling=None)
 
 
-def _work(items):
-    """Return how much work some items are, in rows that are evaluated."""
-    each = np.where(items.kinds < BLOCK, 3, 1) + (items.kinds == EVALUATED_STEP)
-    return float(np.sum(each * items.counts))
-
-
 def _check_rows(rows, size):
     if len(rows) and rows.view(np.uint64).max() >= size:
         raise IndexError(
@@ -467,14 +454,6 @@ def _input_kind(source):
         # Two digits are enough to divide work by, and let the folds of a search share a tape.
         return CSR, float(f"{len(X.data) / max(X.shape[0], 1):.2g}")
     return (BYTES if X.dtype == np.uint8 else DENSE), None
-
-
-def _flops(layer_sizes, non_zeros, rows, dtype):
-    """Return the flops of dense float32 that take about as long as a forward pass of some rows."""
-    each = flops_per_row(layer_sizes)
-    if non_zeros is not None:
-        each = flops_per_row(layer_sizes[1:]) + SPARSE * 2 * non_zeros * layer_sizes[1]
-    return each * rows * dtype.itemsize / 4
 
 
 def _check_shapes(source, architecture):
