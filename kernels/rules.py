@@ -183,12 +183,14 @@ def optimizer_step(emit, f):
         emit.returns(_total(emit, sums))
 
 
-def descend(emit, weights, numbers, gradients, penalised):
+def descend(emit, weights, numbers, gradients, penalised, store=None):
     """Emit what :func:`optimizer_step` does by SGD, for vectors of gradients in registers.
 
-    Return the sum of squares, 0 where the weights have no penalty.
+    ``store(w, place)`` is called for each vector of new weights, or they are stored at once. Return
+    the sum of squares, 0 where the weights have no penalty.
     """
     n, sums = _numbers(emit, numbers), [emit.constant(0.0)] * CHAINS
+    store = emit.store if store is None else store
     whole = len(gradients) // CHAINS * CHAINS
     for v, g in enumerate(gradients):
         place = weights + v * VECTOR_BYTES
@@ -196,7 +198,7 @@ def descend(emit, weights, numbers, gradients, penalised):
         if penalised:
             g = emit.fma(n.l2, w, g)
         w = RULES["sgd"].step(emit, n, w, g, None)
-        emit.store(w, place)
+        store(w, place)
         if penalised:
             chain = v % CHAINS if v < whole else 0
             sums[chain] = emit.fma(w, w, sums[chain])

@@ -205,7 +205,18 @@ class CompiledLoop:
             kinds = self._shape[0]
             self._items.first_phase[:] = self.phases[first, kinds]
             self._items.stop_phase[:] = self.phases[stop, kinds]
+            if self.tape.step_ahead:
+                self._look_ahead(kinds)
             self._placed = first, stop
+
+    def _look_ahead(self, kinds):
+        """Have each step before another one multiply its row, and that leave out its beginning."""
+        begins = (kinds == STEP) | (kinds == LAST_STEP)
+        ahead = begins[:-1] & (begins | (kinds == EVALUATED_STEP))[1:]
+        shift = ahead * (self.tape.step_ahead.start - self.tape.steps[0].start)
+        for phases in (self._items.first_phase, self._items.stop_phase):
+            phases[:-1] += shift
+        self._items.first_phase[1:] += ahead * self.tape.before
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""

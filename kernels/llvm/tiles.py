@@ -98,7 +98,7 @@ class MultiplyGroup(NamedTuple):
     stride: int  #: bytes from one row of the result to the next
 
 
-def _lowest(emit, relu, vector=None):
+def lowest(emit, relu, vector=None):
     """Return what no result falls below: 0 for the ReLU, else -inf, which changes nothing."""
     return emit.splat(emit.where(relu != 0, emit.number(0.0), -float("inf")), vector)
 
@@ -106,7 +106,7 @@ def _lowest(emit, relu, vector=None):
 # ------------------------------------------------------------------------------- forward product
 
 
-def _panel_tile(emit, f, i, height, vectors, lowest):
+def _panel_tile(emit, f, i, height, vectors, floor):
     """Emit `height` rows from row i on, times a panel that is `vectors` vectors wide."""
     rows = [emit.load_integer(f.table + (i + m) * 8) + f.offset for m in range(height)]
     pointers = [emit.pointer(row) for row in rows]
@@ -142,7 +142,7 @@ def _panel_tile(emit, f, i, height, vectors, lowest):
                 emit.store(opened, f.out + place)
         with plain:
             for value, place in zip(sums, places, strict=True):
-                emit.store(emit.at_least(value, lowest), f.out + place)
+                emit.store(emit.at_least(value, floor), f.out + place)
 
 
 def _prefetch_line(emit, height, later, offset, p):
@@ -169,11 +169,11 @@ def multiply_panel(emit, f):
     to lead, and what is multiplied next.
     """
     for vectors in emit.cases(f.vectors, range(1, NR + 1), "vectors"):
-        lowest, i = _lowest(emit, f.relu), f.first
+        floor, i = lowest(emit, f.relu), f.first
         for height in HEIGHTS:
 
-            def tile(i, height=height, vectors=vectors, lowest=lowest):
-                _panel_tile(emit, f, i, height, vectors, lowest)
+            def tile(i, height=height, vectors=vectors, floor=floor):
+                _panel_tile(emit, f, i, height, vectors, floor)
 
             i = emit.steps(i, f.stop, height, tile)
     emit.returns()
@@ -211,12 +211,12 @@ def _group_tile(emit, f, i, height, columns):
                 emit.store(total, place)
         with complete:
             totals, four = _sum_lanes(emit, sums), ir.VectorType(emit.scalar, GROUP)
-            bias, lowest = emit.load(f.bias, four), _lowest(emit, f.relu, four)
+            bias, floor = emit.load(f.bias, four), lowest(emit, f.relu, four)
             for m in range(height):
                 sums = totals[m * columns :][:columns]
                 lanes = [emit.lane(vector, lane) for vector, lane in sums]
                 lanes += [emit.number(0.0)] * (GROUP - columns)
-                value = emit.at_least(emit.gathered(lanes) + bias, lowest)
+                value = emit.at_least(emit.gathered(lanes) + bias, floor)
                 emit.store(value, f.out + (i + m) * f.stride)
 
 

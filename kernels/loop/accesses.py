@@ -51,6 +51,8 @@ class Accesses:
             line = update.vectors * VECTOR_BYTES
             start = update.weights + update.k0 * line
             return [Block(start, (update.k1 - update.k0) * line)]
+        if isinstance(update, op.UpdateAhead):
+            return [Block(update.weights, update.K * update.vectors * VECTOR_BYTES)]
         if isinstance(update, op.UpdateRows):
             return [Block(update.weights, (update.k1 - update.k0) * update.across * VECTOR_BYTES)]
         if isinstance(update, op.UpdateBias):
@@ -67,6 +69,8 @@ class Accesses:
             return range(0)
         if isinstance(operation, op.UpdatePanel):
             return range(first + operation.k0 // MR, first + -(-operation.k1 // MR))
+        if isinstance(operation, op.UpdateAhead):
+            return range(first, first + -(-operation.K // MR))
         if isinstance(operation, op.UpdateRows):
             return range(first, first + -(-(operation.k1 - operation.k0) // operation.unit))
         return range(first, first + 1)
@@ -90,6 +94,8 @@ class Accesses:
         if moves:
             writes += weights
             reads += writes
+            if isinstance(f, op.UpdateAhead):
+                writes = [*writes, Block(f.out, f.vectors * VECTOR_BYTES)]
         else:
             reads += weights + (writes if f.rule == ACCUMULATE else [])
         return reads, writes
@@ -108,6 +114,9 @@ class Accesses:
             if f.marks:
                 reads += self._marked_operands(f)
             return [*reads, Block(f.dZ, f.vectors * VECTOR_BYTES, f.rows, f.stride)]
+        if isinstance(f, op.UpdateAhead):
+            operands = [Block(place, f.vectors * VECTOR_BYTES) for place in (f.dZ, f.bias)]
+            return [*self._listed(f.table, 0, 1, 0, f.K * self.size), *operands]
         reads = self._listed(f.table, 0, f.rows, f.offset, f.elements * self.size)
         return [*reads, Block(f.dZ, f.columns * self.size, f.rows, f.stride)]
 

@@ -6,12 +6,13 @@ from .._jit import part
 from ..csr import CSROuter, csr_outer
 from ..gradient_tiles import OuterGroup, OuterPanel, outer_group, outer_panel
 from ..layout import round_up, tile_height
-from ..llvm.intrinsics import address_of, cast_like, lanes_of, on_stack
+from ..llvm.intrinsics import address_of, cast_like, lanes_of, on_stack, read_integer
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP_VECTORS, MR
 from ..marked import MOST, NARROWEST, WIDEST, CountMarks, count_marks
 from ..marked_products import OuterMarked, outer_marked
 from ..rules import GRADIENT, SGD, OptimizerStep, numbers_like, optimizer_step
+from ..step_ahead import StepAhead, step_ahead
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
 from . import operations as op
 
@@ -197,6 +198,28 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
                 squares[f.squares + k // MR] += total
             k += height
             tile += length
+
+
+@part
+def update_ahead(f, like, source, items, number, listed, numbers, squares):
+    """Follow the gradient by a row, and multiply the row of the item after `number` meanwhile."""
+    j = items.begin[number + 1]
+    if items.listed[number + 1]:
+        j = listed[j]
+    step = StepAhead(
+        vectors=f.vectors,
+        K=f.K,
+        row=read_integer(f.table),
+        dZ=f.dZ,
+        weights=f.weights,
+        numbers=numbers,
+        squares=address_of(squares) + f.squares * 8 if f.squares >= 0 else 0,
+        following=source.X + j * source.X_stride,
+        start=f.bias,
+        relu=f.relu,
+        out=f.out,
+    )
+    step_ahead(like, step)
 
 
 @part

@@ -162,6 +162,28 @@ class UpdatePanel(NamedTuple):
     fetches: int  #: 1 to prefetch the inputs to come, where zeros are skipped
 
 
+class UpdateAhead(NamedTuple):
+    """Follow the gradient by a row in one panel, and multiply the next step's row by the weights.
+
+    For SGD; this and the bias are the first layer's.
+    """
+
+    gradient: int
+    behind: int
+    rule: int
+    memory_1: int
+    memory_2: int
+    vectors: int
+    K: int
+    table: int  #: of the address of the row
+    dZ: int
+    weights: int
+    squares: int  #: number of the sum of squares of rows 0..MR, -1 for none
+    bias: int
+    relu: int
+    out: int  #: the product of the next row
+
+
 class UpdateGroup(NamedTuple):
     """Follow the gradient of elements k..k + count of one group of a layer's columns."""
 
@@ -240,7 +262,7 @@ KINDS = (
     *(Gather, GatherCSR, GatherBytes, MultiplyPanel, MultiplyGroup, SeekColumns, MultiplyCSR),
     *(Activate, Dropout, Loss, Backward, BackwardStored, CountCorrect, Predict, UpdatePanel),
     *(UpdateGroup, UpdateBias, UpdateRows, ClearSquares, Transpose, CopyRows, Clip),
-    *(GatherColumns, Mark, MultiplyPair, MultiplesOfRow, OuterPair),
+    *(GatherColumns, Mark, MultiplyPair, MultiplesOfRow, OuterPair, UpdateAhead),
 )
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 #: Integers in a row of the table.

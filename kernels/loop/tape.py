@@ -17,6 +17,7 @@ from ..softmax_rows import ROWS_PER_LOG
 from . import operations as op
 from .blocking import gathered_bytes
 from .buffers import Buffers
+from .foresight import looks_ahead
 from .marking import Marking
 from .ownership import owned_panels
 from .propagation import Propagation, prefetching
@@ -47,9 +48,9 @@ class Tape:
         The operations, encoded, and all other arrays that the compiled loop needs.
     steps : list of range
         The phases of a step, for each of the batch sizes.
-    evaluated_step, block : range
-        The phases of a step and the evaluation of its batch, and of the evaluation of other rows;
-        empty where the task has none.
+    evaluated_step, step_ahead, block : range
+        The phases of a step and the evaluation of its batch, of a step that looks ahead, and of the
+        evaluation of other rows; empty where the task has none.
     """
 
     def __init__(self, task, buffers=None):
@@ -88,8 +89,11 @@ class Tape:
 
         #: The phases of a step before any weights change.
         self.half = 3 if self.owned else 1
+        #: Those that a step leaves out where the one before has looked ahead to it.
+        self.before = int(looks_ahead(task))
+        self.half += self.before
         phases, self.steps = [], []
-        self.evaluated_step, self.block = range(0), range(0)
+        self.evaluated_step, self.block, self.step_ahead = (range(0),) * 3
         for n in task.batch_sizes:
             first = len(phases)
             phases += self._step(n)
@@ -97,6 +101,9 @@ class Tape:
             if task.evaluate_batch and n == task.batch_sizes[0]:
                 phases.append(self._evaluation(n))
                 self.evaluated_step = range(first, len(phases))
+        if self.before:
+            self.step_ahead = range(len(phases), len(phases) + 3)
+            phases += self._step(1, ahead=True)
         if task.block_size:
             self.block = range(len(phases), len(phases) + 1)
             phases.append(self._block(task.block_size))
@@ -112,8 +119,11 @@ class Tape:
         shares = (share(n, ROWS_PER_LOG, thread, threads) for thread in range(threads))
         return [plan(first, stop) for first, stop in shares]
 
-    def _step(self, n):
-        """Return the phases of a step on n rows: there and back, then the update."""
+    def _step(self, n, ahead=False):
+        """Return the phases of a step on n rows: there and back, then the update.
+
+        It may look ahead to the next step's rows.
+        """
         task, updates, threads = self.task, self.updates, range(self.task.threads)
         phases, passes = [], self.propagation
         if task.shards:
@@ -123,11 +133,15 @@ class Tape:
             columns = [passes.multiply_columns(thread, n) for thread in threads]
             phases.append(Phase(NOTHING, columns))
             there = self._shared(n, passes.there_and_back_from_columns)
+        elif self.before:
+            phases.append(Phase(NOTHING, [passes.multiply_panels(n)]))
+            there = [passes.there_and_back_from_panels(n)]
         else:
             there = self._shared(n, passes.there_and_back)
         phases.append(Phase(STEPPED, there))
         if not task.keeps:
-            return [*phases, Phase(NOTHING, [updates.step(thread, n) for thread in threads])]
+            steps = [updates.step(thread, n, ahead) for thread in threads]
+            return [*phases, Phase(NOTHING, steps)]
         phases.append(Phase(NOTHING, [updates.keep(thread, n) for thread in threads]))
         if task.clip:
             units = self.buffers.units

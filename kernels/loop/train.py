@@ -31,6 +31,7 @@ from .gradients import (
     clip_factor,
     numbers_of_biases,
     numbers_of_weights,
+    update_ahead,
     update_bias,
     update_group,
     update_panel,
@@ -140,6 +141,9 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                 elif holds(op.UpdateRows, row):
                     f = fields(op.UpdateRows, row)
                     update_rows(f, a, source, item, factor, cursors, tiles, weights)
+                elif holds(op.UpdateAhead, row):
+                    f = fields(op.UpdateAhead, row)
+                    update_ahead(f, like, source, items, number, listed, weights, squares)
                 elif holds(op.Clip, row):
                     factor = clip_factor(fields(op.Clip, row), squares, constants.max_norm)
                     # The kept gradient holds that of the penalty.

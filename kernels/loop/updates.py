@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..activation import RELU
 from ..csr import NEAR
 from ..gather import GatherColumns
 from ..layout import group_columns, round_up
@@ -132,10 +133,11 @@ class Updates:
 
     # ------------------------------------------------------------------- what becomes of gradients
 
-    def step(self, thread, n):
-        """Return a thread's share of the step of a batch of n rows."""
+    def step(self, thread, n, ahead=False):
+        """Return a thread's share of the step of a batch of n rows, which may look ahead."""
         fate = self._of_batch(self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
-        return self._sweep(self._moving(fate, thread, n))
+        sweep = self._moving(fate, thread, n)
+        return self._sweep_ahead(sweep) if ahead else self._sweep(sweep)
 
     def keep(self, thread, n):
         """Return a thread's share of the gradient of a batch of n rows, to be kept as a whole."""
@@ -182,6 +184,36 @@ class Updates:
             operations += self._rows(layer, sweep) if layer.by_rows else self._packed(depth, sweep)
             operations += self._biases(layer, sweep)
         return operations
+
+    def _sweep_ahead(self, sweep):
+        """Return the operations of a sweep that multiplies the next row by the first layer.
+
+        The product begins with new biases, and goes where the second layer's gradient has read.
+        """
+        first, operations = self.layers[0], []
+        for depth in reversed(range(1, len(self.layers))):
+            operations += self._packed(depth, sweep) + self._biases(self.layers[depth], sweep)
+        operations += self._biases(first, sweep)
+        columns = iter(range(0, first.columns, NR * self.lanes))
+        for update in self._packed(0, sweep):
+            is_panel = isinstance(update, op.UpdatePanel)
+            operations.append(self._ahead(first, next(columns), update) if is_panel else update)
+        return operations
+
+    def _ahead(self, layer, j, update):
+        """Return the update of the panel of column j as one that looks ahead."""
+        return op.UpdateAhead(
+            *update[: len(Fate._fields)],
+            vectors=update.vectors,
+            K=update.k1,
+            table=update.table,
+            dZ=update.dZ,
+            weights=update.weights,
+            squares=update.squares,
+            bias=self.buffers.parameter(layer.biases + j),
+            relu=int(layer.activation == RELU),
+            out=self.buffers.activation(layer.output + j),
+        )
 
     def _biases(self, layer, sweep):
         group, operations = BIAS_VECTORS * self.lanes, []
