@@ -45,7 +45,8 @@ def step_ahead(emit, f):
         vectors, penalised = codes[number]
         dZ = [emit.load(f.dZ + v * VECTOR_BYTES) for v in range(vectors)]
         k, sums = emit.integer(0), [emit.load(f.start + v * VECTOR_BYTES) for v in range(vectors)]
-        for height in HEIGHTS:
+        # Sums of squares are those of the tiles of other updates, to the bit.
+        for height in HEIGHTS if penalised else (MR, 1):
 
             def tile(k, sums, height=height, penalised=penalised, dZ=dZ):
                 gradients, stepped, sums = [], [], list(sums)

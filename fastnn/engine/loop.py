@@ -18,8 +18,7 @@ from ..jobs import (
 )
 from ..kernels.activation import ACTIVATIONS
 from ..kernels.loop.barrier import ABORT, FINISHED
-from ..kernels.loop.state import EVALUATE, TRAIN, Constants, Record
-from ..kernels.loop.state import Items as Work
+from ..kernels.loop.state import EVALUATE, ITEM, TRAIN, Constants, Record
 from ..kernels.loop.state import Source as Addresses
 from ..kernels.loop.tape import Tape
 from ..kernels.loop.task import BYTES, CSR, DENSE, Task
@@ -203,8 +202,8 @@ class CompiledLoop:
         """Write down which phases of the tape the latest items are: BEGINNING, HALF or END."""
         if self._placed != (first, stop):
             kinds = self._shape[0]
-            self._items.first_phase[:] = self.phases[first, kinds]
-            self._items.stop_phase[:] = self.phases[stop, kinds]
+            self._items["first_phase"][:] = self.phases[first, kinds]
+            self._items["stop_phase"][:] = self.phases[stop, kinds]
             if self.tape.step_ahead:
                 self._look_ahead(kinds)
             self._placed = first, stop
@@ -214,9 +213,9 @@ class CompiledLoop:
         begins = (kinds == STEP) | (kinds == LAST_STEP)
         ahead = begins[:-1] & (begins | (kinds == EVALUATED_STEP))[1:]
         shift = ahead * (self.tape.step_ahead.start - self.tape.steps[0].start)
-        for phases in (self._items.first_phase, self._items.stop_phase):
+        for phases in (self._items["first_phase"], self._items["stop_phase"]):
             phases[:-1] += shift
-        self._items.first_phase[1:] += ahead * self.tape.before
+        self._items["first_phase"][1:] += ahead * self.tape.before
 
     def run(self, items, records):
         """Do some items of work; on any exception before they begin, nothing is done."""
@@ -249,13 +248,12 @@ class CompiledLoop:
         # Where an epoch is a single step, its items must cost next to nothing.
         shape = *items[:3], items.listed is None
         if any(new is not old for new, old in zip(shape, self._shape)):
-            integers = np.zeros((10, count), np.int64)
-            self._shape, self._items = shape, Work(*integers, *np.zeros((5, count)))
+            self._shape, self._items = shape, np.zeros(count, ITEM)
             self._filled, self._placed = {}, None
             work, kinds = self._items, items.kinds
-            work.source[:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
-            work.begin[:], work.rows[:] = items.begins, items.counts
-            work.listed[:] = kinds != BLOCK if items.listed is not None else 0
+            work["source"][:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
+            work["begin"][:], work["rows"][:] = items.begins, items.counts
+            work["listed"][:] = kinds != BLOCK if items.listed is not None else 0
         self._fill(step=items.steps, epoch=items.epochs, key=items.keys, keep=items.keeps)
         self._fill(rate=items.rates, decay=items.decays, l2=items.alphas)
         self._fill(epsilon=items.epsilons, divisor=items.divisors)
@@ -265,7 +263,7 @@ class CompiledLoop:
         """Write down what changes from call to call; one number for all items only if it is new."""
         for name, value in columns.items():
             if isinstance(value, np.ndarray) or value != self._filled.get(name):
-                getattr(self._items, name)[:] = value
+                self._items[name] = value
                 self._filled[name] = value if not isinstance(value, np.ndarray) else None
 
     def _check_listed(self, items, listed):

@@ -201,10 +201,10 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
 
 
 @part
-def update_ahead(f, like, source, items, number, listed, numbers, squares):
-    """Follow the gradient by a row, and multiply the row of the item after `number` meanwhile."""
-    j = items.begin[number + 1]
-    if items.listed[number + 1]:
+def update_ahead(f, like, source, following, listed, numbers, squares):
+    """Follow the gradient by a row, and multiply that of the following item meanwhile."""
+    j = following.begin
+    if following.listed:
         j = listed[j]
     step = StepAhead(
         vectors=f.vectors,

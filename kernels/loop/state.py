@@ -59,44 +59,27 @@ class Source(NamedTuple):
     indices: int
 
 
-class Items(NamedTuple):
-    """Items of work: each is some phases, done on some rows. Arrays of one element an item."""
-
-    first_phase: np.ndarray
-    stop_phase: np.ndarray
-    source: np.ndarray  #: TRAIN or EVALUATE
-    begin: np.ndarray  #: position of the first row in the source, or in the list of rows
-    rows: np.ndarray
-    listed: np.ndarray  #: 1 where the rows are those of the list
-    step: np.ndarray
-    epoch: np.ndarray
-    key: np.ndarray  #: of the step's dropout
-    keep: np.ndarray  #: 1 where the parameters are kept if they are the best so far
-    rate: np.ndarray  #: float64: learning rate
-    decay: np.ndarray  #: float64: factor on the weights
-    l2: np.ndarray  #: float64: the penalty is l2 / 2 sum(W^2)
-    epsilon: np.ndarray  #: float64: what is added to the root in Adam and its kind
-    divisor: np.ndarray  #: float64: of the losses: rows, or sum of their weights
-
-
-class Item(NamedTuple):
-    """One of them."""
-
-    first_phase: int
-    stop_phase: int
-    source: int
-    begin: int
-    rows: int
-    listed: int
-    step: int
-    epoch: int
-    key: int
-    keep: int
-    rate: float
-    decay: float
-    l2: float
-    epsilon: float
-    divisor: float
+#: An item of work: some phases, done on some rows. An array of these is one argument, where an
+#: array for each field takes longer to compile, and each call some microseconds more.
+ITEM = np.dtype(
+    [
+        ("first_phase", np.int64),
+        ("stop_phase", np.int64),
+        ("source", np.int64),  # TRAIN or EVALUATE
+        ("begin", np.int64),  # position of the first row in the source, or in the list of rows
+        ("rows", np.int64),
+        ("listed", np.int64),  # 1 where the rows are those of the list
+        ("step", np.int64),
+        ("epoch", np.int64),
+        ("key", np.int64),  # of the step's dropout
+        ("keep", np.int64),  # 1 where the parameters are kept if they are the best so far
+        ("rate", np.float64),  # learning rate
+        ("decay", np.float64),  # factor on the weights
+        ("l2", np.float64),  # the penalty is l2 / 2 sum(W^2)
+        ("epsilon", np.float64),  # what is added to the root in Adam and its kind
+        ("divisor", np.float64),  # of the losses: rows, or sum of their weights
+    ]
+)
 
 
 #: Sources of rows.

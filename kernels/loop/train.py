@@ -40,7 +40,7 @@ from .gradients import (
 from .operations import fields, holds
 from .rows import drop_out, gather, multiply_sparse, seek_columns
 from .scores import count_correct, predict, take_loss
-from .state import EVALUATE, EVALUATED, NOTHING, STEPPED, Item
+from .state import EVALUATE, EVALUATED, NOTHING, STEPPED
 
 
 @kernel
@@ -57,7 +57,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     constants : Constants
     sources : tuple of two Source
         Where the rows of steps, and those to evaluate, come from.
-    items : Items
+    items : ndarray of shape (n_items,)
+        Of ITEM.
     listed : ndarray of shape (n_listed,)
         Rows of the steps' batches, one after the other; int64.
     record : Record
@@ -77,8 +78,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     if meetings < 0:
         return False
     before = flush_subnormals(constants.flush)
-    for number in range(len(items.step)):
-        item = _item(items, number)
+    for number in range(len(items)):
+        item = items[number]
         source = sources[1] if item.source == EVALUATE else sources[0]
         weights = numbers_of_weights(like, constants, item, item.l2)
         biases, factor = numbers_of_biases(like, constants, item), 1.0
@@ -143,7 +144,7 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     update_rows(f, a, source, item, factor, cursors, tiles, weights)
                 elif holds(op.UpdateAhead, row):
                     f = fields(op.UpdateAhead, row)
-                    update_ahead(f, like, source, items, number, listed, weights, squares)
+                    update_ahead(f, like, source, items[number + 1], listed, weights, squares)
                 elif holds(op.Clip, row):
                     factor = clip_factor(fields(op.Clip, row), squares, constants.max_norm)
                     # The kept gradient holds that of the penalty.
@@ -159,28 +160,6 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
     if thread == 0:
         a.barrier[FINISHED] = 1
     return True
-
-
-@part
-def _item(items, number):
-    """Return one of the items of work."""
-    return Item(
-        first_phase=items.first_phase[number],
-        stop_phase=items.stop_phase[number],
-        source=items.source[number],
-        begin=items.begin[number],
-        rows=items.rows[number],
-        listed=items.listed[number],
-        step=items.step[number],
-        epoch=items.epoch[number],
-        key=items.key[number],
-        keep=items.keep[number],
-        rate=items.rate[number],
-        decay=items.decay[number],
-        l2=items.l2[number],
-        epsilon=items.epsilon[number],
-        divisor=items.divisor[number],
-    )
 
 
 @part
