@@ -329,7 +329,8 @@ def activation(Z, code, D):
     activate(like, Activate(code, place, derivatives, Z.size - left))
     if left:
         # The last ones go through a vector that is whole.
-        behind, room, one = (Z.size - left) * Z.itemsize, on_stack(TWO_VECTORS), cast_like(like, 1.0)
+        behind, one = (Z.size - left) * Z.itemsize, cast_like(like, 1.0)
+        room = on_stack(TWO_VECTORS)
         scaled_copy(like, ScaledCopy(place + behind, left, room, one))
         activate(like, Activate(code, room, room + VECTOR_BYTES, lanes_of(like)))
         scaled_copy(like, ScaledCopy(room, left, place + behind, one))

@@ -14,7 +14,7 @@ from .rules import descend
 
 
 class StepAhead(NamedTuple):
-    """SGD's step of one panel, and a product: ``out[v] = start[v] + sum_k following[k] W[k, v]``."""
+    """SGD's step of a panel, and a product: ``out[v] = start[v] + sum_k following[k] W[k, v]``."""
 
     vectors: int  #: 1..NR
     K: int

@@ -761,6 +761,38 @@ def test_the_same_bits_where_threads_own_columns(dtype, sizes, kind, monkeypatch
         assert changing.bits() == first, (option, batch_size)
 
 
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+@pytest.mark.parametrize("sizes", [(17, 50, 4), (60, 130, 40, 3), (3, 64, 1)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f4", "f8"])
+def test_the_same_bits_where_steps_look_ahead(dtype, sizes, activation):
+    options = {
+        "plain": {"l2": 0.0},
+        "penalised": {"l2": 0.1},
+        "dropout, smoothing": {"dropout": 0.5, "label_smoothing": 0.2},
+        "without evaluations": {"n_val": 0, "l2": 0.0},
+    }
+    head = "identity" if sizes[-1] == 1 else "softmax"
+    for option, chosen in options.items():
+        arguments = {"activation": activation, "head": head, "n": 23, "batch_size": 1, **chosen}
+        runs = {
+            name: Run(cls, sizes, dtype, threads=threads, pieces=pieces, **arguments)
+            for name, cls, threads, pieces in (
+                ("step by step", HalfLoop, 1, 1),
+                ("at once", CompiledLoop, 1, 1),
+                ("in pieces", CompiledLoop, 1, 7),
+                ("two threads", CompiledLoop, 2, 1),
+                ("more and fewer threads", ChangingLoop, 4, 1),
+            )
+        }
+        assert runs["at once"].loop.tape.step_ahead
+        assert not runs["two threads"].loop.tape.step_ahead
+        wanted = runs["step by step"].bits()
+        for name, run in runs.items():
+            assert run.bits() == wanted, (option, name)
+        tolerance = 1e-9 if dtype == np.float64 else 1e-4
+        assert_follows_the_twin(sizes, dtype, tolerance, **arguments)
+
+
 @pytest.mark.parametrize(("optimizer", "limit"), [("sgd", 1), ("adam", 3)])
 def test_what_the_optimiser_remembers_is_work_for_threads(optimizer, limit, monkeypatch):
     monkeypatch.setattr("fastnn.threads.FLOPS_PER_THREAD", 1_000_000)

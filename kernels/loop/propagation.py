@@ -129,14 +129,14 @@ class Propagation:
     def multiply_panels(self, n):
         """Return the operations that look up n rows and multiply them by the first panels."""
         product = self._forward_operands(0)
-        (*_, block), = self._product(self._columns(product, 0, product.columns), 0, n)
+        ((*_, block),) = self._product(self._columns(product, 0, product.columns), 0, n)
         return [self.gather(0, n), *block]
 
     def there_and_back_from_panels(self, n):
         """Return the operations that look up n rows, and take them on from there, and back."""
         product = self._forward_operands(0)
         groups = self._columns(product, product.columns, max(product.columns, product.N))
-        (*_, block), = self._product(groups, 0, n)
+        ((*_, block),) = self._product(groups, 0, n)
         return [self.gather(0, n), *block, *self.there_and_back_from_columns(0, n)]
 
     def _columns(self, product, first, stop):

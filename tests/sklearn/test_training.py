@@ -40,9 +40,11 @@ def test_ctrl_c_keeps_what_was_learnt(blobs):
 
 def test_a_fit_like_an_earlier_one_comes_back_to_python_less_often(blobs, monkeypatch):
     items, work = [], loop.run_threads
+    # What is compiled meanwhile would pass for a slow loop.
+    fastnn.MLPClassifier((6,), max_iter=1, n_threads=1).partial_fit(*blobs, classes=[0, 1, 2])
 
     def note(function, threads, arguments, call_off):
-        items[-1].append(len(arguments[4].step))
+        items[-1].append(len(arguments[4]))
         work(function, threads, arguments, call_off)
 
     monkeypatch.setattr(loop, "run_threads", note)
