@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from importlib.util import find_spec
 
 import numpy as np
@@ -215,6 +216,22 @@ def test_error_in_a_process_is_told():
         with pytest.raises(peers.PeerError, match=r"NumPy: AttributeError: .*no_such_method"):
             child.ask("no_such_method")
     assert not child.process.is_alive()
+
+
+@pytest.mark.parametrize("when", ["before it is asked", "while it answers"])
+def test_the_end_of_a_process_is_told(when):
+    with peers.children_of(["numpy"], 1) as children:
+        child = children["numpy"]
+        child.answer()
+        if when == "before it is asked":
+            child.process.kill()
+            child.process.join()
+        else:
+            # Stopped, it answers nothing.
+            os.kill(child.process.pid, signal.SIGSTOP)
+            threading.Timer(0.2, child.process.kill).start()
+        with pytest.raises(peers.PeerError, match=r"NumPy: its process ended with code -9"):
+            child.ask("peak_gflops")
 
 
 # ----------------------------------------------------------------------------------------- measured

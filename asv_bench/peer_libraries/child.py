@@ -26,21 +26,27 @@ class Child:
 
     def ask(self, method, *arguments):
         """Call a method of the peer; return what it returns."""
-        self.connection.send((method, arguments))
+        try:
+            self.connection.send((method, arguments))
+        except OSError:
+            self._has_ended()
         return self.answer()
 
     def answer(self):
         try:
             good, value = self.connection.recv()
-        except EOFError:
-            self.process.join()
-            raise PeerError(
-                f"{self.title}: its process ended with code {self.process.exitcode}; what it said "
-                "is above"
-            ) from None
+        except (EOFError, OSError):
+            self._has_ended()
         if not good:
             raise PeerError(f"{self.title}: {value}")
         return value
+
+    def _has_ended(self):
+        self.process.join()
+        raise PeerError(
+            f"{self.title}: its process ended with code {self.process.exitcode}; what it said is "
+            "above"
+        ) from None
 
     def end(self):
         # It may be in the middle of a turn.
