@@ -230,7 +230,8 @@ def activate(emit, f):
         def apply(i, code=code):
             name, equation = equations[code]
             value, derivative = evaluate(name, equation.forward, emit, emit.load(f.Z + i))
-            # In the loop, not around two of them: a seventh of all that is compiled was here.
+            # In the loop, not around two of them, and whole vectors alone: else a seventh of the
+            # assembly of the training loop would be this function.
             with emit.only_if(f.derivatives != 0):
                 emit.store(derivative(), f.derivatives + i)
             emit.store(value, f.Z + i)
