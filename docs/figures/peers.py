@@ -49,7 +49,7 @@ for axes, (machine, times) in zip(panels, tables.items()):
         ratios = [each[name] / each["fastnn"] for each in found]
         axes.scatter(ratios, range(len(networks)), 26, color, marker, label=name, zorder=3)
     axes.axvline(1, color=GREEN, lw=2, label="fastnn")
-    axes.set(title=machine.removeprefix("An "), xscale="log", xlim=(0.8, 30))
+    axes.set(title=machine.removeprefix("An "), xscale="log", xlim=(0.9, 40))
     axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axes.tick_params(which="minor", bottom=False)
     axes.grid(color="#e4e4e4")

@@ -16,6 +16,7 @@ from sklearn.preprocessing import LabelBinarizer
 from ..checks.data import all_finite
 
 _FLOATS = {np.dtype("f4"), np.dtype("f8")}
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 class Rows(NamedTuple):
@@ -23,6 +24,24 @@ class Rows(NamedTuple):
 
     numbers: Any  #: finite, an array or a CSR matrix
     names: Any = None  #: those of the columns of a data frame, a list
+
+
+@functools.lru_cache
+def _parameter_names(kind):
+    return tuple(kind._get_param_names())
+
+
+def plain_parameters(estimator):
+    """Return the class and the parameters of an estimator, to be compared, or None.
+
+    Not None where all of them are plain numbers, texts and tuples of these: equal ones of one type
+    pass scikit-learn's checks, or fail them, alike.
+    """
+    values = [getattr(estimator, name, None) for name in _parameter_names(type(estimator))]
+    parts = [part for value in values for part in (value if type(value) is tuple else (value,))]
+    if not _PLAIN.issuperset(map(type, parts)):
+        return None
+    return type(estimator), tuple(map(type, parts)), tuple(values)
 
 
 def certain_rows(estimator, X):

@@ -72,7 +72,7 @@ class PerceptronFit:
         if val is not None:
             n_val = len(val)
             self.val_weight = n_val if held.weights is None else float(np.sum(held.weights))
-        epochs = 1 if incremental else estimator.max_iter
+        epochs = 1 if incremental else int(estimator.max_iter)
         train, val = zeros.skipped_if_mostly(train, val, architecture.layer_sizes[1], epochs)
         last, block_size = self.n % batch_size, block_rows(n_val, VALIDATION_ROWS)
         self.factor = loss_factor(head, architecture.layer_sizes[-1])

@@ -3,9 +3,10 @@
 A step has two phases: each thread takes some rows of the batch through the whole network and back,
 then some rows of every weight matrix through their update. Where threads own columns of the first
 layer (see `.ownership`), rows are looked up and multiplied by them in phases of their own before.
-Where a step may look ahead (see `.foresight`), a phase of its own looks the row up and multiplies it
-by the first layer, which is left out if the step before has done so. Where gradients are clipped,
-the update's phase only keeps them, and another takes the step. After each phase all threads meet.
+Where a step may look ahead (see `.foresight`), a phase of its own looks the row up and multiplies
+it by the first layer, which is left out if the step before has done so. Where gradients are
+clipped, the update's phase only keeps them, and another takes the step. After each phase all
+threads meet.
 """
 
 from .._jit import kernel, part
