@@ -47,7 +47,7 @@ for axes, (machine, times) in zip(panels, tables.items()):
     for name, (color, marker) in LIBRARIES.items():
         found = [times.get(network, missing) for network in networks]
         ratios = [each[name] / each["fastnn"] for each in found]
-        axes.scatter(ratios, range(len(networks)), 26, color, marker, label=name, zorder=3)
+        axes.scatter(ratios, range(len(networks)), 26, color, marker=marker, label=name, zorder=3)
     axes.axvline(1, color=GREEN, lw=2, label="fastnn")
     axes.set(title=machine.removeprefix("An "), xscale="log", xlim=(0.9, 40))
     axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
