@@ -12,7 +12,8 @@ def looks_ahead(task):
 
     Weights then come from their cache once a step. On one thread, steps of a row take, of the time
     without, 0.60 to 0.63 for 784-128-10 in both precisions (0.78 with a penalty, 0.43 with AVX2),
-    0.62 to 0.76 for wider networks, 0.78 to 0.92 for those of 20 inputs (Zen 4).
+    0.62 to 0.76 for wider networks, 0.78 to 0.92 for those of 20 inputs, and up to 1.02 in another
+    run of the last of these (Zen 4).
     """
     K, N, *deeper = task.layer_sizes
     size = task.dtype.itemsize
