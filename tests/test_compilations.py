@@ -10,6 +10,10 @@ import subprocess
 import sys
 import textwrap
 
+from numba.core.codegen import CPUCodeLibrary
+
+from fastnn.kernels._jit import kernel
+
 PROGRAM = """
     import importlib, json, pkgutil
     import numpy as np
@@ -109,3 +113,20 @@ def test_twenty_networks_are_one_compilation(tmp_path):
     assert len(one_dtype) > 10
     assert {name: count for name, count in one_dtype.items() if count > 1} == {}
     assert {name: count for name, count in two_dtypes.items() if count > 2} == {}
+
+
+def test_llvm_goes_through_a_kernel_once(monkeypatch):
+    passages = []
+    # Numba's own: were it gone, kernels would compile as slowly as without theirs.
+    original = CPUCodeLibrary._optimize_functions
+    monkeypatch.setattr(
+        CPUCodeLibrary,
+        "_optimize_functions",
+        lambda self, module: (passages.append(self.name), original(self, module)),
+    )
+
+    def doubled(x):
+        return x + x
+
+    assert kernel(doubled)(21) == 42
+    assert [name for name in passages if "doubled" in name] == []
