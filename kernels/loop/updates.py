@@ -1,8 +1,6 @@
 """The operations that turn gradients into steps, tile by tile: planned here."""
 
 import itertools
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..activation import RELU
 from ..csr import NEAR
@@ -12,82 +10,14 @@ from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..marked import WIDEST, WORD
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
-from ..transpose import CopyRows, Transpose
 from . import operations as op
 from .blocking import CHUNK, column_block, gathers, near, row_part, stretch
 from .buffers import BIAS_VECTORS
 from .marking import INPUTS
 from .ownership import owned_columns
+from .sweeps import Fate, Inputs, Region, Sweep
 from .task import share
-
-
-class Fate(NamedTuple):
-    """Where gradients are, and what becomes of them: the first five fields of every update."""
-
-    gradient: int  #: COMPUTED, SUMMED or KEPT
-    behind: int
-    rule: int
-    memory_1: int
-    memory_2: int
-
-
-class Inputs(NamedTuple):
-    """Where an update finds the inputs of its layer."""
-
-    table: int  #: of addresses
-    first: int  #: column to which they lead
-    ahead: int  #: bytes from the address of a whole row to the inputs that come next
-    gathered: bool = False  #: they lie side by side, away from the others of their rows
-
-
-class Region(NamedTuple):
-    """Some rows of some panels of a layer."""
-
-    k0: int
-    k1: int
-    panels: Sequence  #: of their first columns
-
-    def units(self, layer):
-        """Return the ranges of the layer's units of work, the first of which begins at row k0."""
-        first, stop = self.k0 // MR, -(-self.k1 // MR)
-        width = layer.panel_vectors * layer.lanes
-        starts = [j // width * layer.row_units for j in self.panels]
-        return [(start + first, start + stop) for start in starts]
-
-    def blocks(self, size):
-        """Yield (start, stop) of the parts of the rows between multiples of `size`."""
-        first = self.k0
-        while first < self.k1:
-            end = min((first // size + 1) * size, self.k1)
-            yield first, end
-            first = end
-
-
-class Sweep(NamedTuple):
-    """One thread's way over the parameters, with the gradient by some rows of the batch."""
-
-    fate: Fate
-    thread: int  #: whose share of the parameters it is
-    threads: int
-    room: int  #: the thread that gathers columns, into its room for them
-    first: int  #: first row
-    stop: int  #: first row that is left out
-    squares: int = -1  #: number of the first sum of squares of the weights, -1 where none is summed
-    norms: int = -1  #: the same of the biases
-    moves: bool = False  #: weights change
-
-    @property
-    def rows(self):
-        """Rows of the batch that are summed over."""
-        return self.stop - self.first
-
-    def squares_of(self, layer, unit):
-        """Return the number of the sum of squares of a layer's unit of work, -1 for none."""
-        return -1 if self.squares < 0 else self.squares + layer.squares + unit
-
-    def norm_of(self, layer, group):
-        """Return the number of the sum of squares of a group of biases, -1 for none."""
-        return -1 if self.norms < 0 else self.norms + layer.norms + group
+from .transposes import Transposes
 
 
 class Updates:
@@ -114,6 +44,7 @@ class Updates:
         self.task, self.buffers, self.tables, self.threads = task, buffers, tables, task.threads
         self.gathered_stride = gathered_stride
         self.layers, self.size, self.lanes = buffers.layers, buffers.size, buffers.lanes
+        self.transposes = Transposes(buffers)
         # Without penalty and memory, SGD leaves untouched rows of a sparse layer as they are.
         self.csr_direct = not task.penalty and task.rule == SGD and not task.clip
         #: Rows of a panel that are updated together; elements of their gradient, of which each
@@ -410,7 +341,7 @@ class Updates:
             )
             operations.append(update)
             if sweep.moves and depth > 0:
-                operations += self._transpose(layer, j, vectors * self.lanes, k0, k1)
+                operations += self.transposes.panel(layer, j, vectors * self.lanes, k0, k1)
         return operations
 
     def _pair(self, layer, j, k0, k1, sweep, fates):
@@ -477,46 +408,5 @@ class Updates:
             )
             operations.append(update)
             if sweep.moves and depth > 0:
-                operations += self._copy_group(layer, j, start, k, k + count)
+                operations += self.transposes.group(layer, j, start, k, k + count)
         return operations
-
-    # --------------------------------------------------------------------------- transposes
-
-    def _targets(self, layer, k0, k1):
-        """Yield the ranges of k in one panel of the transpose: start, stop, address, stride."""
-        wide, whole = NR * self.lanes, round_up(layer.fan_in, self.lanes)
-        while k0 < k1:
-            panel = k0 // wide * wide
-            stop, width = min(k1, panel + wide), min(wide, whole - panel)
-            place = layer.transposed + panel * layer.fan_out + k0 - panel
-            yield k0, stop, self.buffers.transpose(place), width * self.size
-            k0 = stop
-
-    def _transpose(self, layer, j, across, k0, k1):
-        """Return the operations that copy rows k0..k1 of a panel into the transpose."""
-        W = self.buffers.parameter(layer.weights + j * layer.fan_in)
-        return [
-            Transpose(
-                W=W + k * across * self.size,
-                stride=across * self.size,
-                rows=stop - k,
-                columns=min(across, layer.fan_out - j),
-                out=place + j * out_stride,
-                out_stride=out_stride,
-            )
-            for k, stop, place, out_stride in self._targets(layer, k0, k1)
-        ]
-
-    def _copy_group(self, layer, j, start, k0, k1):
-        """Return the operations that copy k0..k1 of a group's columns into the transpose."""
-        return [
-            CopyRows(
-                X=self.buffers.parameter(start + k),
-                stride=layer.group_length * self.size,
-                rows=min(GROUP, layer.fan_out - j),
-                elements=stop - k,
-                out=place + j * out_stride,
-                out_stride=out_stride,
-            )
-            for k, stop, place, out_stride in self._targets(layer, k0, k1)
-        ]
