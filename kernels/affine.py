@@ -148,6 +148,7 @@ def _descend(like, f, numbers):
                 stride=f.stride,
                 rows=f.n,
                 more=0,
+                added=0,
                 out=tile,
                 weights=f.weights + (j * f.K + k * across) * size,
                 numbers=numbers,

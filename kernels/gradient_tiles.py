@@ -24,7 +24,8 @@ class OuterPanel(NamedTuple):
     dZ: int  #: address of row 0 of the output's gradient, in the columns of the panel
     stride: int  #: bytes from one row of it to the next
     rows: int  #: rows that are summed over
-    more: int  #: 1 to add to what is in the tile, 0 to write it anew
+    more: int  #: 1 to go on from what is in the tile, 0 to begin anew
+    added: int  #: address of as many sums to add at the end; 0 for none
     out: int  #: address of the tile, `height` rows of `vectors` vectors
     weights: int  #: address of as many weights, which step by the gradient; 0 to write it out
     numbers: int  #: address of the step's Numbers
@@ -88,6 +89,8 @@ def outer_panel(emit, f):
         places = [f.out + number * VECTOR_BYTES for number in range(height * vectors)]
         sums = emit.load_if(f.more != 0, places)
         sums = _sum_of_products(emit, height, vectors, sums, f.rows, operands)
+        others = [f.added + number * VECTOR_BYTES for number in range(len(sums))]
+        sums = emit.plus_if(f.added != 0, sums, others)
         with emit.only_if(f.squares != 0):
             total = emit.load_double(f.squares) + descend(emit, f.weights, f.numbers, sums, True)
             emit.store_double(total, f.squares)

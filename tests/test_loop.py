@@ -348,17 +348,17 @@ def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
 @pytest.mark.parametrize("option", ["plain", "clipping", "dropout", "all"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_batches_in_shards_follow_the_twin(optimizer, option):
-    for activation in ("relu", "gelu"):
-        # The last batch has a shard for each of few rows, and shards without any.
-        for n in (2 * 1100, 2 * 1100 + 37):
-            assert Task((11, 17, 9, 4), batch_sizes=(1100,)).shards > 0
+    # The last batch has a shard for each of few rows, and shards without any.
+    for n, shards, rest in ((1100, 16, 0), (1100, 16, 37), (150, 2, 0), (150, 2, 3), (150, 2, 37)):
+        assert Task((11, 17, 9, 4), batch_sizes=(n,)).shards == shards
+        for activation in ("relu", "gelu"):
             assert_follows_the_twin(
                 *((11, 17, 9, 4), np.float64, 1e-8, (1, 2, 5)),
                 **OPTIONS[option],
                 activation=activation,
                 optimizer=optimizer,
-                n=n,
-                batch_size=1100,
+                n=2 * n + rest,
+                batch_size=n,
                 epochs=2,
                 block_size=300,
             )
@@ -417,7 +417,8 @@ WITH_ZEROS = {
     "dropout": ((100, 110, 103, 3), {"dropout": 0.4, "optimizer": "momentum"}),
     "clipping": ((150, 97, 100, 5), {"max_norm": 0.3, "optimizer": "rmsprop"}),
     "weights": ((20, 128, 200, 4), {"weighted": True, "optimizer": "nesterov"}),
-    "shards": ((100, 20, 3), {"n": 1100, "batch_size": 1100}),
+    "halves": ((100, 20, 3), {"n": 1100, "batch_size": 1100}),
+    "deep, in halves": ((97, 110, 103, 3), {"n": 1030, "batch_size": 900, "optimizer": "adam"}),
 }
 
 
@@ -469,7 +470,7 @@ def unshifted(D, dtype):
     ("sizes", "n"),
     [
         *(((130, 100, 10), 90), ((64, 130, 3), 90), ((70, 200, 99, 1), 90), ((3, 97, 2), 90)),
-        ((40, 100, 3), 1100),  # in shards
+        ((40, 100, 3), 1100),  # in halves
     ],
 )
 def test_zeros_of_inputs_that_are_skipped_change_no_bit(sizes, n, dtype, kind, monkeypatch):
@@ -848,10 +849,14 @@ def test_threads_that_cannot_be_had_change_no_bit_in_the_middle_of_a_step(monkey
 def test_the_same_bits_for_batches_in_parts(optimizer, kind):
     # One part alone, parts and a smaller last one, and a batch that is no multiple of a part.
     toy, deep, flat = (4, 10, 3), (11, 17, 9, 4), (5, 3)
-    for sizes, n in ((toy, 1100), (toy, 2203), (deep, 2300), (flat, 2203)):
-        assert Task(sizes, batch_sizes=(1100,)).shards > 0
+    many = [(toy, 1100, 1100), (toy, 2203, 1100), (deep, 2300, 1100), (flat, 2203, 1100)]
+    halved = [(toy, 301, 150), (deep, 299, 149), (flat, 503, 250), ((20, 60, 50, 3), 560, 270)]
+    for sizes, n, batch_size in many + halved:
+        task = Task(sizes, batch_sizes=(batch_size,))
+        assert task.shards == (16 if batch_size == 1100 else 2)
         for option in ("plain", "all"):
-            arguments = {"n": n, "batch_size": 1100, "epochs": 2, "n_val": 0, **OPTIONS[option]}
+            arguments = {"n": n, "batch_size": batch_size, "epochs": 2, "n_val": 0}
+            arguments |= OPTIONS[option]
             first, *others = (
                 Run(
                     *(CompiledLoop, sizes, np.float32),
@@ -1234,7 +1239,10 @@ def test_nothing_is_written_outside_of_the_buffers(monkeypatch, kind, seed):
         if number == 0:
             # Few weights and many rows: a batch in shards.
             sizes, batch_size, n = [one_of(widths[:3]) for _ in range(3)], 1030, 1070
-            assert Task(sizes, batch_sizes=(batch_size,)).shards > 0
+            assert Task(sizes, batch_sizes=(batch_size,)).shards == 16
+        if number == 1:
+            sizes, batch_size, n = [one_of(widths[:4]) for _ in range(3)], 140, 150
+            assert Task(sizes, batch_sizes=(batch_size,)).shards == 2
         case = {
             "activation": one_of(list(ACTIVATIONS)),
             "head": one_of(HEADS),

@@ -74,6 +74,14 @@ class Emitter(Flow):
             loaded, after = [self.load(address) for address in addresses], self.builder.block
         return self.joined(before, zeros, after, loaded)
 
+    def plus_if(self, condition, values, addresses):
+        """Add the vectors at some addresses where a condition holds, else touch nothing."""
+        before = self.builder.block
+        with self.only_if(condition):
+            pairs = zip(values, addresses, strict=True)
+            sums, after = [value + self.load(place) for value, place in pairs], self.builder.block
+        return self.joined(before, values, after, sums)
+
     def load_scalar(self, address):
         """Load one element."""
         return Value(self, self.builder.load(self.pointer(address)))

@@ -88,6 +88,8 @@ class Accesses:
                 reads += [block.behind(f.behind + buffers.behind(shard)) for block in weights]
         else:
             reads += [block.behind(f.behind) for block in weights]
+        if f.added:
+            reads += [block.behind(f.added) for block in weights]
         memories = [f.memory_1, f.memory_2]
         kept = memories[: list(RULES.values())[f.rule].memories if moves else 1]
         writes = [block.behind(distance) for distance in kept for block in weights]

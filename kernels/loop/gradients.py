@@ -11,7 +11,7 @@ from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP_VECTORS, MR
 from ..marked import MOST, NARROWEST, WIDEST, CountMarks, count_marks
 from ..marked_products import OuterMarked, outer_marked
-from ..rules import GRADIENT, SGD, OptimizerStep, numbers_like, optimizer_step
+from ..rules import GRADIENT, SGD, STORE, OptimizerStep, numbers_like, optimizer_step
 from ..step_ahead import StepAhead, step_ahead
 from ..sums import ColumnSums, ScaledCopy, SumShards, column_sums, scaled_copy, sum_shards
 from . import operations as op
@@ -67,15 +67,26 @@ def _fetch(like, f, place, count, constants, factor, tile):
     if f.gradient == op.SUMMED:
         first = place + f.behind
         sum_shards(like, SumShards(first, constants.shard, constants.shards, count, tile))
+    elif f.added != 0:
+        sum_shards(like, SumShards(place + f.added, f.behind - f.added, 2, count, tile))
     else:
         scaled_copy(like, ScaledCopy(place + f.behind, count, tile, cast_like(like, factor)))
+
+
+@part
+def _add_stored(like, f, place, count, tile):
+    """Add the gradient of some weights that other rows of the batch have left, if they have."""
+    if f.added != 0:
+        stored = place + f.added
+        sum_shards(like, SumShards(stored, tile - stored, 2, count, tile))
 
 
 @part
 def _outer_tiles(like, f, k0, k1, tiles, numbers, squares):
     """Sum the gradient of rows k0..k1 of a panel: some rows of the batch for all tiles in turn.
 
-    With the last of them the weights take their steps, where these are SGD's.
+    With the last of them the weights take their steps, where these are SGD's; what is only stored
+    is summed in its place.
 
     Tiles that begin within a line of the inputs have none to prefetch, and do so with what the
     optimiser will read: the weights and then its memories. (Without an instruction more in a tile.)
@@ -83,12 +94,15 @@ def _outer_tiles(like, f, k0, k1, tiles, numbers, squares):
     size, line = VECTOR_BYTES // lanes_of(like), f.vectors * VECTOR_BYTES
     weights, length = f.weights + k0 * line, (k1 - k0) * line
     sums = address_of(squares) + f.squares * 8
+    if f.rule == STORE:
+        tiles = weights + f.memory_1
     first, copy, done = 0, 0, 0
     # Once at least: the gradient by no rows is zero. (A range with a step would divide.)
     while first == 0 or first < f.rows:
         k, tile = k0, tiles
         rows = min(f.part, f.rows - first)
-        steps = f.rule == SGD and first + rows >= f.rows
+        last = first + rows >= f.rows
+        steps = f.rule == SGD and last
         while k < k1:
             height, skip = tile_height(k1 - k), (k - f.k0) * size
             later, ahead = f.later + first * 8, f.ahead + skip
@@ -110,6 +124,7 @@ def _outer_tiles(like, f, k0, k1, tiles, numbers, squares):
                 stride=f.stride,
                 rows=rows,
                 more=1 if first else 0,
+                added=f.weights + k * line + f.added if last and f.added != 0 else 0,
                 out=tile,
                 weights=f.weights + k * line if steps else 0,
                 numbers=numbers,
@@ -182,14 +197,21 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
             _marked_tiles(like, f, k, k1, tiles)
         elif f.gradient == op.COMPUTED:
             _outer_tiles(like, f, k, k1, tiles, numbers, squares)
-            if f.rule == SGD:  # the steps are taken
+            if f.rule == SGD or f.rule == STORE:  # all is done
                 k = k1
+        elif f.rule == STORE:
+            place, count = f.weights + k * f.vectors * VECTOR_BYTES, (k1 - k) * f.vectors
+            count *= lanes_of(like)
+            _fetch(like, f, place, count, constants, factor, place + f.memory_1)
+            k = k1
         while k < k1:
             height = tile_height(k1 - k)
             count, length = height * f.vectors * lanes_of(like), height * f.vectors * VECTOR_BYTES
             place = f.weights + k * f.vectors * VECTOR_BYTES
             if f.gradient != op.COMPUTED:
                 _fetch(like, f, place, count, constants, factor, tile)
+            elif width:
+                _add_stored(like, f, place, count, tile)
             out = tile if together else place
             total = _step(like, f, place, out, tile, count, numbers)
             if together:
@@ -242,6 +264,8 @@ def update_group(f, like, constants, factor, tile, numbers, squares):
         place, gradient = f.weights + c * f.length, tile + c * GROUP_VECTORS * VECTOR_BYTES
         if f.gradient != op.COMPUTED:
             _fetch(like, f, place, count, constants, factor, gradient)
+        else:
+            _add_stored(like, f, place, count, gradient)
         total = _step(like, f, place, place, gradient, count, numbers)
         if f.squares >= 0:
             squares[f.squares] += total
@@ -252,6 +276,7 @@ def update_bias(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of some biases."""
     if f.gradient == op.COMPUTED:
         column_sums(like, ColumnSums(f.dZ, f.stride, f.rows, f.elements, tile))
+        _add_stored(like, f, f.biases, f.elements, tile)
     else:
         _fetch(like, f, f.biases, f.elements, constants, factor, tile)
     total = _step(like, f, f.biases, f.biases, tile, f.elements, numbers)

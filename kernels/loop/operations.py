@@ -123,6 +123,7 @@ class Predict(NamedTuple):
 
 #: Where an update has its gradient from: it is summed over the rows of the batch; it is the sum of
 #: the gradients of the batch's shards, which lie `behind` the weights; or it lies there itself.
+#: What lies `added` bytes behind the weights comes on top, unless these are 0.
 COMPUTED, SUMMED, KEPT = range(3)
 
 
@@ -131,6 +132,7 @@ class UpdatePanel(NamedTuple):
 
     gradient: int  #: COMPUTED, SUMMED or KEPT
     behind: int
+    added: int
     rule: int  #: what becomes of it: see :class:`..rules.OptimizerStep`
     memory_1: int
     memory_2: int
@@ -170,6 +172,7 @@ class UpdateAhead(NamedTuple):
 
     gradient: int
     behind: int
+    added: int
     rule: int
     memory_1: int
     memory_2: int
@@ -189,6 +192,7 @@ class UpdateGroup(NamedTuple):
 
     gradient: int
     behind: int
+    added: int
     rule: int
     memory_1: int
     memory_2: int
@@ -210,6 +214,7 @@ class UpdateBias(NamedTuple):
 
     gradient: int
     behind: int
+    added: int
     rule: int
     memory_1: int
     memory_2: int
@@ -226,6 +231,7 @@ class UpdateRows(NamedTuple):
 
     gradient: int
     behind: int
+    added: int
     rule: int
     memory_1: int
     memory_2: int

@@ -25,7 +25,7 @@ def owned_panels(task, layer, in_pairs):
     int
         As many whole panels as all threads can have; 0 where threads share all.
     """
-    if task.threads == 1 or not task.batch_sizes or task.sparse or task.shards:
+    if task.threads == 1 or not task.batch_sizes or task.sparse or task.by_shards:
         return 0
     # Else the batch, which all read, is more than the weights. With twice as many rows as units
     # 784-512-10 and 784-100-10 take 2 % less time, 64-100-10 and 3072-100-10 1 to 4 % more; with as

@@ -7,10 +7,11 @@ from ..llvm.tiles import MR
 
 
 class Fate(NamedTuple):
-    """Where gradients are, and what becomes of them: the first five fields of every update."""
+    """Where gradients are, and what becomes of them: the first six fields of every update."""
 
     gradient: int  #: COMPUTED, SUMMED or KEPT
     behind: int
+    added: int  #: how far behind the weights that of other rows is stored, 0 if there are none
     rule: int
     memory_1: int
     memory_2: int

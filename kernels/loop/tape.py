@@ -126,7 +126,7 @@ class Tape:
         """
         task, updates, threads = self.task, self.updates, range(self.task.threads)
         phases, passes = [], self.propagation
-        if task.shards:
+        if task.by_shards:
             there = [self._shards(thread, n) for thread in threads]
         elif self.owned:
             phases.append(Phase(NOTHING, self._shared(n, passes.look_up)))

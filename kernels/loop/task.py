@@ -8,11 +8,12 @@ import numpy as np
 from ..activation import FROM_OUTPUT
 from ..losses import SOFTMAX
 from ..rules import GRADIENT, RULES, SGD
+from ..softmax_rows import ROWS_PER_LOG
 
 #: Kinds of input: floating-point numbers, a CSR matrix, bytes.
 DENSE, CSR, BYTES = range(3)
-#: Shards of a batch with gradients of their own: as many threads can share the work. And the least
-#: rows of a shard.
+#: Most shards of a batch with gradients of their own: as many threads can share the work. And the
+#: least rows of a shard.
 SHARDS, LEAST_ROWS = 16, 64
 
 
@@ -78,14 +79,35 @@ class Task(NamedTuple):
         A shard is the work of one thread from its rows to its gradient, so that nothing but
         gradients travels between processors: where weights are few and rows many, that is far less
         than the activations. A step of 4-32-16-4 on 10,000 rows takes two threads 428 us instead of
-        503, or 1,340 where the two cores of a virtual machine share no cache.
+        503, or 1,340 where the two cores of a virtual machine share no cache. In two shards, 200
+        rows of 20-100-1 take 16.1 instead of 20.9 us, 200 of 4-32-16-4 7.9 instead of 12.1; one
+        thread takes as long as without, or up to 2 % more (SGD and Adam, float32, Zen 4). Of 64
+        inputs with zeros to skip (64-100-10) one would take 2 to 3 % more.
         """
         n = self.batch_sizes[0] if self.batch_sizes else 0
-        if self.sparse or n < SHARDS * LEAST_ROWS:
-            return 0
         sizes = self.layer_sizes
         params = sum((K + 1) * N for K, N in itertools.pairwise(sizes))
-        return SHARDS if 4 * SHARDS * params <= n * sum(sizes[1:]) else 0
+        activations = n * sum(sizes[1:])
+        if self.sparse or n < 2 * LEAST_ROWS or 4 * params > activations:
+            return 0
+        many = n >= SHARDS * LEAST_ROWS and 4 * SHARDS * params <= activations
+        return SHARDS if many else 2
+
+    @property
+    def by_shards(self):
+        """Whether a thread takes whole shards, and not a share of all rows and of all gradients.
+
+        Of two shards no more than two threads could have one. Else each sums both, one after the
+        other, to the same bits.
+        """
+        return self.shards > 2 or (self.shards == 2 and self.threads == 2)
+
+    def half(self, n):
+        """Return how many of n rows give a gradient to which that of the others is added.
+
+        0 where threads take whole shards, or there are none.
+        """
+        return 0 if self.by_shards or not self.shards else share(n, ROWS_PER_LOG, 0, 2)[1]
 
 
 def share(count, unit, thread, threads):

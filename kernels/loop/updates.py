@@ -66,16 +66,16 @@ class Updates:
 
     def step(self, thread, n, ahead=False):
         """Return a thread's share of the step of a batch of n rows, which may look ahead."""
-        fate = self._of_batch(self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
+        fate = self._of_batch(n, self.task.rule, self.buffers.behind(1), self.buffers.behind(2))
         sweep = self._moving(fate, thread, n)
-        return self._sweep_ahead(sweep) if ahead else self._sweep(sweep)
+        return self._sweep_ahead(sweep) if ahead else self._of_rows(sweep)
 
     def keep(self, thread, n):
         """Return a thread's share of the gradient of a batch of n rows, to be kept as a whole."""
         rule = ACCUMULATE if self.task.rule == ACCUMULATE else GRADIENT
-        fate = self._of_batch(rule, self.buffers.behind(self.buffers.kept), 0)
+        fate = self._of_batch(n, rule, self.buffers.behind(self.buffers.kept), 0)
         units = self.buffers.units
-        return self._sweep(
+        return self._of_rows(
             Sweep(fate, thread, self.threads, thread, 0, n, squares=units, norms=2 * units)
         )
 
@@ -85,6 +85,7 @@ class Updates:
         fate = Fate(
             gradient=op.KEPT,
             behind=buffers.behind(buffers.kept),
+            added=0,
             rule=self.task.rule,
             memory_1=buffers.behind(1),
             memory_2=buffers.behind(2),
@@ -93,19 +94,35 @@ class Updates:
 
     def store_shard(self, thread, shard, first, stop):
         """Return the operations by which a thread stores the gradient of a shard, first..stop."""
-        behind = self.buffers.behind(self.buffers.first_shard + shard)
-        return self._sweep(Sweep(Fate(op.COMPUTED, 0, STORE, behind, 0), 0, 1, thread, first, stop))
+        return self._sweep(Sweep(self._stored(shard), 0, 1, thread, first, stop))
 
     def _moving(self, fate, thread, n):
         """Return a thread's way over the parameters on which they take a step by n rows."""
         return Sweep(fate, thread, self.threads, thread, 0, n, squares=self.squares, moves=True)
 
-    def _of_batch(self, rule, memory_1, memory_2):
-        """Return the fate of a batch's gradient: computed, or summed over the shards."""
-        if self.task.shards:
-            behind = self.buffers.behind(self.buffers.first_shard)
-            return Fate(op.SUMMED, behind, rule, memory_1, memory_2)
-        return Fate(op.COMPUTED, 0, rule, memory_1, memory_2)
+    def _of_batch(self, n, rule, memory_1, memory_2):
+        """Return the fate of the gradient of n rows: computed, or summed over the shards."""
+        shards = self.buffers.behind(self.buffers.first_shard)
+        if self.task.by_shards:
+            return Fate(op.SUMMED, shards, 0, rule, memory_1, memory_2)
+        return Fate(op.COMPUTED, 0, shards if self.task.half(n) else 0, rule, memory_1, memory_2)
+
+    def _stored(self, shard):
+        """Return the fate of a shard's gradient that waits for those of others."""
+        behind = self.buffers.behind(self.buffers.first_shard + shard)
+        return Fate(op.COMPUTED, 0, 0, STORE, behind, 0)
+
+    def _of_rows(self, sweep):
+        """Return the operations of a sweep, of which a half of the rows may come before the rest.
+
+        What they give is added to the gradient by the rest, in registers.
+        """
+        half = self.task.half(sweep.rows)
+        if not half:
+            return self._sweep(sweep)
+        fate = self._stored(0)
+        before = sweep._replace(fate=fate, stop=half, squares=-1, norms=-1, moves=False)
+        return self._sweep(before) + self._sweep(sweep._replace(first=half))
 
     # ------------------------------------------------------------------------------ the operations
 

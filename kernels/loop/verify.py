@@ -155,7 +155,8 @@ class _Step:
         for counts, what in ((self.looked_up, "looked up"), (self.lost, "turned into a loss")):
             if (counts[: self.n] != 1).any() or counts[self.n :].any():
                 raise TapeError(f"not each of {self.n} rows is {what} once: {counts}")
-        distances = [buffers.behind(buffers.first_shard + i) for i in range(task.shards)]
+        stored = task.shards if task.by_shards else int(task.half(self.n) > 0)
+        distances = [buffers.behind(buffers.first_shard + i) for i in range(stored)]
         distances += [buffers.behind(buffers.kept)] * task.keeps
         fates = {f"kept {distance} bytes behind" for distance in distances}
         moves = task.rule < len(RULES)

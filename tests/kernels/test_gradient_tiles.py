@@ -18,8 +18,11 @@ KEPT, PLAIN, PENALISED = range(3)
 
 
 @kernel
-def summed(A, dZ, height, vectors, first, fate, table, weights, squares, out):
-    """Sum over the rows from `first` on, going on from `out` if these are not all."""
+def summed(A, dZ, height, vectors, first, fate, table, weights, squares, others, out):
+    """Sum over the rows from `first` on, going on from `out` if these are not all.
+
+    The sums of `others` are added at the end, if there are any.
+    """
     like = A[0, 0]
     for i in range(len(A)):
         table[i] = address_of(A) + i * A.strides[0]
@@ -34,6 +37,7 @@ def summed(A, dZ, height, vectors, first, fate, table, weights, squares, out):
         stride=dZ.strides[0],
         rows=len(A) - first,
         more=1 if first else 0,
+        added=address_of(others) if len(others) else 0,
         out=address_of(out),
         weights=address_of(weights) if fate != KEPT else 0,
         numbers=on_stack(numbers_like(like, L2, RATE, 1.0, 0.0, 0.0, 0.0)),
@@ -60,14 +64,16 @@ def test_a_tile_equals_numpys_at_every_size(guards, dtype):
         shape = height, vectors * lanes
         A, dZ = random.randn(rows, height).astype(dtype), random.randn(rows, shape[1]).astype(dtype)
         begun, table = random.randn(*shape).astype(dtype), np.empty(rows, np.int64)
-        nothing = np.empty(0, dtype), np.empty(0)
-        for first in {0, rows // 2}:
+        nothing, stored = np.empty(0, dtype), random.randn(*shape).astype(dtype)
+        for first, others in itertools.product({0, rows // 2}, (stored[:0], stored)):
             out = guards.output(begun)
             arguments = guards.input(A), guards.input(dZ), height, vectors, first
-            summed(*arguments, KEPT, table, *nothing, out)
+            summed(*arguments, KEPT, table, nothing, np.empty(0), guards.input(others), out)
             before = begun.astype(float) * (first > 0)
             expected = before + A[first:].astype(float).T @ dZ[first:]
             scale = abs(before) + abs(A[first:]).astype(float).T @ abs(dZ[first:])
+            if len(others):
+                expected, scale = expected + others, scale + abs(others)
             assert (abs(out - expected) <= 8 * eps * scale).all()
             guards.check()
 
@@ -79,16 +85,16 @@ def test_a_step_from_registers_is_that_from_memory(guards, dtype, fate):
     for height, vectors, rows in itertools.product(HEIGHTS, range(1, NR + 1), (1, 2, 7)):
         shape = height, vectors * lanes
         A, dZ = random.randn(rows, height).astype(dtype), random.randn(rows, shape[1]).astype(dtype)
-        W, begun = random.randn(2, *shape).astype(dtype)
-        for first in {0, rows // 2}:
+        W, begun, stored = random.randn(3, *shape).astype(dtype)
+        for first, others in itertools.product({0, rows // 2}, (stored[:0], stored)):
             arguments = guards.input(A), guards.input(dZ), height, vectors, first
             table, expected = np.empty(rows, np.int64), W.copy()
             gradient, squares = begun.copy(), guards.output(np.array([3.0]))
-            summed(*arguments, KEPT, table, expected, squares, gradient)
+            summed(*arguments, KEPT, table, expected, squares, others, gradient)
             total = stepped(expected, gradient, L2 if fate == PENALISED else 0.0)
             assert squares == [3]
             weights = guards.output(W)
-            summed(*arguments, fate, table, weights, squares, guards.input(begun))
+            summed(*arguments, fate, table, weights, squares, others, guards.input(begun))
             assert weights.tobytes() == expected.tobytes()
             assert squares == [3 + (fate == PENALISED) * total]
             guards.check()

@@ -59,6 +59,7 @@ def in_turn(rows, dZ, W, vectors, bias, relu, squares, out, table):
             stride=0,
             rows=1,
             more=0,
+            added=0,
             out=0,
             weights=address_of(W) + k * W.strides[0],
             numbers=on_stack(numbers_like(like, L2, RATE, 1.0, 0.0, 0.0, 0.0)),

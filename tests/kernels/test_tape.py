@@ -36,7 +36,7 @@ def zeros_of_units_are_skipped():
 def tasks(draw):
     """Return any task: any network, any options, any number of threads."""
     sizes = draw(st.lists(widths, min_size=2, max_size=5))
-    n = draw(st.integers(1, 90) | st.sampled_from([1024, 1030, 1500]))
+    n = draw(st.integers(1, 90) | st.sampled_from([128, 150, 250, 1024, 1030, 1500]))
     rest = draw(st.integers(0, n - 1))
     steps = draw(st.sampled_from([(), (n,), (n, rest) if rest else (n,)]))
     rule = draw(st.sampled_from([*range(len(RULES)), GRADIENT, ACCUMULATE]))
