@@ -62,23 +62,19 @@ def _step(like, f, place, out, gradient, count, numbers):
 
 
 @part
-def _fetch(like, f, place, count, constants, factor, tile):
-    """Write the gradient of some weights, of which other operations have left it, to the tile."""
-    if f.gradient == op.SUMMED:
-        first = place + f.behind
-        sum_shards(like, SumShards(first, constants.shard, constants.shards, count, tile))
-    elif f.added != 0:
-        sum_shards(like, SumShards(place + f.added, f.behind - f.added, 2, count, tile))
-    else:
-        scaled_copy(like, ScaledCopy(place + f.behind, count, tile, cast_like(like, factor)))
+def _complete(like, f, place, count, constants, factor, tile):
+    """Have the tile hold the gradient of some weights, and not what one operation knows of it.
 
-
-@part
-def _add_stored(like, f, place, count, tile):
-    """Add the gradient of some weights that other rows of the batch have left, if they have."""
+    Others may have left all of it, or that by other rows of the batch.
+    """
+    first, distance, arrays = place + f.behind, constants.shard, constants.shards
     if f.added != 0:
-        stored = place + f.added
-        sum_shards(like, SumShards(stored, tile - stored, 2, count, tile))
+        first, arrays = place + f.added, 2
+        distance = (tile if f.gradient == op.COMPUTED else place + f.behind) - first
+    if f.gradient == op.SUMMED or f.added != 0:
+        sum_shards(like, SumShards(first, distance, arrays, count, tile))
+    elif f.gradient == op.KEPT:
+        scaled_copy(like, ScaledCopy(first, count, tile, cast_like(like, factor)))
 
 
 @part
@@ -199,19 +195,12 @@ def update_panel(f, like, constants, factor, tiles, numbers, squares):
             _outer_tiles(like, f, k, k1, tiles, numbers, squares)
             if f.rule == SGD or f.rule == STORE:  # all is done
                 k = k1
-        elif f.rule == STORE:
-            place, count = f.weights + k * f.vectors * VECTOR_BYTES, (k1 - k) * f.vectors
-            count *= lanes_of(like)
-            _fetch(like, f, place, count, constants, factor, place + f.memory_1)
-            k = k1
         while k < k1:
             height = tile_height(k1 - k)
             count, length = height * f.vectors * lanes_of(like), height * f.vectors * VECTOR_BYTES
             place = f.weights + k * f.vectors * VECTOR_BYTES
-            if f.gradient != op.COMPUTED:
-                _fetch(like, f, place, count, constants, factor, tile)
-            elif width:
-                _add_stored(like, f, place, count, tile)
+            if width or f.gradient != op.COMPUTED:  # else it does
+                _complete(like, f, place, count, constants, factor, tile)
             out = tile if together else place
             total = _step(like, f, place, out, tile, count, numbers)
             if together:
@@ -262,10 +251,7 @@ def update_group(f, like, constants, factor, tile, numbers, squares):
     count = round_up(f.elements, lanes_of(like))
     for c in range(f.columns):
         place, gradient = f.weights + c * f.length, tile + c * GROUP_VECTORS * VECTOR_BYTES
-        if f.gradient != op.COMPUTED:
-            _fetch(like, f, place, count, constants, factor, gradient)
-        else:
-            _add_stored(like, f, place, count, gradient)
+        _complete(like, f, place, count, constants, factor, gradient)
         total = _step(like, f, place, place, gradient, count, numbers)
         if f.squares >= 0:
             squares[f.squares] += total
@@ -276,9 +262,7 @@ def update_bias(f, like, constants, factor, tile, numbers, squares):
     """Follow the gradient of some biases."""
     if f.gradient == op.COMPUTED:
         column_sums(like, ColumnSums(f.dZ, f.stride, f.rows, f.elements, tile))
-        _add_stored(like, f, f.biases, f.elements, tile)
-    else:
-        _fetch(like, f, f.biases, f.elements, constants, factor, tile)
+    _complete(like, f, f.biases, f.elements, constants, factor, tile)
     total = _step(like, f, f.biases, f.biases, tile, f.elements, numbers)
     if f.squares >= 0:
         squares[f.squares] = total

@@ -241,11 +241,11 @@ def test_way_back_from_the_activation_alone(guards, code, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_way_back_where_values_are_not_finite(guards, dtype):
     gradient = np.array([2.0, 3.0, np.nan, np.nan, 5.0], dtype)
-    small = np.dtype(dtype).type(0.01)
+    small, five = np.array([0.01, 5.0], dtype)
     expected = {
         "identity": gradient,
         "relu": [2.0, 3.0, 0.0, np.nan, 0.0],
-        "leaky_relu": [2.0, 3.0, np.nan, np.nan, small * 5],
+        "leaky_relu": [2.0, 3.0, np.nan, np.nan, small * five],
     }
     for name, wanted in expected.items():
         A = guards.input(np.array([np.nan, np.inf, -0.0, 1.0, -np.inf], dtype))
