@@ -63,9 +63,9 @@ def _step(like, f, place, out, gradient, count, numbers):
 
 @part
 def _complete(like, f, place, count, constants, factor, tile):
-    """Have the tile hold the gradient of some weights, and not what one operation knows of it.
+    """Have the tile hold the whole gradient of some weights.
 
-    Others may have left all of it, or that by other rows of the batch.
+    Operations before may have left it elsewhere, or the part of other rows of the batch.
     """
     first, distance, arrays = place + f.behind, constants.shard, constants.shards
     if f.added != 0:
