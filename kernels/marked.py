@@ -36,6 +36,15 @@ HALF_PAYS = VECTOR_BYTES < 64 or FIRST_LEVEL < 48 << 10
 MOST = 0.65 if HALF_PAYS else 0.4
 
 
+def wide_tiles(vectors):
+    """Tell whether tiles across so many vectors are wide enough to skip zeros.
+
+    Two of the narrowest take as long as tiles that skip nothing: with the 8 vectors of 64-100-10,
+    steps took 4 % more in float64 and 5 to 10 % with AVX2 (Zen 4).
+    """
+    return vectors >= WIDEST and vectors > NARROWEST * -(-vectors // WIDEST)
+
+
 class Mark(NamedTuple):
     """What :func:`mark` takes."""
 

@@ -12,6 +12,7 @@ from fastnn.engine import tapes
 from fastnn.engine.inference import BlockOrder
 from fastnn.engine.loop import CompiledLoop, run_threads
 from fastnn.jobs import Job
+from fastnn.kernels.activation import ACTIVATIONS as CODES
 from fastnn.kernels.activation import RELU
 from fastnn.kernels.gather import PIECE
 from fastnn.kernels.llvm.processor import VECTOR_BYTES, X86
@@ -21,7 +22,7 @@ from fastnn.kernels.loop import operations as op
 from fastnn.kernels.loop.task import Task
 from fastnn.kernels.loop.verify import verify
 from fastnn.kernels.losses import SOFTMAX
-from fastnn.kernels.marked import NARROWEST, Mark
+from fastnn.kernels.marked import HALF_PAYS, NARROWEST, Mark, wide_tiles
 from fastnn.kernels.marked_products import MultiplyPair, OuterPair
 from fastnn.reference.activations import ACTIVATIONS
 
@@ -343,6 +344,18 @@ def test_right_answers_on_a_batch_and_on_the_validation_set(head, dtype):
     counted = run.records.train_correct.sum() + run.records.val_correct.sum()
     # A regression has none.
     assert (counted > 0) == (head in ("softmax", "logistic"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("K", [50, 64, 100])
+def test_batches_of_more_weights_are_halved_where_no_update_skips_zeros(K, dtype):
+    plain = Task((K, 100, 1), (CODES["tanh"],), dtype=np.dtype(dtype))
+    relu, marked = plain._replace(activations=(RELU,)), plain._replace(marked_inputs=True)
+    closed = HALF_PAYS and wide_tiles(K // (VECTOR_BYTES // plain.dtype.itemsize))
+    # Weights are the half of the activations in twice as many rows as inputs, about.
+    for task, shards in ((plain, (0, 2, 2)), (marked, (0, 0, 2)), (relu, (0, 2 * (not closed), 2))):
+        for rows, expected in zip((1.9, 3, 4.1), shards, strict=True):
+            assert task._replace(batch_sizes=(round(rows * (K + 2)),)).shards == expected
 
 
 @pytest.mark.parametrize("option", ["plain", "clipping", "dropout", "all"])

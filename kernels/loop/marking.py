@@ -6,7 +6,7 @@ from ..activation import RELU
 from ..layout import empty_aligned
 from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import MR
-from ..marked import HALF_PAYS, NARROWEST, WIDEST, WORD, Mark
+from ..marked import HALF_PAYS, WIDEST, WORD, Mark, wide_tiles
 from ..marked_products import OuterPair
 from ..transpose import Transpose
 
@@ -38,12 +38,8 @@ class Marking:
         #: By the number of a layer whose update skips zeros: its first unit.
         self.starts, units, widest = {}, 0, 0
         for depth, layer in enumerate(self.layers):
-            # Two of the narrowest tiles take as long as the tall ones: with the 8 vectors of
-            # 64-100-10, steps took 4 % more in float64 and 5 to 10 % with AVX2 (Zen 4).
-            vectors = layer.fan_in // lanes
-            wide = vectors >= WIDEST and vectors > NARROWEST * -(-vectors // WIDEST)
             # Sums of squares are those of rows of the weights, MR at a time.
-            wide = wide and lanes % MR == 0
+            wide = wide_tiles(layer.fan_in // lanes) and lanes % MR == 0
             panels = layer.columns > 0 and not layer.by_rows
             if most >= WORD and wide and panels and self.has_zeros(depth):
                 self.starts[depth] = units

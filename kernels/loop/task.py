@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..activation import FROM_OUTPUT
+from ..activation import FROM_OUTPUT, RELU
+from ..llvm.processor import VECTOR_BYTES
 from ..losses import SOFTMAX
+from ..marked import HALF_PAYS, wide_tiles
 from ..rules import GRADIENT, RULES, SGD
 from ..softmax_rows import ROWS_PER_LOG
 
@@ -73,6 +75,13 @@ class Task(NamedTuple):
         return bool(self.batch_sizes) and (drops or self.activations[depth] not in FROM_OUTPUT)
 
     @property
+    def skips_zeros(self):
+        """Whether some weights' gradient may skip zeros, see :mod:`.marking`."""
+        lanes, layers = VECTOR_BYTES // self.dtype.itemsize, zip(self.layer_sizes, self.activations)
+        relu = any(act == RELU and wide_tiles(K // lanes) for K, act in layers)
+        return self.marked_inputs or (HALF_PAYS and relu)
+
+    @property
     def shards(self):
         """Shards of a batch that each get a gradient of their own, 0 for none.
 
@@ -81,14 +90,16 @@ class Task(NamedTuple):
         than the activations. A step of 4-32-16-4 on 10,000 rows takes two threads 428 us instead of
         503, or 1,340 where the two cores of a virtual machine share no cache. In two shards, 200
         rows of 20-100-1 take 16.1 instead of 20.9 us, 200 of 4-32-16-4 7.9 instead of 12.1; one
-        thread takes as long as without, or up to 2 % more (SGD and Adam, float32, Zen 4). Of 64
-        inputs with zeros to skip (64-100-10) one would take 2 to 3 % more.
+        thread takes as long as without, or up to 2 % more (SGD and Adam, float32, Zen 4). Of twice
+        as many weights only where no update skips zeros: 64-100-10 takes two threads 39.3 instead
+        of 43.0 us then, but where one does, one thread would take 2 to 4 % more.
         """
         n = self.batch_sizes[0] if self.batch_sizes else 0
         sizes = self.layer_sizes
         params = sum((K + 1) * N for K, N in itertools.pairwise(sizes))
         activations = n * sum(sizes[1:])
-        if self.sparse or n < 2 * LEAST_ROWS or 4 * params > activations:
+        few = (4 if self.skips_zeros else 2) * params <= activations
+        if self.sparse or n < 2 * LEAST_ROWS or not few:
             return 0
         many = n >= SHARDS * LEAST_ROWS and 4 * SHARDS * params <= activations
         return SHARDS if many else 2
