@@ -24,6 +24,13 @@ class Flow:
         """Return a context of two contexts: what is done where a condition holds, and where not."""
         return self.builder.if_else(condition.ir)
 
+    def also(self, condition, further):
+        """Return whether a condition holds and, asked only then, ``further()`` does."""
+        before = self.builder.block
+        with self.only_if(condition):
+            value, after = further(), self.builder.block
+        return self.joined(before, [condition], after, [value])[0]
+
     def joined(self, before, values, after, changed):
         """Return values where two ways meet: `values` from the block `before`, or `changed`."""
         merged = []

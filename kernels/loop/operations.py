@@ -310,3 +310,8 @@ def fields(context, kind, row):
         return context.make_tuple(builder, result, [builder.load(place) for place in places])
 
     return result(kind, types.intp), codegen
+
+
+def loaded(emit, kind, row):
+    """Return the same in an emitted function."""
+    return kind(*(emit.load_integer(row + (1 + i) * 8) for i in range(len(kind._fields))))

@@ -30,6 +30,9 @@ from ..transpose import CopyRows, Transpose, copy_rows, transpose
 from . import operations as op
 from .barrier import FINISHED, wait
 from .gradients import (
+    Update,
+    UpdateBySparse,
+    UpdateOfOne,
     clip_factor,
     numbers_of_biases,
     numbers_of_weights,
@@ -71,8 +74,9 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
         False where the run was called off before its first item (see :func:`.barrier.wait`).
     """
     a = arrays
-    like, squares, tiles = a.params[0], a.squares, a.tiles[thread]
-    tile, cursors = address_of(tiles), address_of(a.cursors[thread])
+    like, squares, sums = a.params[0], a.squares, address_of(a.squares)
+    tile, cursors = address_of(a.tiles[thread]), address_of(a.cursors[thread])
+    shards, shard = constants.shards, constants.shard
     table, width = address_of(a.operations[thread]), 8 * op.ROW
 
     # Not the literal 0, for whose type Numba would compile the function anew.
@@ -98,14 +102,11 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                 elif holds(MultiplyPair, row):
                     multiply_pair(like, fields(MultiplyPair, row))
                 elif holds(op.UpdatePanel, row):
-                    f = fields(op.UpdatePanel, row)
-                    update_panel(f, like, constants, factor, tile, weights, squares)
+                    update_panel(like, Update(row, shards, shard, factor, weights, sums, tile))
                 elif holds(op.UpdateGroup, row):
-                    f = fields(op.UpdateGroup, row)
-                    update_group(f, like, constants, factor, tile, weights, squares)
+                    update_group(like, Update(row, shards, shard, factor, weights, sums, tile))
                 elif holds(op.UpdateBias, row):
-                    f = fields(op.UpdateBias, row)
-                    update_bias(f, like, constants, factor, tile, biases, squares)
+                    update_bias(like, Update(row, shards, shard, factor, biases, sums, tile))
                 elif holds(MultiplesOfRow, row):
                     multiples_of_row(like, fields(MultiplesOfRow, row))
                 elif holds(Transpose, row):
@@ -142,11 +143,25 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                 elif holds(op.SeekColumns, row):
                     seek_columns(fields(op.SeekColumns, row), a, source, cursors)
                 elif holds(op.UpdateRows, row):
-                    f = fields(op.UpdateRows, row)
-                    update_rows(f, a, source, item, factor, cursors, tiles, weights)
+                    update = UpdateBySparse(
+                        operation=row,
+                        factor=factor,
+                        rate=item.rate,
+                        numbers=weights,
+                        squares=sums,
+                        tiles=tile,
+                        rows=item.rows,
+                        cursors=cursors,
+                        ends=address_of(a.spans[1]),
+                        indices=source.indices,
+                        values=source.X,
+                    )
+                    update_rows(like, update)
                 elif holds(op.UpdateAhead, row):
-                    f = fields(op.UpdateAhead, row)
-                    update_ahead(f, like, source, items[number + 1], listed, weights, squares)
+                    following = items[number + 1]
+                    j = listed[following.begin] if following.listed else following.begin
+                    place = source.X + j * source.X_stride
+                    update_ahead(like, UpdateOfOne(row, weights, sums, place))
                 elif holds(op.Clip, row):
                     factor = clip_factor(fields(op.Clip, row), squares, constants.max_norm)
                     # The kept gradient holds that of the penalty.
