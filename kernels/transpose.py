@@ -21,6 +21,17 @@ class Transpose(NamedTuple):
     out_stride: int  #: bytes from one row of it to the next
 
 
+class TransposeListed(NamedTuple):
+    """What :func:`transpose_listed` takes."""
+
+    table: int  #: address of the int64 addresses of the rows
+    offset: int  #: bytes from the address of a row to its column 0
+    rows: int
+    columns: int
+    out: int  #: address of row 0 of the transpose
+    out_stride: int  #: bytes from one row of it to the next
+
+
 class CopyRows(NamedTuple):
     """What :func:`copy_rows` takes."""
 
@@ -71,20 +82,25 @@ def turn(emit, f):
 
     The last row of `source` stands for those behind it.
     """
+    rows = _lines(emit, f.source, f.stride, f.rows)
+    _turn_edge(emit, rows, f.columns, _lines(emit, f.out, f.out_stride, f.columns), f.filled)
+    emit.returns()
 
-    def lines(start, stride, count):
-        # Of the last row again, where there are fewer than lanes.
-        places = [start]
-        for lane in range(1, emit.lanes):
-            places.append(places[-1] + emit.where(count > lane, stride, 0))
-        return places
 
-    rows = [emit.load_first(x, f.columns) for x in lines(f.source, f.stride, f.rows)]
-    written = zip(_turned(emit, rows), lines(f.out, f.out_stride, f.columns))
+def _lines(emit, start, stride, count):
+    """Return the addresses of as many rows as there are lanes, the last of `count` again."""
+    places = [start]
+    for lane in range(1, emit.lanes):
+        places.append(places[-1] + emit.where(count > lane, stride, 0))
+    return places
+
+
+def _turn_edge(emit, rows, columns, places, filled):
+    """Turn `columns` elements of each of some rows, and write the first `filled` of each result."""
+    written = zip(_turned(emit, [emit.load_first(row, columns) for row in rows]), places)
     # From the end, so that of several the one that belongs there is the last.
     for value, place in reversed(list(written)):
-        emit.store_first(value, place, f.filled)
-    emit.returns()
+        emit.store_first(value, place, filled)
 
 
 @outlined(Transpose)
@@ -122,6 +138,30 @@ def transpose(emit, f):
         )
 
     emit.steps(0, f.columns, 1, prefetch)
+    emit.steps(0, f.rows + (lanes - 1), lanes, strip)
+    emit.returns()
+
+
+@outlined(TransposeListed)
+def transpose_listed(emit, f):
+    """Do what :func:`transpose` does with rows that lie where a table says; nothing is fetched."""
+    lanes = emit.lanes
+
+    def square(k, j):
+        down, across = emit.at_most(f.rows - k, lanes), emit.at_most(f.columns - j, lanes)
+        target = f.out + j * f.out_stride + k * emit.size
+        numbers = [emit.at_most(k + i, f.rows - 1) for i in range(lanes)]
+        rows = [emit.load_integer(f.table + i * 8) + f.offset + j * emit.size for i in numbers]
+        with emit.either((down >= lanes) & (across >= lanes)) as (inside, at_the_edge):
+            with inside:
+                for i, value in enumerate(_turned(emit, [emit.load(row) for row in rows])):
+                    emit.store(value, target + i * f.out_stride)
+            with at_the_edge:
+                _turn_edge(emit, rows, across, _lines(emit, target, f.out_stride, across), down)
+
+    def strip(k):
+        emit.steps(0, f.columns + (lanes - 1), lanes, lambda j: square(k, j))
+
     emit.steps(0, f.rows + (lanes - 1), lanes, strip)
     emit.returns()
 

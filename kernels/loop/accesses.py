@@ -276,6 +276,10 @@ class Accesses:
         source = Block(f.W, f.columns * self.size, f.rows, f.stride)
         return [source], [Block(f.out, f.rows * self.size, f.columns, f.out_stride)]
 
+    def _of_TransposeListed(self, f):
+        source = self._listed(f.table, 0, f.rows, f.offset, f.columns * self.size)
+        return source, [Block(f.out, f.rows * self.size, f.columns, f.out_stride)]
+
     def _of_CopyRows(self, f):
         source = Block(f.X, f.elements * self.size, f.rows, f.stride)
         return [source], [Block(f.out, f.elements * self.size, f.rows, f.out_stride)]

@@ -8,7 +8,7 @@ from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import MR
 from ..marked import HALF_PAYS, WIDEST, WORD, Mark, wide_tiles
 from ..marked_products import OuterPair
-from ..transpose import Transpose
+from ..transpose import Transpose, TransposeListed
 
 #: Inputs that are turned at a time: their gradient by two panels, 24 KiB, stays near.
 INPUTS = 64
@@ -117,15 +117,15 @@ class Marking:
         )
         return [turn]
 
-    def turn_inputs(self, thread, X, stride, rows, inputs):
+    def turn_inputs(self, thread, table, offset, rows, inputs):
         """Return the operations by which a thread turns and marks some inputs of a batch.
 
-        They lie at an address, a row of the batch some bytes from the next.
+        They lie some bytes behind the addresses of a table.
         """
         room = self.rooms + thread * INPUTS
-        turn = Transpose(
-            W=X,
-            stride=stride,
+        turn = TransposeListed(
+            table=table,
+            offset=offset,
             rows=rows,
             columns=inputs,
             out=int(self.table[room]),

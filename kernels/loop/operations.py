@@ -19,7 +19,7 @@ from ..llvm.values import INT64
 from ..marked import Mark
 from ..marked_products import MultiplyPair, OuterPair
 from ..multiples import MultiplesOfRow
-from ..transpose import CopyRows, Transpose
+from ..transpose import CopyRows, Transpose, TransposeListed
 
 # --------------------------------------------------------------------- rows through the network
 
@@ -269,6 +269,7 @@ KINDS = (
     *(Activate, Dropout, Loss, Backward, BackwardStored, CountCorrect, Predict, UpdatePanel),
     *(UpdateGroup, UpdateBias, UpdateRows, ClearSquares, Transpose, CopyRows, Clip),
     *(GatherColumns, Mark, MultiplyPair, MultiplesOfRow, OuterPair, UpdateAhead),
+    TransposeListed,
 )
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 #: Integers in a row of the table.

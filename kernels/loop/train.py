@@ -26,7 +26,14 @@ from ..marked import Mark, mark
 from ..marked_products import MultiplyPair, OuterPair, multiply_pair, outer_pair
 from ..multiples import MultiplesOfRow, multiples_of_row
 from ..softmax_rows import ROWS_PER_LOG
-from ..transpose import CopyRows, Transpose, copy_rows, transpose
+from ..transpose import (
+    CopyRows,
+    Transpose,
+    TransposeListed,
+    copy_rows,
+    transpose,
+    transpose_listed,
+)
 from . import operations as op
 from .barrier import FINISHED, wait
 from .gradients import (
@@ -111,6 +118,8 @@ def train(thread, threads, arrays, constants, sources, items, listed, record):
                     multiples_of_row(like, fields(MultiplesOfRow, row))
                 elif holds(Transpose, row):
                     transpose(like, fields(Transpose, row))
+                elif holds(TransposeListed, row):
+                    transpose_listed(like, fields(TransposeListed, row))
                 elif holds(CopyRows, row):
                     copy_rows(like, fields(CopyRows, row))
                 elif holds(GatherColumns, row):

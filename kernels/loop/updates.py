@@ -238,14 +238,15 @@ class Updates:
         # Only side by side are inputs of some first layer where a multiplication finds them.
         turns = computed and depth == 0 and self.marking.turns_inputs and sweep.rows >= WORD
         gathered = computed and (self._gathers(depth, sweep.rows) or (skips and depth == 0))
-        gathered = gathered or turns
+        if turns:
+            gathered = False
         block = column_block(sweep.rows, K, self.size)
         if gathered:
             block = (self.gathered_stride - CACHE_LINE) // self.size
-            if turns:
-                block = min(block, INPUTS)
-            elif not skips:  # whole chunks
+            if not skips:  # whole chunks
                 block = block // self.chunk * self.chunk
+        if turns:
+            block = INPUTS
         blocks = [(k0, k1, region.panels) for region in regions for k0, k1 in region.blocks(block)]
         # Backwards, where gathering makes any order as good: the second-level cache still has what
         # the forward product read last, and will have what the next one reads first.
@@ -318,9 +319,10 @@ class Updates:
         """Return the updates of rows k0..k1 of panels of a layer, of which first columns say."""
         layer, operations, fates = self.layers[depth], [], {}
         shared = self._owned(depth, sweep.thread)[2]
-        X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips or turns else (0, 0)
+        X, X_stride = self._in_place(depth, k0, inputs, sweep) if skips else (0, 0)
         if turns:
-            turned = sweep.room, X, X_stride, sweep.rows, k1 - k0
+            offset = (k0 - inputs.first) * self.size
+            turned = sweep.room, inputs.table, offset, sweep.rows, k1 - k0
             operations += self.marking.turn_inputs(*turned)
         for j, following in itertools.zip_longest(panels, panels[1:], fillvalue=layer.columns):
             vectors = min(NR, (layer.columns - j) // self.lanes)
