@@ -67,18 +67,32 @@ def mark(emit, f):
         line, words = emit.load_integer(f.table + i * 8) + f.offset, f.marks + i * f.words
         later = emit.load_integer(f.table + emit.at_most(i + AHEAD, f.rows - 1) * 8) + f.offset
 
-        def word(k, load):
-            zeros = emit.integer(0)
+        def opened(vector, first):
+            zeros = emit.lanes_where(vector == 0.0)
+            return (zeros ^ ((1 << emit.lanes) - 1)) << first
+
+        def word(k):
+            bits = emit.integer(0)
             for place in range(0, WORD * emit.size, CACHE_LINE):
                 emit.prefetch(later + k * emit.size + place, level=2)
             for first in range(0, WORD, emit.lanes):
-                vector = load(line + (k + first) * emit.size, f.elements - k - first)
-                zeros = zeros | (emit.lanes_where(vector == 0.0) << first)
-            emit.store(zeros ^ -1, words + (k // WORD) * 8)
+                bits = bits | opened(emit.load(line + (k + first) * emit.size), first)
+            emit.store(bits, words + (k // WORD) * 8)
 
-        done = emit.steps(0, f.elements, WORD, lambda k: word(k, lambda place, _: emit.load(place)))
-        with emit.only_if(done < f.elements):
-            word(done, emit.load_first)
+        done = emit.steps(0, f.elements, WORD, word)
+        left, place = f.elements - done, done * emit.size
+
+        def rest(first, bits):
+            offset = place + first * emit.size
+            emit.prefetch(later + offset, level=2)
+            return [bits[0] | opened(emit.load_first(line + offset, left - first), first)]
+
+        def goes_on(first, _):
+            return [first < left]
+
+        with emit.only_if(left > 0):
+            _, bits = emit.while_loop(0, [emit.integer(0)], goes_on, rest, emit.lanes)
+            emit.store(bits[0], words + (done // WORD) * 8)
 
     emit.steps(0, f.rows, 1, row)
     emit.returns()
