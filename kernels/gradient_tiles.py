@@ -24,7 +24,7 @@ class OuterPanel(NamedTuple):
     dZ: int  #: address of row 0 of the output's gradient, in the columns of the panel
     stride: int  #: bytes from one row of it to the next
     rows: int  #: rows that are summed over
-    more: int  #: 1 to go on from what is in the tile, 0 to begin anew
+    more: int  #: 0 to begin anew, else to go on from what is in the tile
     added: int  #: address of as many sums to add at the end; 0 for none
     out: int  #: address of the tile, `height` rows of `vectors` vectors
     weights: int  #: address of as many weights, which step by the gradient; 0 to write it out
