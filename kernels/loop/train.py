@@ -46,10 +46,10 @@ from .gradients import (
     update_ahead,
     update_bias,
     update_group,
-    update_panel,
     update_rows,
 )
 from .operations import fields, holds
+from .panels import update_panel
 from .rows import drop_out, gather, multiply_sparse, seek_columns
 from .scores import count_correct, predict, take_loss
 from .state import EVALUATE, EVALUATED, NOTHING, STEPPED

@@ -393,7 +393,7 @@ class Updates:
         These are the inputs that come next. Where columns of them are gathered for many panels, the
         last quarter is enough for that, and the others prefetch what the panel that begins with
         column `following` reads of the outputs' gradient, if that is not near anyway. Together
-        with the weights that are prefetched (see `_outer_tiles`), steps of 512-1024-1024-10,
+        with the weights that are prefetched (see `.panels`), steps of 512-1024-1024-10,
         256-2048-2048-10 and 1024-4096-10 take 2 to 5 % less time, of narrow networks the same
         (Zen 4).
         """
