@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from .llvm.functions import outlined
 from .llvm.processor import VECTOR_BYTES
+from .llvm.tiles import NR
 
 
 class ScaledCopy(NamedTuple):
@@ -64,8 +65,11 @@ class ColumnSums(NamedTuple):
     out: int  #: address of a number for each column
 
 
-#: Vectors of columns that are summed at a time: as many independent additions.
-COLUMN_VECTORS = 4
+#: Vectors of columns that are summed at a time: as many independent additions. Of 64 bytes, as many
+#: as a panel has: the biases' update then finds the gradient near that those of the same columns'
+#: weights have read. Steps of 64-100-10 and 1-1000-1 take 2 % less time so, of 4-32-16-4 2.5 %, of
+#: 20-100-10 0.4 % (float32, Zen 4); with 32 bytes they would take 0.5 % more.
+COLUMN_VECTORS = NR if VECTOR_BYTES == 64 else 4
 
 
 @outlined(ColumnSums)

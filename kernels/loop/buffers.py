@@ -17,6 +17,7 @@ from ..layout import (
 from ..llvm.processor import CACHE_LINE, VECTOR_BYTES
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..losses import SOFTMAX
+from ..sums import COLUMN_VECTORS
 from .blocking import sum_blocks
 
 #: Bytes in a page, and how far beyond a multiple of it the distance between two copies is.
@@ -25,8 +26,6 @@ PAGE, COPY_RESIDUE = 4096, 21 * CACHE_LINE
 CSR_UNITS = 64
 #: Weights that are squared at a time: so few that BLAS adds them up on one thread.
 SQUARED = 1 << 13
-#: Vectors of biases that one thread updates together.
-BIAS_VECTORS = 4
 
 
 class Layer(NamedTuple):
@@ -45,7 +44,7 @@ class Layer(NamedTuple):
     gradient: int  #: the same place as the output for the last layer
     derivative: int  #: of the activation, -1 where it is told from the output
     squares: int  #: sums of W^2, one a unit of work
-    norms: int  #: sums of squared gradients of the biases, one a group of BIAS_VECTORS
+    norms: int  #: sums of squared gradients of the biases, one a group of COLUMN_VECTORS
 
     @property
     def columns(self):
@@ -123,7 +122,7 @@ class Layer(NamedTuple):
     @property
     def bias_groups(self):
         """The groups of biases that are updated together."""
-        return -(-self.fan_out // (BIAS_VECTORS * self.lanes))
+        return -(-self.fan_out // (COLUMN_VECTORS * self.lanes))
 
 
 class Views(NamedTuple):

@@ -10,14 +10,19 @@ from ..llvm.processor import CACHE_LINE
 from ..llvm.tiles import GROUP, GROUP_VECTORS, MR, NR
 from ..marked import WIDEST, WORD
 from ..rules import ACCUMULATE, GRADIENT, SGD, STORE
+from ..sums import COLUMN_VECTORS
 from . import operations as op
 from .blocking import CHUNK, column_block, gathers, near, row_part, stretch
-from .buffers import BIAS_VECTORS
 from .marking import INPUTS
 from .ownership import owned_columns
 from .sweeps import Fate, Inputs, Region, Sweep
 from .task import share
 from .transposes import Transposes
+
+
+def reads_as(update, other):
+    """Tell whether the update of a panel reads the gradient that another one begins with."""
+    return isinstance(update, op.UpdatePanel) and update.dZ == other.dZ
 
 
 class Updates:
@@ -129,8 +134,12 @@ class Updates:
     def _sweep(self, sweep):
         operations = []
         for depth, layer in enumerate(self.layers):
-            operations += self._rows(layer, sweep) if layer.by_rows else self._packed(depth, sweep)
-            operations += self._biases(layer, sweep)
+            updates = self._rows(layer, sweep) if layer.by_rows else self._packed(depth, sweep)
+            for update in self._biases(layer, sweep):
+                # Behind the last weights of the same columns, which read the same gradient.
+                behind = [i for i, other in enumerate(updates, 1) if reads_as(other, update)]
+                updates.insert(behind[-1] if behind else len(updates), update)
+            operations += updates
         return operations
 
     def _sweep_ahead(self, sweep):
@@ -164,7 +173,7 @@ class Updates:
         )
 
     def _biases(self, layer, sweep):
-        group, operations = BIAS_VECTORS * self.lanes, []
+        group, operations = COLUMN_VECTORS * self.lanes, []
         # The last thread first: it has the smaller share of the units more often.
         thread = sweep.threads - 1 - sweep.thread
         for j in range(*share(layer.fan_out, group, thread, sweep.threads), group):
