@@ -91,8 +91,8 @@ class Task(NamedTuple):
         503, or 1,340 where the two cores of a virtual machine share no cache. In two shards, 200
         rows of 20-100-1 take 16.1 instead of 20.9 us, 200 of 4-32-16-4 7.9 instead of 12.1; one
         thread takes as long as without, or up to 2 % more (SGD and Adam, float32, Zen 4). Of twice
-        as many weights only where no update skips zeros: 64-100-10 takes two threads 39.3 instead
-        of 43.0 us then, but where one does, one thread would take 2 to 4 % more.
+        as many weights only where no update skips zeros: 64-100-10 takes two threads 39.5 instead
+        of 43.1 us then, but where one does, one thread would take 2 to 4 % more.
         """
         n = self.batch_sizes[0] if self.batch_sizes else 0
         sizes = self.layer_sizes
