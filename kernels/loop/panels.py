@@ -169,6 +169,6 @@ def _outer_tiles(emit, u, f, k0, k1):
 
 
 def _tile_height(emit, rows):
-    """Return the height of the next tile, one of HEIGHTS."""
+    """Return what :func:`..layout.tile_height` does, in an emitted function."""
     few = emit.where(rows >= MR // 2, MR // 2, emit.at_most(rows, 2))
     return emit.where(rows >= MR, MR, few)

@@ -20,9 +20,19 @@ from .task import share
 from .transposes import Transposes
 
 
-def reads_as(update, other):
-    """Tell whether the update of a panel reads the gradient that another one begins with."""
-    return isinstance(update, op.UpdatePanel) and update.dZ == other.dZ
+def with_biases(updates, biases):
+    """Return updates of weights, each of biases behind the last that reads the same gradient.
+
+    Those whose gradient none of them reads come last: a group's, and sparse inputs'.
+    """
+    last = {each.dZ: i for i, each in enumerate(updates) if isinstance(each, op.UpdatePanel)}
+    behind: dict = {}
+    for bias in biases:
+        behind.setdefault(last.get(bias.dZ), []).append(bias)
+    ordered = []
+    for i, update in enumerate(updates):
+        ordered += [update, *behind.get(i, [])]
+    return ordered + behind.get(None, [])
 
 
 class Updates:
@@ -135,11 +145,7 @@ class Updates:
         operations = []
         for depth, layer in enumerate(self.layers):
             updates = self._rows(layer, sweep) if layer.by_rows else self._packed(depth, sweep)
-            for update in self._biases(layer, sweep):
-                # Behind the last weights of the same columns, which read the same gradient.
-                behind = [i for i, other in enumerate(updates, 1) if reads_as(other, update)]
-                updates.insert(behind[-1] if behind else len(updates), update)
-            operations += updates
+            operations += with_biases(updates, self._biases(layer, sweep))
         return operations
 
     def _sweep_ahead(self, sweep):
