@@ -5,6 +5,9 @@ and indices out of range are the caller's to exclude. Each has a twin of the sam
 arguments in :mod:`fastnn.reference`, which says in NumPy what it computes.
 """
 
+from importlib import import_module
+
+# A module that is imported takes its name in the package: these kernels have to come after theirs.
 from .activation import activation, relu_backward
 from .affine import (
     affine,
@@ -12,17 +15,7 @@ from .affine import (
     affine_backward_sgd,
     affine_backward_weights,
 )
-from .draws import randint, shuffle
 from .dropout import dropout
-from .elementwise import erf, exp, log, logistic, tanh
-from .finite import all_finite
-from .heads import logistic_gradient, poisson_gradient, squared_error_gradient
-from .nonzeros import compress_rows, count_nonzeros
-from .peak import flops_per_repetition, fma_loop
-from .softmax import softmax_gradient
-from .sparse import csr_affine, csr_affine_backward_weights
-from .update import adam_update, momentum_update, sgd_update
-from .workspace import empty_workspace
 
 __all__ = [
     "activation",
@@ -55,3 +48,29 @@ __all__ = [
     "squared_error_gradient",
     "tanh",
 ]
+
+#: All others by their modules, which are imported where one asks for them: a training needs few of
+#: them, and the rest is a fiftieth of its start.
+_MODULES = {
+    "draws": ("randint", "shuffle"),
+    "elementwise": ("erf", "exp", "log", "logistic", "tanh"),
+    "finite": ("all_finite",),
+    "heads": ("logistic_gradient", "poisson_gradient", "squared_error_gradient"),
+    "nonzeros": ("compress_rows", "count_nonzeros"),
+    "peak": ("flops_per_repetition", "fma_loop"),
+    "softmax": ("softmax_gradient",),
+    "sparse": ("csr_affine", "csr_affine_backward_weights"),
+    "update": ("adam_update", "momentum_update", "sgd_update"),
+    "workspace": ("empty_workspace",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'fastnn.kernels' has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -229,6 +229,28 @@ def test_public_names():
     assert fastnn.__version__.count(".") == 2
 
 
+def test_kernels_that_a_training_does_without_are_imported_where_one_asks_for_them():
+    # Of one name, kernels and modules: whatever comes first, a name gives the kernel.
+    check = """
+        import sys
+        import fastnn.kernels as kernels
+        rest = ("heads", "nonzeros", "peak", "sparse", "update")
+        assert not [name for name in rest if f"fastnn.kernels.{name}" in sys.modules]
+        import fastnn.kernels.update
+        assert set(kernels.__all__) <= set(dir(kernels))
+        names = [getattr(kernels, name).__name__ for name in kernels.__all__]
+        assert names == kernels.__all__
+        from fastnn.kernels import *
+        assert adam_update is fastnn.kernels.update.adam_update
+        try:
+            kernels.no_kernel
+        except AttributeError as error:
+            print(error)
+    """
+    source = "\n".join(map(textwrap.dedent, (TRAINING, check)))
+    assert "has no attribute 'no_kernel'" in python(source)
+
+
 @pytest.mark.parametrize(
     "listing",
     [

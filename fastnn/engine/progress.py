@@ -4,7 +4,6 @@ Showing it never ends a training: a terminal that is gone takes what it is sent 
 """
 
 import contextlib
-import html
 import sys
 import time
 
@@ -167,6 +166,8 @@ class NotebookBar:
             self._handle.update(self._content(), raw=True)
 
     def _content(self):
+        from html import escape
+
         done, text = self._state
         line = f"{done}/{self._total}  {text}".rstrip()
         if 0 < done < self._total:
@@ -175,7 +176,7 @@ class NotebookBar:
         bar = f'<progress value="{done}" max="{self._total}"></progress>'
         return {
             "text/plain": line,
-            "text/html": f"<div>{bar} <code>{html.escape(line)}</code></div>",
+            "text/html": f"<div>{bar} <code>{escape(line)}</code></div>",
         }
 
 

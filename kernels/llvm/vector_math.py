@@ -15,16 +15,13 @@ after each. "Error" in a comment is that of the polynomial with its rounded coef
 import functools
 import math
 import struct
-from fractions import Fraction
-
-_LN2 = Fraction("0.69314718055994530941723212145817656807550013436026")
 
 #: Bits of the mantissa that are stored, and the bias of the exponent, by the bytes of an element.
 _MANTISSA = {4: 23, 8: 52}
 _BIAS = {4: 127, 8: 1023}
 #: ln 2 in two parts: an exponent times the first one is exact, subnormal numbers' included.
-_HIGH = {size: float(Fraction(round(_LN2 * 2**bits), 2**bits)) for size, bits in ((4, 16), (8, 42))}
-_LOW = {size: float(_LN2 - Fraction(high)) for size, high in _HIGH.items()}
+_HIGH = {4: 45426 / 2**16, 8: 3048493539143 / 2**42}
+_LOW = {4: 1.4286068203094173e-06, 8: 5.497923018708371e-14}
 
 
 def as_written(function):
