@@ -25,8 +25,9 @@ HEADS = {
 #: :data:`.softmax_rows.EPSILON`.
 CLIPPED_LOGISTIC = len(HEADS)
 
-#: A score whose loss, with a target of 0, is 0 for each of the heads below but the identity.
-NOWHERE = -1e30
+#: A score whose loss, with a target of 0, is 0 for each of the heads below but the identity; and
+#: a target with which that of clipped probabilities is 0.
+NOWHERE, NO_TARGET = -1e30, -1.0
 
 
 def _logistic(emit, s, exp=exp_nonpositive):
@@ -45,7 +46,7 @@ def _clipped_logistic_loss(emit, s, y):
     # As it is defined, of a probability and of what is left of 1: for a target of 0 or 1.
     right = clipped(emit, p)
     right = emit.where(y > 0.5, right, 1.0 - right)
-    return emit.where(s > NOWHERE, -log(emit, right), 0.0), p - y
+    return emit.where(y < 0.0, 0.0, -log(emit, right)), p - y
 
 
 def _squared_loss(emit, s, y):
@@ -94,10 +95,14 @@ def element_losses(emit, f):
     """Replace scores by the gradients of their loss, ``S <- factor (prediction - target)``."""
     for head in emit.cases(f.head, LOSSES, "head"):
         nowhere = emit.constant(0.0 if head == IDENTITY else NOWHERE)
+        no_target = emit.constant(NO_TARGET if head == CLIPPED_LOGISTIC else 0.0)
         factors = emit.load(f.factors)
 
-        def one(load, store, carried, head=head, nowhere=nowhere, factors=factors):
-            loss, gradient = LOSSES[head](emit, load(f.S, nowhere), load(f.targets))
+        def one(
+            load, store, carried, head=head, nowhere=nowhere, no_target=no_target, factors=factors
+        ):
+            target = load(f.targets, no_target)
+            loss, gradient = LOSSES[head](emit, load(f.S, nowhere), target)
             store(factors * gradient, f.S)
             return [carried[0] + loss]
 

@@ -66,6 +66,22 @@ def test_clipped_logistic_loss_equals_the_twin_and_leaves_the_gradient(guards, d
         guards.check()
 
 
+@pytest.mark.parametrize("outputs", [1, 3, 16, 33, 40])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipped_logistic_loss_of_scores_beyond_all_bounds(guards, dtype, outputs):
+    for score in (-1e29, -1e30, -1e38, -np.inf, 1e30, np.inf):
+        scores = np.full((3, outputs), score, dtype)
+        targets = np.arange(3 * outputs).reshape(3, outputs).astype(dtype) % 2
+        table, weights = np.full(3, -1), np.ones(3, dtype)
+        losses, _ = reference.heads.losses("logistic", scores, targets, clipped=True)
+        loss = _weighted_loss(CLIPPED_LOGISTIC, guards.output(scores), targets, weights, table)
+        # As above: a positive score's is of what is left of 1.
+        assert loss == pytest.approx(float(np.sum(losses)), rel=1e-2), score
+    scores[1, outputs // 2] = np.nan
+    loss = _weighted_loss(CLIPPED_LOGISTIC, guards.output(scores), targets, weights, table)
+    assert np.isnan(loss)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("head", GRADIENTS)
 def test_gradient_equals_the_twin_at_every_size(guards, head, dtype):
