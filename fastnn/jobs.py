@@ -56,19 +56,46 @@ class Scaling(NamedTuple):
     summand: np.ndarray
 
 
-class Records(NamedTuple):
-    """What a run records, see :class:`fastnn.kernels.loop.state.Record`."""
+#: Steps and epochs for which there is room at first, where their number is but a limit.
+AT_FIRST = 1 << 12
 
-    losses: np.ndarray
-    train_correct: np.ndarray
-    val_losses: np.ndarray
-    val_correct: np.ndarray
-    best: np.ndarray
+
+class Records:
+    """What a run records, see :class:`fastnn.kernels.loop.state.Record`.
+
+    Parameters
+    ----------
+    steps, epochs : int
+        For which there is room.
+    """
+
+    def __init__(self, steps, epochs):
+        self.losses = np.zeros(steps)
+        self.train_correct, self.val_losses, self.val_correct = (np.zeros(epochs) for _ in range(3))
+        self.best = np.full(1, np.inf)
 
     @classmethod
-    def empty(cls, steps, epochs):
-        """Make room for so many steps and epochs."""
-        return cls(np.zeros(steps), *(np.zeros(epochs) for _ in range(3)), np.full(1, np.inf))
+    def growing(cls, steps, epochs):
+        """Make room for some of so many steps and epochs, see :meth:`reserve`."""
+        return cls(min(steps, AT_FIRST), min(epochs, AT_FIRST))
+
+    def __iter__(self):
+        yield from (self.losses, self.train_correct, self.val_losses, self.val_correct, self.best)
+
+    def reserve(self, steps, epochs):
+        """Have room for so many steps and epochs at least; what has been recorded stays."""
+        self.losses = grown(self.losses, steps)
+        for name in ("train_correct", "val_losses", "val_correct"):
+            setattr(self, name, grown(getattr(self, name), epochs))
+
+
+def grown(array, count):
+    """Return a vector of `count` elements or more that begins with those of another one."""
+    if len(array) >= count:
+        return array
+    larger = np.zeros(max(count, 2 * len(array)), array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 class Job(NamedTuple):

@@ -219,7 +219,8 @@ class Trainer(Checkpointed):
         """Train for `max_iter` epochs, or go on where a checkpoint or Ctrl-C has left off.
 
         After a training that came to its end, the next call is a new one, from the parameters as
-        they are. Only the first call on a checkpoint of the end returns at once.
+        they are. Only the first call on a checkpoint of the end returns at once; so does the first
+        one after an exception, a callback's for example, that came when all was done.
 
         Parameters
         ----------
@@ -302,10 +303,14 @@ class Trainer(Checkpointed):
         if state is not None:
             state = {**state, "losses": self._history["step_loss"]}
         run = Fit(self._network, self._hyperparameters, train, val, position, state, watch)
+        is_cut = True
         try:
             run.do(Reporter(progress, self.max_iter, describe), callback)
+            is_cut = False
         finally:
             if run.is_over():
+                # Whoever was interrupted at the very end calls `fit` to go on, not to begin anew.
+                self._read_at_its_end = is_cut
                 if run.position.best_params is not None:
                     self._network.params[:] = run.position.best_params
                 # Counted at its end: a run that is cut before its first step is begun again.

@@ -105,7 +105,7 @@ def test_blocks_of_listed_rows(cls, dtype):
     items, (_, train, val) = checked_items(), problem(dtype)
     results = []
     for threads in (1, 2, 3) if cls is CompiledLoop else (1,):
-        loop, records = loop_of(cls, dtype, threads), jobs.Records.empty(2, 3)
+        loop, records = loop_of(cls, dtype, threads), jobs.Records(2, 3)
         loop.run(items.part(0, 1), records)
         loop.store()
         chosen = [(train, items.listed[40:56]), (val, items.listed[12:40]), (val, range(4, 14))]
@@ -127,7 +127,7 @@ def test_blocks_of_listed_rows(cls, dtype):
 def test_rows_beyond_their_source_are_refused(place, row):
     items = checked_items()
     items.listed[place] = row
-    loop, records = loop_of(CompiledLoop, np.float32), jobs.Records.empty(2, 3)
+    loop, records = loop_of(CompiledLoop, np.float32), jobs.Records(2, 3)
     with pytest.raises(IndexError, match=rf"drew rows of 0..{(N_VAL if place == 30 else N) - 1} "):
         loop.run(items, records)
     assert not records.losses.any()
@@ -142,7 +142,7 @@ EPOCHS = 12
 
 def best_of(cls, dtype, threads=1, best=0.0, pieces=1):
     """Return the best parameters, the records, and the parameters at the end."""
-    loop, records = loop_of(cls, dtype, threads), jobs.Records.empty(3 * EPOCHS, EPOCHS)
+    loop, records = loop_of(cls, dtype, threads), jobs.Records(3 * EPOCHS, EPOCHS)
     records.best[:] = best
     items = epochs_of(EPOCHS)
     for first, stop in itertools.pairwise(np.linspace(0, len(items.kinds), pieces + 1).astype(int)):
@@ -161,7 +161,7 @@ def test_the_best_parameters_are_those_of_the_first_highest_score(cls, dtype):
     assert records.best[0] == records.val_correct[epoch] / N_VAL
     loop = loop_of(cls, dtype)
     items = epochs_of(EPOCHS).part(0, (epoch + 1) * (3 + BLOCKS))
-    loop.run(items, jobs.Records.empty(3 * EPOCHS, EPOCHS))
+    loop.run(items, jobs.Records(3 * EPOCHS, EPOCHS))
     loop.store()
     np.testing.assert_array_equal(flat(best), flat(loop.layers))
     assert not np.array_equal(flat(best), end)
@@ -204,7 +204,7 @@ def masks_of(random, dtype, keep=0.7):
 
 def masked_of(cls, dtype, threads=1, steps=20):
     """Return the losses of some steps, each with masks of its own, and the parameters."""
-    loop, records = loop_of(cls, dtype, threads, masked=True), jobs.Records.empty(steps, 1)
+    loop, records = loop_of(cls, dtype, threads, masked=True), jobs.Records(steps, 1)
     random = np.random.RandomState(2)
     for step in range(steps):
         items = items_of([jobs.STEP], [0], [BATCH], steps=step)

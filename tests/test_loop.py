@@ -219,7 +219,7 @@ class Run:
         if cls is CompiledLoop and threads is not None:
             assert self.loop.threads == threads
         items = epochs_of(train, val, batch_size, block_size, epochs, optimizer, rate, l2)
-        self.records = jobs.Records.empty(items.steps.max() + 1, epochs)
+        self.records = jobs.Records(items.steps.max() + 1, epochs)
         borders = np.linspace(0, len(items.kinds), pieces + 1).astype(int).tolist()
         for first, stop in itertools.pairwise(borders):
             self.loop.run(items.part(first, stop), self.records)
@@ -613,7 +613,7 @@ def test_the_penalty_and_the_decay_leave_biases_alone():
             )
         )
         items = epochs_of(source, None, 4, 0, 1, optimizer, 0.1, l2)
-        loop.run(items, jobs.Records.empty(1, 1))
+        loop.run(items, jobs.Records(1, 1))
         loop.store()
         expected = 1 - 0.1 * 0.5 if name == "sgd" else decay
         np.testing.assert_allclose(layers[0][0], expected, rtol=1e-15)
@@ -634,7 +634,7 @@ def test_a_batch_that_weighs_nothing_moves_nothing(head):
         )
     )
     items = epochs_of(source, None, 16, 0, 1, "sgd", 0.1)._replace(divisors=np.array([np.inf]))
-    records = jobs.Records.empty(1, 1)
+    records = jobs.Records(1, 1)
     loop.run(items, records)
     loop.store()
     assert records.losses[0] == 0
@@ -664,7 +664,7 @@ def test_what_is_remembered_of_dead_weights_ends_as_zero(optimizer, threads):
     # From here on no gradient reaches their weights.
     dead[:] = 0
     items = epochs_of(run.loop.data[0], None, 13, 0, 300, optimizer, 0.001)
-    run.loop.run(items, jobs.Records.empty(items.steps.max() + 1, 300))
+    run.loop.run(items, jobs.Records(items.steps.max() + 1, 300))
     velocity = run.loop.memories()[0][0][0]
     # As it is, a tenth less of a few units in the last place would be as many for good.
     assert np.float32(0.9) * np.finfo(np.float32).smallest_subnormal > 0
@@ -936,7 +936,7 @@ def test_what_a_run_goes_on_with_changes_no_bit():
         again.restore(half.loop.state())
         items = epochs_of(train, val, 12, 16, 4, optimizer, 0.01, 0.01)
         middle = len(items.kinds) // 2
-        records = jobs.Records.empty(20, 4)
+        records = jobs.Records(20, 4)
         again.run(items.part(middle, None), records)
         again.store()
         params = np.concatenate([part.ravel() for layer in layers for part in layer])
@@ -1040,7 +1040,7 @@ def results_of(data, y, N, optimizer, l2, threads=2, **settings):
         )
     )
     items = epochs_of(source, source, 16, 20, 5, optimizer, 0.05, l2)
-    records = jobs.Records.empty(items.steps.max() + 1, 5)
+    records = jobs.Records(items.steps.max() + 1, 5)
     loop.run(items, records)
     loop.store()
     parts = [part.ravel() for layer in layers for part in layer]
@@ -1141,7 +1141,7 @@ def test_parameters_that_a_loop_holds_are_not_packed_again(monkeypatch):
         threads=1,
     )
     items = epochs_of(train, None, 12, 0, 1, "sgd", 0.01, 0.01)
-    records = jobs.Records.empty(5, 1)
+    records = jobs.Records(5, 1)
 
     def bits_of(loop):
         loop.run(items, records)
@@ -1304,7 +1304,7 @@ def test_predictions_are_written_inside_of_their_array(head, dtype):
         loop.outputs = guarded.copy(loop.outputs)
         loop.constants = loop.constants._replace(output=loop.outputs.ctypes.data)
         order = BlockOrder(n, block_size)
-        loop.run(order.items(0, order.total), jobs.Records.empty(0, 1))
+        loop.run(order.items(0, order.total), jobs.Records(0, 1))
         S = reference.network.scores(("relu",) * (len(layers) - 1), layers, X)
         tolerance = 1e-12 if dtype == np.float64 else 2e-5
         expected = reference.heads.predictions(head, S)

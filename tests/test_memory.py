@@ -60,7 +60,7 @@ def peak_of(columns, optimizer, l2, max_norm):
                 threads=2,
             )
         )
-        records = Records.empty(5, 1)
+        records = Records(5, 1)
         loop.run(items, records)
         loop.store()
         return tracemalloc.get_traced_memory()[1] - loop.buffers.copies.nbytes

@@ -1,6 +1,7 @@
 """Trainer against a loop in plain NumPy, and what surrounds the steps: weights, stops, reports."""
 
 import _thread
+import copy
 import json
 import math
 import os
@@ -487,6 +488,29 @@ def test_class_weights_are_sample_weights():
     both = {"sample_weight": np.arange(53.0)}
     expected = fit(X, y, fit_options={"sample_weight": np.arange(53.0) * weights})
     assert outcome(*fit(X, y, class_weight={0: 2, 2: 0.5}, fit_options=both)) == outcome(*expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("end", ["largest", "smallest", "sums beyond all numbers", "longer"])
+def test_only_shares_of_weights_count(dtype, end):
+    # A power of two changes no bit.
+    X, y = problem(dtype=dtype)
+    info = np.finfo(dtype)
+    shift = {
+        "largest": info.maxexp - 1,
+        "smallest": info.minexp + 2,
+        "sums beyond all numbers": info.maxexp - 4,
+        "longer": np.finfo(float).maxexp - 1,
+    }[end]
+    weights = np.random.RandomState(0).uniform(0.25, 1, 53).astype(dtype).astype(float)
+    outcomes = []
+    for each in (weights, np.ldexp(weights, shift)):
+        both = {"sample_weight": each, "sample_weight_val": each}
+        data, net = (X, y, X, y), network(dtype=dtype)
+        outcomes.append(outcome(*fit(*data, net=net, fit_options=both, max_iter=3)))
+        loss, gradient = net.loss_and_gradient(X, y, sample_weight=each)
+        outcomes[-1] += (loss, gradient.tobytes())
+    assert outcomes[0] == outcomes[1]
 
 
 def test_balanced_weights_without_rows_of_a_class():
@@ -1069,6 +1093,44 @@ def test_ctrl_c_keeps_what_was_learnt(many_threads, threads):
     assert trainer.history["step_loss"].tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_ctrl_c_at_the_very_end_leaves_nothing_to_be_done(stops, tmp_path):
+    X, y = problem()
+    net = network()
+    options = {"early_stopping": True, "n_iter_no_change": 1, "tol": 10.0} if stops else {}
+    trainer, epochs = Trainer(net, max_iter=3, random_state=0, **options), []
+    last = 2 if stops else 3
+
+    def interrupt(status):
+        epochs.append(status.epoch)
+        if status.epoch == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, y, callback=interrupt, checkpoint=tmp_path / "end.safetensors")
+    params, history = net.params.copy(), trainer.history
+    others = [copy.deepcopy(trainer), Trainer.resume(tmp_path / "end.safetensors")]
+    for each in (trainer, *others):
+        again = each.fit(X, y, callback=interrupt)
+        np.testing.assert_array_equal(again["step_loss"], history["step_loss"])
+        np.testing.assert_array_equal(each.network.params, params)
+    assert len(epochs) == last
+    # The one after that is a new one.
+    trainer.fit(X, y)
+    assert not np.array_equal(net.params, params)
+
+
+def test_a_limit_of_epochs_that_is_never_reached():
+    X, y = problem()
+    options = {"early_stopping": True, "n_iter_no_change": 2, "tol": 1.0, "random_state": 0}
+    few, many = (
+        Trainer(network(), max_iter=n, batch_size=1, **options).fit(X, y) for n in (50, 10**15)
+    )
+    assert few.keys() == many.keys()
+    for name, values in few.items():
+        np.testing.assert_array_equal(many[name], values)
+
+
 def test_another_fit_after_the_end_is_a_new_one():
     X, y = problem()
     net, trainer = fit(X, y, max_iter=3)
@@ -1160,8 +1222,12 @@ def test_a_healthy_training_does_not_warn():
         ({"validation_fraction": 1}, ValueError, r"validation_fraction is 1.0.*pass for exam"),
         ({"n_iter_no_change": 0}, ValueError, r"n_iter_no_change is 0, but it must be at least 1"),
         ({"tol": -1}, ValueError, r"tol is -1.0.*pass 0 for any improvement"),
-        ({"skip_zeros": "yes"}, ValueError, r"skip_zeros is 'yes', but it is one of auto"),
-        ({"skip_zeros": 1}, TypeError, r"skip_zeros is 1, but it is True or False"),
+        (
+            {"skip_zeros": "yes"},
+            ValueError,
+            r"skip_zeros is 'yes', but it is 'auto', True or False",
+        ),
+        ({"skip_zeros": 1}, TypeError, r"skip_zeros is 1, but it is 'auto', True or False"),
         ({"random_state": "a"}, TypeError, r"random_state is 'a'.*integer seed"),
     ],
 )

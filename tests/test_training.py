@@ -65,7 +65,7 @@ def make(cls, layers, data, plan, threads, block_size=None):
 
 def run(loop, order, pieces=1):
     """Run all items of a loop, in `pieces` calls; return its records."""
-    records = jobs.Records.empty(order.plan.num_iters, order.epochs)
+    records = jobs.Records(order.plan.num_iters, order.epochs)
     borders = np.linspace(0, order.total, pieces + 1).astype(int).tolist()
     for first, stop in itertools.pairwise(borders):
         loop.run(order.items(first, stop), records)

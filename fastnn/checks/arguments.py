@@ -11,8 +11,8 @@ import numpy as np
 from .arrays import column_of
 
 
-def check_size(value, name, at_least=1, remedy="pass one"):
-    """Return `value` as an int of at least `at_least`."""
+def check_size(value, name, at_least=1, remedy="pass one", below=None):
+    """Return `value` as an int of at least `at_least`, and below `below` where that is given."""
     try:
         size = operator.index(value)
     except TypeError:
@@ -26,6 +26,8 @@ def check_size(value, name, at_least=1, remedy="pass one"):
         ) from None
     if size < at_least:
         raise ValueError(f"{name} is {size}, but it must be at least {at_least}")
+    if below is not None and size >= below:
+        raise ValueError(f"{name} is {size}, but it must be below {below}: {remedy}")
     return size
 
 
@@ -73,7 +75,7 @@ def check_deviation(value, name, dtype):
 def check_init(init, dtype):
     """Return how parameters are drawn: a name, or a standard deviation."""
     if isinstance(init, str):
-        return check_choice(init, "init", ("glorot", "he"))
+        return check_choice(init, "init", ("glorot", "he"), " or a standard deviation")
     return check_deviation(init, "init", dtype)
 
 
@@ -92,11 +94,11 @@ def check_dtype(dtype):
     return known
 
 
-def check_choice(value, name, choices):
-    """Return `value` if it is one of the names."""
+def check_choice(value, name, choices, others=""):
+    """Return `value` if it is one of the names; `others` says what it may be besides."""
     if not isinstance(value, str) or value not in choices:
         raise (ValueError if isinstance(value, str) else TypeError)(
-            f"{name} is {value!r}, but it is one of {', '.join(choices)}"
+            f"{name} is {value!r}, but it is one of {', '.join(choices)}{others}"
         )
     return value
 
@@ -124,6 +126,8 @@ def check_share(value, name, remedy):
 def check_numbers(values, name, size):
     """Return finite float64 numbers, one for each of `size` features, from one or as many."""
     try:
+        if values is None:  # of which NumPy would make a NaN
+            raise TypeError
         array = np.asarray(values, float)
     except (TypeError, ValueError):
         raise TypeError(
@@ -244,8 +248,9 @@ def room_for(what, n_bytes, remedy):
     try:
         yield
     except (MemoryError, OverflowError, ValueError) as error:
-        # NumPy has a ValueError of its own for sizes beyond all addresses.
-        if isinstance(error, ValueError) and "dimension" not in str(error):
+        # NumPy has two ValueErrors of its own for sizes beyond all addresses.
+        known = ("Maximum allowed dimension", "array is too big")
+        if isinstance(error, ValueError) and not str(error).startswith(known):
             raise
         raise MemoryError(
             f"{what} would take {n_bytes / 2**30:,.1f} GiB of memory, which is not to be had: "

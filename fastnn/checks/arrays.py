@@ -1,6 +1,10 @@
 """From whatever users have (lists, data frames, series, masked arrays) to plain NumPy arrays."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
+
+from .perceptrons import type_of
 
 #: Kinds of dtypes that are real numbers: floats, integers, unsigned integers, booleans.
 REAL = "fiub"
@@ -27,7 +31,8 @@ def to_array(values, name):
     Raises
     ------
     TypeError
-        For a sparse matrix, and for columns and objects that are no numbers.
+        For a sparse matrix, for what makes no array, and for columns and objects that are no
+        numbers.
     ValueError
         For ragged lists, and for masked arrays of which elements are masked.
     """
@@ -50,7 +55,23 @@ def to_array(values, name):
         raise ValueError(
             f"{name} makes no array ({error}): pass rows of equal lengths, all numbers"
         ) from None
+    if array.ndim == 0 and array.dtype.kind not in REAL:
+        raise TypeError(
+            f"{name} is {'None' if values is None else type_of(values)}, but needed is an array of "
+            f"numbers: {_array_of(values, name)}"
+        )
     return _from_objects(array, name) if array.dtype == object else array
+
+
+def _array_of(values, name):
+    """Return how to make an array of what NumPy takes for a single object."""
+    if isinstance(values, Mapping):
+        return f"pass one of its values, or pandas.DataFrame({name}) if they are columns"
+    if isinstance(values, (set, frozenset)):
+        return "pass an array or a list, as a set has no order"
+    if isinstance(values, Iterable) and not isinstance(values, (str, bytes, type)):
+        return f"pass list({name})"
+    return "pass an array, a list or a data frame"
 
 
 def is_frame(values):
@@ -160,9 +181,13 @@ def _from_objects(array, name):
         return part
     for place, value in np.ndenumerate(array):
         if _numbers_of_objects(np.array([value, None], object)) is None:
-            where = ", ".join(map(str, place))
+            where, remedy = ", ".join(map(str, place)), "drop or replace such elements"
+            if array.ndim > 1:
+                remedy = (
+                    "drop or encode such columns, for example with "
+                    "sklearn.preprocessing.OneHotEncoder"
+                )
             raise TypeError(
-                f"{name} holds {value!r} at [{where}], but all of it must be numbers: drop or "
-                "encode such columns, for example with sklearn.preprocessing.OneHotEncoder"
+                f"{name} holds {value!r} at [{where}], but all of it must be numbers: {remedy}"
             )
     raise TypeError(f"{name} holds objects that are no numbers: convert them")

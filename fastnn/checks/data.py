@@ -51,7 +51,9 @@ def _check_dense(X, array, n_features, dtype, name, standardization):
     if array.ndim != 2:
         # By functions of NumPy's: lists and data frames have no such methods.
         remedy = f"pass numpy.reshape({name}, (len({name}), -1))"
-        if array.ndim == 1:
+        if array.ndim == 0:
+            remedy = f"pass rows of {n_features} numbers"
+        elif array.ndim == 1:
             # A row of a data frame of pandas keeps the names of its columns.
             row = f"{name}.to_frame().T" if labels_of(X) else f"numpy.reshape({name}, (1, -1))"
             remedy = f"for one sample pass {row}"
@@ -60,8 +62,8 @@ def _check_dense(X, array, n_features, dtype, name, standardization):
         )
     if array.shape[1] != n_features:
         raise ValueError(
-            f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs: pass "
-            f"{name} with {n_features} columns, or make a network with {array.shape[1]} inputs"
+            f"{name} has {array.shape[1]} columns, but the network has {n_features} inputs: "
+            f"{_other_width(name, array.shape[1], n_features)}"
         )
     if len(array) == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: pass at least one row")
@@ -78,6 +80,13 @@ def _check_dense(X, array, n_features, dtype, name, standardization):
     return numbers
 
 
+def _other_width(name, columns, n_features):
+    """Return what to do with data of so many columns for a network of `n_features` inputs."""
+    # No network has 0 inputs.
+    other = f", or make a network with {columns} inputs" if columns else ""
+    return f"pass {name} with {n_features} columns{other}"
+
+
 def _why_not_finite(value, dtype):
     if np.isfinite(value):
         remedy = "scale that feature"
@@ -91,10 +100,17 @@ def _why_not_finite(value, dtype):
 
 
 def _check_sparse(X, n_features, dtype, name, standardization):
-    if X.ndim != 2 or X.shape[1] != n_features:
+    if X.ndim != 2:
+        remedy = f"pass {name}.reshape({name}.shape[0], -1)"
+        if X.ndim == 1:
+            remedy = f"for one sample pass {name}.reshape(1, -1)"
         raise ValueError(
-            f"{name} has shape {X.shape}, but the network has {n_features} inputs: pass {name} "
-            f"with {n_features} columns, or make a network with {X.shape[-1]} inputs"
+            f"{name} has shape {X.shape}, but needed is (n_samples, {n_features}): {remedy}"
+        )
+    if X.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has shape {X.shape}, but the network has {n_features} inputs: "
+            f"{_other_width(name, X.shape[1], n_features)}"
         )
     if X.shape[0] == 0:
         raise ValueError(f"{name} is empty, shape {X.shape}: pass at least one row")
@@ -171,8 +187,36 @@ def check_target(y, head, n_samples, n_outputs, dtype, name="y", X_name="X"):
     return targets
 
 
+def within_range(weights, dtype):
+    """Return weights in `dtype`, and what they have been divided by.
+
+    Where nothing but their shares of the sum counts, their size must not: a sum beyond all numbers,
+    or a quotient by one that is next to 0, would leave no gradient. Where their exponent is in the
+    outer half of those that the dtype has, they are divided by a power of two: that rounds nothing.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,)
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        C-contiguous.
+    float
+    """
+    largest = max(weights.max(initial=0), -weights.min(initial=0))
+    exponent = int(np.frexp(largest)[1]) if np.isfinite(largest) else 0
+    if abs(exponent) > np.finfo(dtype).maxexp // 2:
+        return np.ascontiguousarray(np.ldexp(weights, -exponent), dtype), 2.0**exponent
+    return np.ascontiguousarray(weights, dtype), 1.0
+
+
 def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
-    """Return weights (n_samples,) of `dtype`, at least 0 and not all 0, or None for None."""
+    """Return weights (n_samples,) of `dtype`, at least 0 and not all 0, or None for None.
+
+    Only their shares of the sum count, so they come back :func:`within_range`.
+    """
     if sample_weight is None:
         return None
     array = to_array(sample_weight, name)
@@ -182,8 +226,10 @@ def check_weights(sample_weight, n_samples, dtype, name="sample_weight"):
         raise ValueError(
             f"{name} has shape {array.shape}, but needed is ({n_samples},): one weight a row"
         )
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
     with np.errstate(over="ignore"):
-        weights = np.ascontiguousarray(array, dtype)
+        weights, _ = within_range(array, dtype)
     if not all_finite(weights) or weights.min() < 0 or not weights.any():
         raise ValueError(
             f"{name} must be finite in {weights.dtype}, not negative, and not all 0: look at "

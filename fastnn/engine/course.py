@@ -195,10 +195,11 @@ class CourseRun(Run):
             evaluate_batch=True,
             evaluate_loss=False,
         )
+        loop = loop_with_room(job)
         with room_for(f"a history of {plan.num_iters} steps", 16 * plan.num_iters, "ask for fewer"):
             order = CourseOrder(plan, len(train[0]), self.n_val, block_size, random, waits)
-            records = Records.empty(plan.num_iters, order.epochs)
-        super().__init__(loop_of(job), order, records)
+            records = Records(plan.num_iters, order.epochs)
+        super().__init__(loop, order, records)
 
     def after_steps(self, first, stop):
         """Print losses as the course's class does."""
@@ -231,6 +232,17 @@ class CourseRun(Run):
         self.history["loss_history"] = records.losses[:steps].tolist()
         self.history["train_acc_history"] = _shares(train, self.plan.batch_size)
         self.history["val_acc_history"] = _shares(val, self.n_val)
+
+
+def loop_with_room(job):
+    """Return the loop of a job; if its batches are too large for the memory, say so."""
+    sizes, (n, *_) = job.architecture.layer_sizes, job.batch_sizes
+    # The parameters; and of each row its number, the outputs of all layers and their gradients.
+    size = sum(W.nbytes + b.nbytes for W, b in job.layers)
+    size += n * (8 + 2 * job.layers[0][0].itemsize * sum(sizes[1:]))
+    what = f"a training of layers {sizes} with batch_size={n}"
+    with room_for(what, size, "pass a smaller batch_size"):
+        return loop_of(job)
 
 
 def _shares(right, rows):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..jobs import BLOCK, Items
+from ..jobs import BLOCK, Items, grown
 from .draws import integers, shuffled
 from .patterns import Epoch, pattern_of
 
@@ -22,16 +22,19 @@ class EpochOrder:
     train, val : Source
         `val` may be None.
     batch_size, block_size : int
+    records : Records
+        They grow with the work, as the number of epochs may be but a limit.
     seed : int
-    done : int, default=0
+    done : int
         Items that are done.
-    factor : float, default=1.0
+    factor : float
         On the learning rate, besides that of the schedule.
     """
 
     def __init__(
-        self, hyperparameters, train, val, batch_size, block_size, seed, done=0, factor=1.0
+        self, hyperparameters, train, val, batch_size, block_size, records, seed, done, factor
     ):
+        self.records = records
         self.hyperparameters, self.weights = hyperparameters, train.weights
         self.seed, self.factor = seed, factor
         self.n, self.n_val = len(train), 0 if val is None else len(val)
@@ -54,7 +57,7 @@ class EpochOrder:
         #: Rows of each step of an epoch.
         self.counts = np.full(self.steps_per_epoch, batch_size)
         self.counts[-1] = self.visited - (self.steps_per_epoch - 1) * batch_size
-        self.rates = np.zeros(self.total_steps)
+        self.rates = np.zeros(0)
         self.waits = False
         self._rows, self._random = (-1, None), np.random.RandomState(0)
 
@@ -95,6 +98,7 @@ class EpochOrder:
         if self.weights is not None:
             divisors = self._sums_of_weights(listed, begins, counts, kinds != BLOCK)
         steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
+        self.reserve(int(steps[-1]) + 1, int(epochs[-1]) + 1)
         h = self.hyperparameters
         factors = h.schedule.factors(steps, self.steps_per_epoch, self.total_steps, self.visited)
         learning_rates = h.optimizer.learning_rate_init * self.factor * factors
@@ -114,6 +118,11 @@ class EpochOrder:
             divisors=divisors,
             listed=listed,
         )
+
+    def reserve(self, steps, epochs):
+        """Have room to record so many steps and epochs, and the learning rates."""
+        self.records.reserve(steps, epochs)
+        self.rates = grown(self.rates, steps)
 
     def _listed(self, epoch, position, count):
         """Return the rows of all steps of `count` items, one after the other."""

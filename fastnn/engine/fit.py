@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import schedules
-from ..checks.arguments import room_for
 from ..jobs import Job, Records, block_rows
 from . import sources, zeros
 from .driver import loop_of
@@ -63,13 +62,11 @@ class Fit(Run):
         block_size = 0 if val is None else block_rows(len(val), VALIDATION_ROWS)
         sizes = (size, last) if last else (size,)
         loop = loop_of(self._job(network.layers, train, val, sizes, block_size))
-        steps = h.max_iter * -(-len(train) // size)
-        with room_for(f"a history of {steps} steps", 16 * steps, "ask for fewer epochs"):
-            order = EpochOrder(
-                *(h, train, val, size, block_size or 1),
-                *(position.seed, position.done, position.factor),
-            )
-            records = Records.empty(order.total_steps, order.epochs)
+        records = Records.growing(h.max_iter * -(-len(train) // size), h.max_iter)
+        order = EpochOrder(
+            *(h, train, val, size, block_size or 1, records),
+            *(position.seed, position.done, position.factor),
+        )
         adapts = isinstance(h.schedule, schedules.Adaptive)
         order.waits = watch.waits or h.early_stopping or adapts
         super().__init__(loop, order, records)
@@ -91,6 +88,7 @@ class Fit(Run):
             )
         # The compiled loop and its twin do not keep all the same.
         self.loop.restore({**self.loop.state(), **state})
+        self.order.reserve(len(state["losses"]), len(state[RECORDED[0]]))
         self.order.rates[: len(state["rates"])] = state["rates"]
         for name in ("losses", *RECORDED):
             getattr(self.records, name)[: len(state[name])] = state[name]

@@ -44,7 +44,7 @@ def loss_and_gradient(architecture, layers, source, alpha, label_smoothing, scal
     weights = source.weights
     total = float(n) if weights is None else float(weights.sum(dtype=np.float64))
     order = GradientOrder(n, size, total)
-    records = Records.empty(order.total, 1)
+    records = Records(order.total, 1)
     for _ in drive(loop, order, records):
         pass
     loss, parts = float(records.losses.sum()), []

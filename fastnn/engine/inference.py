@@ -150,7 +150,7 @@ def _evaluated(architecture, layers, X, output_head, scaling):
         threads=threads,
     )
     loop = loop_of(job)
-    for _ in drive(loop, BlockOrder(n, block_size), Records.empty(0, 1)):
+    for _ in drive(loop, BlockOrder(n, block_size), Records(0, 1)):
         pass
     results = loop.predicted, loop.outputs
     loop.release()

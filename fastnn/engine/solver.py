@@ -17,9 +17,8 @@ from ..jobs import (
     Settings,
 )
 from . import zeros
-from .course import BLOCK_ROWS, MOST_ITEMS, architecture_of
+from .course import BLOCK_ROWS, MOST_ITEMS, architecture_of, loop_with_room
 from .draws import integers
-from .driver import loop_of
 from .epochs import INDEX_BYTES
 from .run import Run
 
@@ -46,6 +45,11 @@ class SolverWatch(NamedTuple):
     waits: bool  #: and that at each check
 
 
+def steps_per_epoch(n_train, batch_size):
+    """Return how many steps an epoch is."""
+    return max(n_train // batch_size, 1)
+
+
 class SolverOrder:
     """The order of a Solver's work: batches and checked rows are drawn with replacement.
 
@@ -67,7 +71,7 @@ class SolverOrder:
     def __init__(self, plan, sizes, block_size, dropout, units):
         self.plan, self.n, self.block_size = plan, sizes, block_size
         self.dropout, self.units = dropout, units
-        self.steps_per_epoch = max(sizes[0] // plan.batch_size, 1)
+        self.steps_per_epoch = steps_per_epoch(sizes[0], plan.batch_size)
         self.total_steps = plan.num_epochs * self.steps_per_epoch
         #: Of both sources: whether the rows of a check are drawn, how many there are, in blocks.
         self.draws = [m is not None and n > m for m, n in zip(plan.samples, sizes)]
@@ -233,14 +237,15 @@ class SolverRun(Run):
             evaluate_loss=False,
             keep_best=True,
         )
+        loop = loop_with_room(job)
         units = [len(b) for _, b in layers[:-1]]
-        order = SolverOrder(plan, sizes, block_size, dropout, units)
-        order.waits = watch.waits
-        steps = order.total_steps
+        steps = plan.num_epochs * steps_per_epoch(sizes[0], plan.batch_size)
         with room_for(f"a history of {steps} steps", 16 * steps, "ask for fewer epochs"):
-            records = Records.empty(steps, 2 * order.checks)
+            order = SolverOrder(plan, sizes, block_size, dropout, units)
+            records = Records(steps, 2 * order.checks)
         records.best[0] = self.best_before = best
-        super().__init__(loop_of(job), order, records)
+        order.waits = watch.waits
+        super().__init__(loop, order, records)
         if memories:
             named = {}
             for i, parts in enumerate(memories, 1):

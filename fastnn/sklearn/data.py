@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..checks.data import within_range
 from ..checks.sparse import Sparse, checked_csr
 from ..jobs import Source
 
@@ -33,13 +34,16 @@ def targets_of(y, head, dtype):
     return np.ascontiguousarray(y, dtype)
 
 
+def scaled(weights, dtype):
+    """Return weights of rows that the engine can take, and what they have been divided by."""
+    return (None, 1.0) if weights is None else within_range(np.asarray(weights), dtype)
+
+
 def source_of(X, y, weights, head, dtype, smoothing=0.0):
     """Return a Source; `y` must suit the head, see :func:`targets_of`.
 
     Targets of a logistic are moved towards a half by `smoothing`, their smoothed label.
     """
-    if weights is not None:
-        weights = np.ascontiguousarray(weights, dtype)
     targets = targets_of(y, head, dtype)
     if smoothing:
         targets = (1 - smoothing) * targets + dtype.type(smoothing / 2)

@@ -174,9 +174,12 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         """Return the arguments behind y, with what several columns of it say of the classes."""
         names = inspect.signature(neural_network.MLPClassifier.partial_fit).parameters
         given = dict(zip(list(names)[3:], args)) | kwargs
-        if self._has_outputs() or is_of_outputs(y):
+        has_labels = not is_of_outputs(y) and type_of_target(y).startswith("multilabel")
+        # A first batch of outputs may hold nothing but zeros and ones.
+        listed = has_labels and lists_of_classes(given.get("classes")) is not None
+        if self._has_outputs() or is_of_outputs(y) or (listed and not hasattr(self, "classes_")):
             self._note_outputs(given.pop("classes", None))
-        elif type_of_target(y).startswith("multilabel"):
+        elif has_labels:
             # Predictions are indicators, in which the classes have no names but their columns.
             self._columns_as_classes(given, y.shape[1] if hasattr(y, "shape") else len(y[0]))
         return (), given

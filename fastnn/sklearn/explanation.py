@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from sklearn.base import is_classifier
 
 from ..checks.perceptrons import type_of, unwrapped
@@ -100,6 +101,9 @@ def _refusal(estimator):
         estimator._validate_params()
         if hasattr(estimator, "_check_options"):
             estimator._check_options(False, None)
+        sizes = np.atleast_1d(estimator.hidden_layer_sizes)
+        if (sizes <= 0).any():
+            return f"hidden_layer_sizes must be > 0, got {sizes.tolist()}."
     except (TypeError, ValueError) as error:
         return str(error)
     return None

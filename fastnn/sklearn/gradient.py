@@ -9,7 +9,7 @@ from ..engine.driver import drive, loop_of
 from ..engine.gradients import GRADIENT_ROWS, GradientOrder
 from ..jobs import Job, Records, Settings
 from ..threads import limited
-from .data import source_of
+from .data import scaled, source_of
 from .installed import loss_factor
 from .options import options_of
 from .support import architecture_of
@@ -36,7 +36,8 @@ class FullGradient:
         architecture = architecture_of(estimator)
         sizes, head = architecture.layer_sizes, architecture.head
         smoothing = options.label_smoothing if head == "logistic" else 0.0
-        source = source_of(X, y, weights, head, self.dtype, smoothing)
+        own, unit = scaled(weights, self.dtype)
+        source = source_of(X, y, own, head, self.dtype, smoothing)
         self.n, self.factor = len(source), loss_factor(head, sizes[-1])
         #: scikit-learn divides the penalty, too, by the rows or the sum of their weights.
         self.divisor = float(self.n if weights is None else weights.sum())
@@ -64,8 +65,8 @@ class FullGradient:
             self.loop = loop_of(job)
         # Nobody says when the last evaluation was: it lives as long as the workspace.
         weakref.finalize(self, self.loop.release).atexit = False
-        self.order = GradientOrder(self.n, size, self.divisor)
-        self.records = Records.empty(self.order.total, 1)
+        self.order = GradientOrder(self.n, size, self.divisor / unit)
+        self.records = Records(self.order.total, 1)
         #: Where each layer lies in a packed array: all coefficients, then all intercepts.
         stops = np.cumsum([*(K * N for K, N in itertools.pairwise(sizes)), *sizes[1:]])
         places = [slice(*each) for each in itertools.pairwise((0, *stops.tolist()))]

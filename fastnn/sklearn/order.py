@@ -22,6 +22,8 @@ class PerceptronOrder:
     batch_size, epochs : int
     n_val, block_size : int
         Rows of the validation set, none if its losses are not wanted, and of a block of it.
+    records : Records
+        They grow with the work, as `epochs` is but a limit.
     shuffle : callable or None
         ``shuffle(rows, times)`` returns an array (times, n): the rows in another order, that in
         another one, and so on; None leaves them as they are.
@@ -34,8 +36,9 @@ class PerceptronOrder:
     """
 
     def __init__(
-        self, train, batch_size, epochs, n_val, block_size, *, shuffle, alpha, rates, seed
+        self, train, batch_size, epochs, n_val, block_size, records, *, shuffle, alpha, rates, seed
     ):
+        self.records = records
         self.n, self.weights, self.n_val = len(train), train.weights, n_val
         self.batch_size, self.shuffle, self.alpha = batch_size, shuffle, alpha
         self.rates_of, self.seed = rates, seed
@@ -74,6 +77,7 @@ class PerceptronOrder:
         if self.weights is not None:
             divisors = self._sums_of_weights(listed, begins, counts, kinds != BLOCK)
         steps, epochs = steps + epoch * self.steps_per_epoch, epochs + epoch
+        self.records.reserve(int(steps[-1]) + 1, int(epochs[-1]) + 1)
         rates, decays, epsilons = self.rates_of(steps, epochs)
         return Items(
             kinds=kinds,

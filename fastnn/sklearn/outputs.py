@@ -5,6 +5,7 @@ whose logistic is the largest. scikit-learn's binarizer knows one output of clas
 """
 
 import numpy as np
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
 
@@ -31,12 +32,7 @@ class OutputsBinarizer:
 
     def transform(self, y):
         """Return the columns of zeros and ones, (n, classes of all outputs), bool."""
-        y = np.asarray(y)
-        if y.ndim != 2 or y.shape[1] != len(self.classes_):
-            raise ValueError(
-                f"y is of shape {y.shape}, but there are {len(self.classes_)} outputs: pass one "
-                "column for each"
-            )
+        y = self._checked(np.asarray(y))
         for i, (column, classes) in enumerate(zip(y.T, self.classes_)):
             unknown = np.setdiff1d(column, classes)
             if len(unknown):
@@ -45,6 +41,15 @@ class OutputsBinarizer:
                     f"{classes.tolist()}: leave these rows out, or pass all classes to partial_fit"
                 )
         return np.hstack([c[:, None] == classes for c, classes in zip(y.T, self.classes_)])
+
+    def _checked(self, y):
+        """Return targets, or raise what is wrong with their shape."""
+        if y.ndim != 2 or y.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"y is of shape {y.shape}, but there are {len(self.classes_)} outputs: pass one "
+                "column for each"
+            )
+        return y
 
     def parts(self, columns):
         """Return the columns of each output, a list of (n, classes)."""
@@ -68,8 +73,16 @@ class OutputsBinarizer:
         return shares
 
     def accuracy(self, y, predicted, sample_weight=None):
-        """Return the share of the rows all of whose outputs are right."""
-        right = (np.asarray(y) == predicted).all(axis=1)
+        """Return the share of the rows all of whose outputs are right.
+
+        Raises
+        ------
+        ValueError
+            If there is not a row of targets, and a weight, for each row, or a target is NaN.
+        """
+        y = self._checked(check_array(y, dtype=None, input_name="y"))
+        check_consistent_length(predicted, y, sample_weight)
+        right = (y == predicted).all(axis=1)
         return float(np.average(right, weights=sample_weight))
 
 
@@ -86,6 +99,8 @@ def is_of_outputs(y):
 
 def lists_of_classes(classes):
     """Return the classes of several outputs as sorted arrays, or None if they are those of one."""
+    if isinstance(classes, np.ndarray) and classes.ndim == 2:
+        classes = list(classes)
     if not isinstance(classes, (list, tuple)) or not len(classes):
         return None
     if not all(isinstance(each, (list, tuple, np.ndarray)) for each in classes):

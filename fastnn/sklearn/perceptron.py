@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted
 
 from .. import schedules
@@ -124,7 +125,54 @@ class Asked(NamedTuple):
     tasks: Any = None
 
 
-class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class HiddenLayers:
+    """What gives the activations of a hidden layer.
+
+    scikit-learn would make a data frame of what its mix-in's own class transforms, with the names
+    of the last layer: here each layer has its own.
+    """
+
+    def transform(self, X, layer=-1):
+        """Compute the activations of a hidden layer.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        layer : int, default=-1
+            0 for the first hidden layer, -1 for the last.
+
+        Returns
+        -------
+        ndarray or data frame of shape (n_samples, n_units)
+            What ``set_output`` has asked for.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such layer.
+        """
+        check_is_fitted(self)
+        hidden = len(self.coefs_) - 1
+        if not isinstance(layer, Integral) or isinstance(layer, bool):
+            raise TypeError(
+                f"layer is {layer!r}, but it is the number of a hidden layer: pass 0 for the "
+                "first, or -1 for the last"
+            )
+        if not hidden:
+            raise ValueError("the network has no hidden layers: fit it with some, or use predict")
+        if not -hidden <= layer < hidden:
+            raise ValueError(
+                f"layer is {layer}, but the network has {hidden} hidden layers: pass 0 for the "
+                f"first, up to {hidden - 1}, or -1 for the last"
+            )
+        layer %= hidden
+        # Whose last hidden layer it is, which says how many columns there are, and their names.
+        below = copy.copy(self)
+        below.coefs_ = self.coefs_[: layer + 2]
+        return _wrap_data_with_container("transform", prediction.hidden(self, X, layer), X, below)
+
+
+class Perceptron(CallbackSupport, HiddenLayers, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The part of an estimator that both kinds share; it stands before scikit-learn's class."""
 
     _asked = Asked()
@@ -224,6 +272,10 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         super()._initialize(y, layer_units, dtype)
         self.validation_loss_curve_ = None
 
+    def __getstate__(self):
+        # A copy that is made in a callback has nothing of the call that is under way.
+        return {name: value for name, value in super().__getstate__().items() if name != "_asked"}
+
     def _check_solver(self):
         return self.solver in STEPPING or super()._check_solver()
 
@@ -296,7 +348,7 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(scorer(scored, X, y, **weights))
 
-    # -------------------------------------------------------------------------------- transform
+    # -------------------------------------------------------------------------------- predictions
 
     def predict(self, X):
         """Predict the class, or the target, of each row.
@@ -313,33 +365,6 @@ class Perceptron(CallbackSupport, ClassNamePrefixFeaturesOutMixin, TransformerMi
         if hasattr(self, "out_activation_"):
             return self._predict(X)
         return super().predict(X)
-
-    def transform(self, X, layer=-1):
-        """Compute the activations of a hidden layer.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        layer : int, default=-1
-            0 for the first hidden layer, -1 for the last.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_units)
-
-        Raises
-        ------
-        ValueError
-            If there is no such layer.
-        """
-        check_is_fitted(self)
-        hidden = len(self.coefs_) - 1
-        if not -hidden <= layer < hidden:
-            raise ValueError(
-                f"layer is {layer}, but the network has {hidden} hidden layers: pass 0 for the "
-                f"first, up to {hidden - 1}, or -1 for the last"
-            )
-        return prediction.hidden(self, X, layer % hidden)
 
     def to_sklearn(self):
         """Return a copy that is scikit-learn's own, and needs no fastnn.

@@ -28,6 +28,20 @@ def make(estimator):
     )
 
 
+def take_over(optimizer, before):
+    """Have a new optimiser go on where one of its kind was, with its own parameters."""
+    kept.settle(before)
+    if type(before) is not type(optimizer):
+        return
+    if isinstance(optimizer, AdamOptimizer):
+        optimizer.t, optimizer.ms, optimizer.vs = before.t, before.ms, before.vs
+        return
+    optimizer.velocities = before.velocities
+    if optimizer.learning_rate_init == before.learning_rate_init:
+        # An adaptive rate has come down.
+        optimizer.learning_rate = before.learning_rate
+
+
 class Solver:
     """An optimiser of scikit-learn's, whose steps the engine does.
 

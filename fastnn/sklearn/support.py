@@ -85,6 +85,8 @@ def why_not(estimator):
             f"{estimator.loss!r}"
         )
     parts = [*estimator.coefs_, *estimator.intercepts_]
+    if not all(isinstance(part, np.ndarray) for part in parts):
+        return "its parameters are not all arrays"
     dtypes = {part.dtype for part in parts}
     if len(dtypes) > 1 or not dtypes <= {np.dtype("f4"), np.dtype("f8")}:
         names = ", ".join(sorted(str(dtype) for dtype in dtypes))
@@ -130,6 +132,8 @@ def why_not_steps(estimator, X, incremental):
 
 def why_not_targets(estimator, y):
     """Return why the engine cannot train towards such targets, or None."""
+    if y.dtype.kind not in "biuf":
+        return f"its targets are of {y.dtype}, no numbers"
     head, outputs = head_of(estimator), estimator.coefs_[-1].shape[1]
     columns = 1 if y.ndim == 1 else y.shape[1]
     if columns != outputs:

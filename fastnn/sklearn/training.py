@@ -9,14 +9,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle as shuffled_by_sklearn
 
-from ..checks.arguments import room_for
 from ..engine import zeros
 from ..engine.draws import shuffled
 from ..engine.driver import drive
 from ..jobs import Job, Records, Settings, block_rows
 from ..threads import limited
 from . import solvers
-from .data import source_of
+from .data import scaled, source_of
 from .installed import LIMITS_THE_SPLIT, TAKES_WEIGHTS, loss_factor, warn
 from .order import PerceptronOrder
 from .support import architecture_of
@@ -60,6 +59,7 @@ class PerceptronFit:
             parts[:] = [_writeable(part) for part in parts]
         head, dtype = architecture.head, coefs[0].dtype
         smoothing = options.label_smoothing if head == "logistic" else 0.0
+        weights, unit = scaled(weights, dtype)
         train = source_of(X, y, weights, head, dtype, smoothing)
         #: Rows of an epoch, and those visited before; the steps of an epoch and of all.
         self.n, self.t = len(train), estimator.t_
@@ -67,11 +67,12 @@ class PerceptronFit:
         val = None
         if self.validation is not None and options.watches_loss:
             held = self.validation
-            val = source_of(held.X, held.targets, held.weights, head, dtype)
+            held_weights, _ = scaled(held.weights, dtype)
+            val = source_of(held.X, held.targets, held_weights, head, dtype)
         n_val, self.val_weight = 0, 0.0
         if val is not None:
             n_val = len(val)
-            self.val_weight = n_val if held.weights is None else float(np.sum(held.weights))
+            self.val_weight = n_val if val.weights is None else float(val.weights.sum(dtype=float))
         epochs = 1 if incremental else int(estimator.max_iter)
         train, val = zeros.skipped_if_mostly(train, val, architecture.layer_sizes[1], epochs)
         last, block_size = self.n % batch_size, block_rows(n_val, VALIDATION_ROWS)
@@ -86,14 +87,14 @@ class PerceptronFit:
             block_size=block_size,
         )
         self.steps_per_epoch = -(-self.n // batch_size)
-        self.total_steps = steps = epochs * self.steps_per_epoch
+        self.total_steps = epochs * self.steps_per_epoch
         self.ended, self._told = 0, False
-        with room_for(f"a history of {steps} steps", 8 * steps, "ask for fewer epochs"):
-            self.records = Records.empty(steps, epochs)
+        self.records = Records.growing(self.total_steps, epochs)
         self.order = PerceptronOrder(
-            *(train, batch_size, epochs, n_val, block_size),
+            *(train, batch_size, epochs, n_val, block_size, self.records),
             shuffle=self._shuffled if estimator.shuffle else None,
-            alpha=estimator.alpha,
+            # Each batch divides it by the sum of its weights.
+            alpha=estimator.alpha / unit,
             rates=lambda steps, epochs: self.solver.rates(steps, epochs, self.ended, self),
             seed=self._seed(),
         )
@@ -107,9 +108,11 @@ class PerceptronFit:
 
     def _solver(self):
         estimator, options = self.estimator, self.options
-        keeps = self.incremental or (options.keep_optimizer and estimator.warm_start)
-        if not keeps or not hasattr(estimator, "_optimizer"):
+        before = getattr(estimator, "_optimizer", None)
+        if not self.incremental or before is None:
             estimator._optimizer = solvers.make(estimator)
+            if options.keep_optimizer and estimator.warm_start and before is not None:
+                solvers.take_over(estimator._optimizer, before)
         return solvers.Solver(estimator._optimizer, options.schedule, options.weight_decay)
 
     def _divided(self, X, y, weights):

@@ -5,6 +5,7 @@ import pytest
 
 from fastnn import Network, Trainer, TwoLayerNet
 from fastnn.checks.arguments import asks_to_stop, check_function, room_for
+from fastnn.cs231n import FullyConnectedNet, Solver
 
 
 class Tensor:
@@ -105,16 +106,23 @@ def test_seeds_out_of_range_say_the_range(seed):
             make()
 
 
+def _solver(**options):
+    data = dict(zip(("X_train", "y_train", "X_val", "y_val"), (np.eye(4), np.arange(4)) * 2))
+    return Solver(FullyConnectedNet([4], 4, 4), data, verbose=False, **options)
+
+
 TOO_LARGE = {
     "weights": lambda: Network((10**7, 10**7), random_state=0),
     "beyond all addresses": lambda: Network((10**12, 10**12), random_state=0),
     "the course's class": lambda: TwoLayerNet(10**7, 10**7, 3, random_state=0),
-    "epochs": lambda: Trainer(Network((4, 4), random_state=0), max_iter=10**18).fit(
-        np.eye(4), np.arange(4)
-    ),
     "steps": lambda: TwoLayerNet(4, 4, 4).train(
         *(np.eye(4), np.arange(4)) * 2, num_iters=999_999_999_999_999
     ),
+    "steps that count too many bytes": lambda: TwoLayerNet(4, 4, 4).train(
+        *(np.eye(4), np.arange(4)) * 2, num_iters=2**62
+    ),
+    "epochs of a Solver": lambda: _solver(num_epochs=10**15).train(),
+    "epochs of a Solver that count too many bytes": lambda: _solver(num_epochs=2**62).train(),
 }
 
 
@@ -122,6 +130,19 @@ TOO_LARGE = {
 def test_what_does_not_fit_into_memory_is_said_with_its_size(make):
     with pytest.raises(MemoryError, match=r"would take [\d,.]+ GiB of memory, which is not to be"):
         make()
+
+
+@pytest.mark.parametrize("batch_size", [10**12, 2**62, 10**30])
+def test_batches_that_do_not_fit_into_memory_are_named(batch_size):
+    message = (
+        rf"a training of layers \(4, 4, 4\) with batch_size={batch_size} would take [\d,.]+ GiB of "
+        r"memory, which is not to be had: pass a smaller batch_size$"
+    )
+    net = TwoLayerNet(4, 4, 4, random_state=0)
+    with pytest.raises(MemoryError, match=message):
+        net.train(*(np.eye(4), np.arange(4)) * 2, batch_size=batch_size, num_iters=1)
+    with pytest.raises(MemoryError, match=message):
+        _solver(batch_size=batch_size).train()
 
 
 def test_other_errors_are_left_alone():

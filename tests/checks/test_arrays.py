@@ -148,5 +148,38 @@ def test_lists_of_unequal_lengths_and_objects():
         to_array(np.array([[1, 2.5], ["a", None]], object), "X")
     with pytest.raises(TypeError, match=r"y holds <NA> at \[1\]"):
         to_array([1, pd.NA], "y")
+    with pytest.raises(
+        TypeError, match=r"y holds \{1\} at \[0\], .*: drop or replace such elements$"
+    ):
+        to_array([{1}], "y")
     array = to_array([[decimal.Decimal("1.5"), None, True]], "X")
     np.testing.assert_array_equal(array, [[1.5, NAN, 1]])
+
+
+NO_ARRAYS = {
+    "dict": ({"a": 1}, r"is a dict, .*: pass one of its values, or pandas\.DataFrame\({name}\)"),
+    "generator": ((row for row in np.eye(4)), r"is a generator, .*: pass list\({name}\)"),
+    "map": (map(float, "12"), r"is a map, .*: pass list\({name}\)"),
+    "keys": ({1: 2}.keys(), r"is a dict_keys, .*: pass list\({name}\)"),
+    "set": ({1, 2}, r"is a set, .*: pass an array or a list, as a set has no order"),
+    "None": (None, r"is None, .*: pass an array, a list or a data frame"),
+    "text": ("train.csv", r"is a str, .*: pass an array, a list or a data frame"),
+    "function": (len, r"is a builtin_function_or_method, .*: pass an array, a list or"),
+    "class": (Network, r"is the class Network, .*: pass an array, a list or"),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), NO_ARRAYS.values(), ids=NO_ARRAYS)
+def test_what_makes_no_array_is_called_by_its_type(value, message):
+    net, X, y = Network((4, 5, 4), random_state=0), np.eye(4), np.arange(4)
+    for name, use in (
+        ("X", lambda: net.predict(value)),
+        ("X", lambda: Trainer(net).fit(value, y)),
+        ("y", lambda: Trainer(net).fit(X, value)),
+        ("X_val", lambda: TwoLayerNet(4, 5, 4).train(X, y, value, y)),
+    ):
+        pattern = f"^{name} {message.replace('{name}', name)}"
+        with pytest.raises(TypeError, match=pattern) as caught:
+            use()
+        assert "but needed is an array of numbers" in str(caught.value)
+        assert "OneHotEncoder" not in str(caught.value)

@@ -19,6 +19,26 @@ def rows(n=12, D=8):
     return X
 
 
+def test_of_other_than_two_dimensions_what_makes_two_is_said():
+    try:
+        row, cube = (sparse.coo_array(np.ones(shape)) for shape in ((8,), (2, 2, 2)))
+    except (TypeError, ValueError):
+        pytest.skip("this SciPy has sparse matrices of two dimensions only")
+    net = Network((8, 3), random_state=0)
+    for use in (net.predict, lambda X: Trainer(net).fit(X, [0])):
+        with pytest.raises(
+            ValueError,
+            match=r"^X has shape \(8,\), but needed is \(n_samples, 8\): for one sample pass "
+            r"X\.reshape\(1, -1\)$",
+        ):
+            use(row)
+        with pytest.raises(
+            ValueError, match=r"^X has shape \(2, 2, 2\), .*: pass X\.reshape\(X\.shape\[0\], -1\)$"
+        ):
+            use(cube)
+    assert len(net.predict(row.reshape(1, -1))) == 1
+
+
 @pytest.mark.parametrize("container", ["array", "matrix"])
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_every_format_becomes_the_same_rows(format_name, container):

@@ -122,3 +122,12 @@ def test_parameters_that_do_not_fit_each_other(part, n, blobs):
     )
     assert isinstance(wanted, str)
     assert isinstance(got, str)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", ["coefs_", "intercepts_"])
+def test_parameters_that_are_lists(kind, part, blobs):
+    estimators = [each.fit(*blobs) for each in both(kind)]
+    for each in estimators:
+        setattr(each, part, [numbers.tolist() for numbers in getattr(each, part)])
+    assert_same(estimators, "predict", blobs[0])

@@ -389,6 +389,16 @@ def test_activations_that_do_not_suit_the_layers(blobs, sizes, activation, messa
     assert re.match(f"fit would raise: {message}", found.reason)
 
 
+@pytest.mark.parametrize("sizes", [(0,), (5, 0), (5, -1)])
+def test_layers_of_no_units_are_explained(blobs, sizes):
+    model = MLPClassifier(hidden_layer_sizes=sizes)
+    with pytest.raises(ValueError, match="hidden_layer_sizes must be > 0, got"):
+        model.fit(*blobs)
+    found = explain(model)
+    assert found.training == "nothing"
+    assert found.reason.startswith("fit would raise: hidden_layer_sizes must be > 0, got [")
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_label_smoothing(blobs, classes):
     X, y = blobs[0], blobs[1] % classes
@@ -413,6 +423,22 @@ def test_keep_optimizer_goes_on_with_what_it_remembers(blobs, solver):
     assert_same(halves, long)
     forgets = MLPClassifier((6,), max_iter=3, warm_start=True, **parameters)
     assert differ(forgets.fit(*blobs).fit(*blobs), long)
+
+
+def test_keep_optimizer_follows_parameters_that_change(blobs):
+    clf = MLPClassifier((6,), max_iter=3, warm_start=True, keep_optimizer=True, **ALL).fit(*blobs)
+    clf.set_params(learning_rate_init=0.0, beta_1=0.5)
+    before = [W.copy() for W in clf.coefs_]
+    clf.set_params(learning_rate_init=1e-300).fit(*blobs)
+    np.testing.assert_array_equal(clf.coefs_[0], before[0])
+    assert (clf._optimizer.t, clf._optimizer.beta_1) == (6, 0.5)
+    clf.set_params(solver="sgd", learning_rate_init=0.01, momentum=0.8).fit(*blobs)
+    assert clf._optimizer.momentum == 0.8
+    # What an adaptive rate has come down to stays, until another one is asked for.
+    clf._optimizer.learning_rate = 0.002
+    assert clf.fit(*blobs)._optimizer.learning_rate == 0.002
+    clf.set_params(learning_rate_init=0.03).fit(*blobs)
+    assert clf._optimizer.learning_rate == 0.03
 
 
 def test_threads(blobs):
@@ -464,6 +490,33 @@ def test_transform_gives_the_activations_of_a_hidden_layer(blobs):
             clf.transform(X, layer=layer)
     names = list(clf.get_feature_names_out())
     assert names == [f"mlpclassifier{i}" for i in range(4)]
+
+
+def test_layers_of_any_width_become_data_frames(blobs):
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs
+    clf = MLPClassifier((6, 4), max_iter=3, **ALL).fit(X, y)
+    plain = [clf.transform(X, layer=layer) for layer in (0, 1)]
+    clf.set_output(transform="pandas")
+    for layer, wanted in enumerate(plain):
+        frame = clf.transform(X, layer=layer)
+        assert isinstance(frame, pandas.DataFrame)
+        assert list(frame) == [f"mlpclassifier{i}" for i in range(wanted.shape[1])]
+        np.testing.assert_array_equal(frame, wanted)
+    assert isinstance(clf.set_output(transform="default").transform(X, 0), np.ndarray)
+
+
+@pytest.mark.parametrize("layer", [None, 0.0, "0", True])
+def test_a_layer_that_is_no_number_of_one(blobs, layer):
+    clf = MLPClassifier((6,), max_iter=1).fit(*blobs)
+    with pytest.raises(TypeError, match=f"layer is {layer!r}, but it is the number of a hidden"):
+        clf.transform(blobs[0], layer=layer)
+
+
+def test_transform_without_hidden_layers(blobs):
+    clf = MLPClassifier((), max_iter=1).fit(*blobs)
+    with pytest.raises(ValueError, match="has no hidden layers: fit it with some"):
+        clf.transform(blobs[0])
 
 
 def test_a_network_feeds_a_pipeline(blobs):

@@ -6,7 +6,7 @@ import sklearn.utils
 
 import fastnn
 from fastnn.engine import draws, driver
-from fastnn.jobs import BLOCK, Source
+from fastnn.jobs import BLOCK, Records, Source
 from fastnn.sklearn.order import PerceptronOrder
 
 #: As many epochs, whatever the losses do.
@@ -16,7 +16,7 @@ ALL = {"tol": 0.0, "n_iter_no_change": 10_000_000}
 def order_of(n, batch_size, epochs, n_val, random):
     """Return the order of a fit, with blocks of five rows behind each epoch."""
     return PerceptronOrder(
-        *(Source(np.zeros((n, 1)), np.zeros(n)), batch_size, epochs, n_val, 5),
+        *(Source(np.zeros((n, 1)), np.zeros(n)), batch_size, epochs, n_val, 5, Records(0, 0)),
         shuffle=lambda order, times: draws.shuffled(order, random, times),
         alpha=0.0,
         rates=lambda steps, epochs: (np.ones(len(steps)), 1.0, 1e-8),

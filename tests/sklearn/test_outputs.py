@@ -81,6 +81,32 @@ def test_partial_fit_takes_the_classes_of_each(outputs):
         clf.partial_fit(X[:3], np.full((3, 3), 5))
 
 
+@pytest.mark.parametrize(
+    "classes", [[[0, 1, 2], [0, 1]], [[0, 1, 2]] * 2, np.full((2, 3), range(3))]
+)
+def test_a_first_batch_of_zeros_and_ones_is_of_outputs_if_classes_say_so(classes):
+    X, y = np.random.RandomState(0).randn(9, 2), np.repeat([[0, 1], [1, 0], [2, 1]], 3, axis=0)
+    clf = MLPClassifier((4,), random_state=0)
+    clf.partial_fit(X[:6], y[:6], classes=classes).partial_fit(X, y, classes=classes)
+    assert [each.tolist() for each in clf.classes_] == [list(each) for each in classes]
+    assert len(clf.predict_proba(X)) == 2
+
+
+def test_scores_of_rows_that_do_not_match(outputs):
+    X, y = outputs
+    clf = MLPClassifier((4,), max_iter=2).fit(X, y)
+    for data in ((X[:1], y), (X, y[:1]), (X, y, np.ones(3))):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            clf.score(*data)
+    for wrong in (y[0], y[:, :1], np.hstack([y, y])):
+        with pytest.raises(ValueError, match=r"there are 2 outputs: pass one col|1D"):
+            clf.score(X, wrong)
+    with pytest.raises(ValueError, match="contains NaN"):
+        clf.score(X, y * np.nan)
+    with pytest.raises((TypeError, ValueError)):
+        clf.score(X, 0)
+
+
 def test_class_weights_of_each(outputs):
     if not installed.TAKES_WEIGHTS:
         pytest.skip("no weights of rows before 1.7")

@@ -1,7 +1,9 @@
 """What becomes of a fit that is interrupted, that cannot be, or that runs without compilation."""
 
 import _thread
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 import fastnn
+from fastnn import jobs
 from fastnn.engine import loop, tapes, zeros
 from fastnn.sklearn import installed, support, training
 
@@ -36,6 +39,74 @@ def test_ctrl_c_keeps_what_was_learnt(blobs):
     for ours, wanted in zip(clf.coefs_, shorter.coefs_):
         np.testing.assert_array_equal(ours, wanted)
     assert clf._optimizer.t == shorter._optimizer.t
+
+
+def test_a_copy_in_a_callback_is_a_model_and_no_more(blobs):
+    copies = []
+    clf = fastnn.MLPClassifier((6,), max_iter=2, **ALL)
+
+    def keep(status):
+        copies.append(copy.deepcopy(clf))
+        clf.callback = None
+        copies.append(pickle.loads(pickle.dumps(clf)))
+        clf.callback = keep
+
+    clf.callback = keep
+    with pytest.warns(ConvergenceWarning):
+        clf.fit(*blobs, validation_data=blobs)
+    assert len(copies) == 4
+    for each in copies:
+        assert vars(each).keys() == vars(clf).keys()
+    np.testing.assert_array_equal(copies[-1].predict(blobs[0]), clf.predict(blobs[0]))
+
+
+@pytest.mark.parametrize("steps", ["many epochs", "single rows"])
+def test_a_limit_that_is_never_reached(blobs, steps):
+    X, y = np.repeat(blobs[0], 3, axis=0), np.repeat(blobs[1], 3)
+    parameters = {"tol": 0.5, "n_iter_no_change": 2, "random_state": 0, "hidden_layer_sizes": (3,)}
+    many = {"max_iter": 10**12}
+    parameters |= many if steps == "many epochs" else {"max_iter": 10**10, "batch_size": 1}
+    ours = fastnn.MLPClassifier(**parameters).fit(X, y)
+    wanted = theirs.MLPClassifier(**parameters).fit(X, y)
+    assert ours.n_iter_ == wanted.n_iter_ > 2
+    np.testing.assert_allclose(ours.loss_curve_, wanted.loss_curve_)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("scale", [2.0**120, 2.0**-120])
+def test_weights_of_any_size_are_taken_as_there(blobs, solver, scale):
+    if not installed.TAKES_WEIGHTS:
+        pytest.skip("no weights of rows before 1.7")
+    X, y = blobs[0].astype(np.float32), blobs[1]
+    weights, fits = np.random.RandomState(0).uniform(0.5, 1, len(y)).astype(np.float32), []
+    for factor in (1.0, scale):
+        # The penalty is divided by the sum of the weights.
+        clf = fastnn.MLPClassifier((5,), max_iter=5, solver=solver, alpha=0.1 * factor, **ALL)
+        with pytest.warns(ConvergenceWarning):
+            fits.append(clf.fit(X, y, sample_weight=weights * np.float32(factor)))
+    np.testing.assert_allclose(fits[1].coefs_[0], fits[0].coefs_[0], rtol=1e-5)
+    assert fits[1].loss_ == pytest.approx(fits[0].loss_, rel=1e-5)
+
+
+def test_records_that_have_to_grow(blobs, monkeypatch):
+    wanted = fastnn.MLPClassifier((6,), max_iter=40, batch_size=7, **ALL)
+    ours = fastnn.MLPClassifier((6,), max_iter=40, batch_size=7, **ALL)
+    with pytest.warns(ConvergenceWarning):
+        wanted.fit(*blobs, validation_data=blobs)
+    monkeypatch.setattr(jobs, "AT_FIRST", 3)
+    with pytest.warns(ConvergenceWarning):
+        ours.fit(*blobs, validation_data=blobs)
+    assert ours.loss_curve_ == wanted.loss_curve_
+    assert ours.validation_loss_curve_ == wanted.validation_loss_curve_
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("dtype", ["datetime64[s]", "timedelta64[s]", str])
+def test_targets_that_are_no_numbers(blobs, dtype, solver):
+    y = np.arange(len(blobs[0])).astype(dtype)
+    for kind in (theirs.MLPRegressor, fastnn.MLPRegressor):
+        with pytest.raises(TypeError, match="ufunc 'subtract'"):
+            kind(hidden_layer_sizes=(4,), max_iter=2, solver=solver).fit(blobs[0], y)
 
 
 def test_a_fit_like_an_earlier_one_comes_back_to_python_less_often(blobs, monkeypatch):
