@@ -13,6 +13,7 @@ import argparse
 import html
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,33 @@ ARCHIVES = HERE / "scripts"
 #: Explanations of steps in the plots, beside the results that show them: a list of objects with
 #: `commit`, `text` and `plot`, a benchmark's name with what follows it in the dashboard's links.
 STEPS = "steps.json"
+#: What asv takes for commits besides what git does.
+NAMES = ("NEW", "EXISTING", "ALL", "TAGS")
 
 
 def asv(*arguments):
     """Run asv's command here; raise CalledProcessError where it fails."""
     subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=HERE, check=True)
+
+
+def check_commits(commits):
+    """Refuse what asv, which would end with a traceback, finds no commits by."""
+    if commits in NAMES or commits.startswith("HASHFILE:"):
+        return
+    try:
+        # As asv asks for them.
+        words = ["git", "rev-list", "--first-parent", *shlex.split(commits), "--"]
+        done = subprocess.run(words, cwd=HERE, capture_output=True, text=True, check=True)
+        wrong = "" if done.stdout else "no commit is in that range"
+    except ValueError as error:
+        wrong = f"git has no such commits ({error})"
+    except subprocess.CalledProcessError as error:
+        wrong = f"git has no such commits ({error.stderr.splitlines()[0]})"
+    if wrong:
+        raise ScriptError(
+            f"--run is {commits!r}, but {wrong}: give NEW, EXISTING, or a range as git has it, "
+            "such as HEAD^!"
+        )
 
 
 # -------------------------------------------------------------------------------------- without web
@@ -159,7 +182,8 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="measure each benchmark once")
     options = parser.parse_args(arguments)
     try:
-        if options.run:
+        if options.run is not None:
+            check_commits(options.run)
             if not MACHINE.exists():
                 asv("machine", "--yes")
             quick = ["--quick"] if options.quick else ["--skip-existing-successful"]

@@ -11,6 +11,7 @@ from .checks.arguments import (
     check_number,
     check_share,
     check_size,
+    is_flag,
 )
 from .jobs import Settings
 
@@ -62,10 +63,7 @@ class Hyperparameters:
         }
         for name in ("shuffle", "replacement", "early_stopping"):
             checked[name] = check_flag(getattr(self, name), name)
-        if isinstance(self.skip_zeros, str):
-            checked["skip_zeros"] = check_choice(self.skip_zeros, "skip_zeros", ("auto",))
-        else:
-            checked["skip_zeros"] = check_flag(self.skip_zeros, "skip_zeros")
+        checked["skip_zeros"] = _check_skip_zeros(self.skip_zeros)
         if self.max_norm is not None:
             checked["max_norm"] = check_number(self.max_norm, "max_norm", "pass None for no limit")
             if checked["max_norm"] == 0:
@@ -112,3 +110,13 @@ class Hyperparameters:
         if isinstance(values["class_weight"], dict):  # whose keys JSON makes texts
             values["class_weight"] = {int(k): v for k, v in values["class_weight"].items()}
         return cls(**values)
+
+
+def _check_skip_zeros(value: Any) -> str | bool:
+    """Return "auto" or a bool."""
+    is_text = isinstance(value, str)
+    if not is_flag(value) and not (is_text and value == "auto"):
+        raise (ValueError if is_text else TypeError)(
+            f"skip_zeros is {value!r}, but it is 'auto', True or False"
+        )
+    return "auto" if is_text else bool(value)

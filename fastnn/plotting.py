@@ -6,6 +6,7 @@ no global state. A figure that is the last line of a notebook's cell shows itsel
 """
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -51,16 +52,18 @@ def plot_history(
     Raises
     ------
     TypeError, ValueError
-        If `history` is of no such kind, or not fitted.
+        If `history` is of no such kind, or not fitted, or another argument is not as above.
     ImportError
         If matplotlib is missing.
     """
     parts = _parts_of(history)
+    if score is not None and not isinstance(score, str):
+        raise TypeError(f"score is {score!r}, but it is a text: pass for example 'accuracy'")
     if ax is None:
         figure = _new_figure((8.0, 7.0))
         loss_axes, score_axes = figure.subplots(2, 1)
     else:
-        loss_axes, score_axes = ax
+        loss_axes, score_axes = _two_axes(ax)
         figure = cast("Figure", loss_axes.get_figure(root=True))
     _draw_loss(loss_axes, parts)
     _draw_scores(score_axes, parts.curves, score or parts.name)
@@ -72,8 +75,8 @@ def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure"
 
     Parameters
     ----------
-    net : Network or TwoLayerNet
-        The network; only its first weights, of shape (n_features, n_units), are used.
+    net : Network, TwoLayerNet or perceptron
+        Only its first weights, of shape (n_features, n_units), are used.
     image_shape : tuple of int, default (32, 32, 3)
         What a row of X is an image of: (height, width) or (height, width, channels), with one
         channel (grey) or three (colour).
@@ -85,26 +88,42 @@ def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure"
 
     Raises
     ------
+    TypeError
+        If `net` is no network, or `image_shape` no tuple of integers.
     ValueError
-        If `image_shape` is no image shape, or does not hold n_features numbers.
+        If `image_shape` is no image shape, or does not hold n_features numbers, or a perceptron is
+        not fitted.
     ImportError
         If matplotlib is missing.
     """
     W1 = first_weights(net)
-    grid = _weight_grid(W1, tuple(image_shape))
+    shape = _integers(image_shape)
+    grid = _weight_grid(W1, shape)
     height, width = grid.shape[:2]
     figure = _new_figure((8.0, 8.0 * height / width + 0.25))
     axes = figure.subplots()
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
-    size = " x ".join(map(str, image_shape))
+    size = " x ".join(map(str, shape))
     axes.set_title(f"Weights of the {W1.shape[1]} units of the first layer, {size}", fontsize=11)
     return figure
 
 
 def first_weights(net: Any) -> np.ndarray:
-    """Return the weights of the first layer of a Network or a TwoLayerNet."""
-    return net.coefs_[0] if hasattr(net, "coefs_") else net.params["W1"]
+    """Return the weights of the first layer of a Network, a TwoLayerNet or a perceptron."""
+    params = getattr(net, "params", None)
+    if not isinstance(net, type):
+        if hasattr(net, "coefs_"):
+            return net.coefs_[0]
+        if isinstance(params, Mapping) and "W1" in params:
+            return params["W1"]
+        if hasattr(net, "hidden_layer_sizes"):
+            raise ValueError(f"{type(net).__name__} is not fitted: call its fit first")
+    remedy = "pass its network" if hasattr(net, "network") else "pass one of these"
+    raise TypeError(
+        f"net is {'None' if net is None else type_of(net)}, but needed is a Network or a "
+        f"TwoLayerNet, or a fitted perceptron: {unwrapped(net, remedy)}"
+    )
 
 
 def is_image_shape(shape: Sequence[int]) -> bool:
@@ -138,6 +157,20 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
             "plots need matplotlib, which is missing: python -m pip install matplotlib"
         ) from error
     return Figure(figsize=size, dpi=120, layout="constrained")
+
+
+def _two_axes(ax: Any) -> "tuple[Axes, Axes]":
+    """Return the axes of the loss and of the scores."""
+    try:
+        loss_axes, score_axes = ax
+        if all(hasattr(axes, "get_figure") for axes in (loss_axes, score_axes)):
+            return loss_axes, score_axes
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(
+        f"ax is {type_of(ax)}, but needed are two Axes of matplotlib, for the loss and for the "
+        "scores: pass for example figure.subplots(2, 1)"
+    )
 
 
 class _Curve(NamedTuple):
@@ -312,14 +345,23 @@ def _finish(axes: "Axes", legend: bool) -> None:
         axes.legend(frameon=False)
 
 
+_SHAPES = "(height, width), (height, width, 1) or (height, width, 3)"
+
+
+def _integers(image_shape: Any) -> tuple[int, ...]:
+    try:
+        return tuple(int(operator.index(size)) for size in image_shape)
+    except TypeError:
+        raise TypeError(
+            f"image_shape is {image_shape!r}, but it is a tuple of integers: pass {_SHAPES}"
+        ) from None
+
+
 def _weight_grid(W1: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
     """Return one image, (height, width) or (height, width, 3), of all columns of `W1`."""
     n_features, n_hidden = W1.shape
     if not is_image_shape(image_shape):
-        raise ValueError(
-            f"image_shape is {image_shape}: needed (height, width), (height, width, 1) or "
-            "(height, width, 3)"
-        )
+        raise ValueError(f"image_shape is {image_shape}: needed {_SHAPES}")
     if math.prod(image_shape) != n_features:
         guess = guess_image_shape(n_features)
         remedy = f"pass {guess}" if guess else "these weights may not be images"

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -133,3 +135,43 @@ def test_without_results_the_message_says_where_they_are(tmp_path, monkeypatch, 
     monkeypatch.setattr(dashboard, "RESULTS", tmp_path)
     assert dashboard.main([]) == 1
     assert "measure some with --run, or take back what is" in capsys.readouterr().err
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Return the calls of asv, of which none is carried out, in a repository of two commits."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not there")
+    for words in ("init -q", *("commit -q --allow-empty -m some",) * 2):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *words.split()], cwd=tmp_path, check=True)
+    monkeypatch.setattr(dashboard, "HERE", tmp_path)
+    made = []
+    monkeypatch.setattr(dashboard, "asv", lambda *arguments: made.append(arguments))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("commits", "reason"),
+    [
+        ("nonsense..x", "but git has no such commits (fatal: "),
+        ("'main", "but git has no such commits (No closing quotation)"),
+        ("HEAD..HEAD", "but no commit is in that range"),
+        ("", "but git has no such commits (usage: git rev-list "),
+    ],
+)
+def test_commits_that_are_not_there_are_refused_in_one_line(commits, reason, calls, capsys):
+    assert dashboard.main(["--run", commits]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Error: --run is {commits!r}, {reason}")
+    assert line.endswith(": give NEW, EXISTING, or a range as git has it, such as HEAD^!")
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    "commits", ["NEW", "EXISTING", "HASHFILE:-", "HEAD", "HEAD^!", "HEAD -n 2"]
+)
+def test_commits_that_are_there_are_measured(commits, tmp_path, monkeypatch, calls):
+    monkeypatch.setattr(dashboard, "RESULTS", tmp_path)
+    assert dashboard.main(["--run", commits]) == 1  # nothing was measured
+    assert calls[-1] == ("run", "--skip-existing-successful", commits)

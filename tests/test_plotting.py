@@ -227,6 +227,19 @@ def test_what_has_no_history_is_refused_by_its_type():
         plot_history(TwoLayerNet(3, 4, 2))
 
 
+def test_history_is_drawn_on_two_axes():
+    subplots = matplotlib_figure.Figure().subplots
+    for wrong in (3, subplots(), subplots(2, 2), subplots(3), [None, None], "ab"):
+        with pytest.raises(
+            TypeError, match=r"^ax is a .*two Axes.*: pass .*figure.subplots\(2, 1\)$"
+        ):
+            plot_history(history_of([1.0]), wrong)
+    with pytest.raises(
+        TypeError, match=r"score is 3, but it is a text: pass for example 'accuracy'"
+    ):
+        plot_history(history_of([1.0]), score=3)
+
+
 def test_title_says_no_more_than_is_known():
     titles = [
         plot_history(trainer_history(), score=score).axes[1].get_title()
@@ -299,6 +312,42 @@ def test_no_image_shape(shape):
     assert not is_image_shape(shape)
     with pytest.raises(ValueError, match=r"needed \(height, width\), \(height, width, 1\) or"):
         plot_weights(net_of(np.zeros((64, 5))), shape)
+
+
+@pytest.mark.parametrize(
+    "shape", [64, (8.0, 8), "88", None, ("8", "8"), np.array([[8, 8]])], ids=str
+)
+def test_an_image_shape_is_of_integers(shape):
+    with pytest.raises(
+        TypeError,
+        match=r"image_shape is .*, but it is a tuple of integers: pass \(height, width\), ",
+    ):
+        plot_weights(net_of(np.zeros((64, 5))), shape)
+
+
+def test_any_sequence_of_integers_is_an_image_shape():
+    for shape in ([2, 2], np.array([2, 2]), iter((2, 2)), (True, 4)):
+        title = plot_weights(net_of(np.eye(4)), shape).axes[0].get_title()
+        assert title.endswith(("first layer, 2 x 2", "first layer, 1 x 4"))
+
+
+def test_weights_are_of_a_network():
+    net = Network((4, 5, 3), random_state=0)
+    neural = pytest.importorskip("sklearn.neural_network")
+    pipe = pytest.importorskip("sklearn.pipeline").make_pipeline(neural.MLPClassifier())
+    for wrong, message in (
+        (None, r"net is None, but needed is a Network or a TwoLayerNet, or .*: pass one of these$"),
+        (3, r"net is an? int, but needed is"),
+        (Network, r"net is the class Network, but needed is"),
+        (SimpleNamespace(params={}), r"net is a SimpleNamespace, but"),
+        (SimpleNamespace(params=3), r"net is a SimpleNamespace, but"),
+        (Trainer(net), r"net is a Trainer, but .*: pass its network$"),
+        (pipe, r"net is a Pipeline, but .*: pass its last step, pipeline\[-1\]$"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            plot_weights(wrong, (2, 2))
+    with pytest.raises(ValueError, match=r"^MLPClassifier is not fitted: call its fit first$"):
+        plot_weights(neural.MLPClassifier(), (2, 2))
 
 
 @pytest.mark.parametrize(

@@ -460,7 +460,8 @@ def test_params_that_were_read_only_are_trained_or_refused_before_the_training()
     [
         ("W1", np.zeros((6, 8)), ValueError, r"params\['W1'\] has shape \(6, 8\).*\(6, 9\)"),
         ("b1", np.zeros((9, 1)), ValueError, r"params\['b1'\] has shape \(9, 1\).*\(9,\)"),
-        ("W2", None, ValueError, r"params\['W2'\] has shape \(\)"),
+        ("W2", None, TypeError, r"params\['W2'\] is None, but needed is an array"),
+        ("W2", 0.5, ValueError, r"params\['W2'\] has shape \(\)"),
         ("b2", ["a", "b", "c"], TypeError, r"params\['b2'\] has dtype <U1.*numeric"),
         ("b2", np.zeros(3, complex), TypeError, r"params\['b2'\] has dtype complex128"),
         ("b2", [object()] * 3, TypeError, r"params\['b2'\] holds <object .*> at \[0\], but all"),
@@ -627,7 +628,8 @@ WRONG_Y = [
     (["a", "b", "b", "a"], TypeError, r"has dtype <U1, but labels are integers 0..1.*unique"),
     (GOOD_Y.astype(str), TypeError, r"has dtype <U21, but labels are integers"),
     (GOOD_Y.astype(complex), TypeError, r"has dtype complex128"),
-    (None, ValueError, r"has shape \(\)"),
+    (None, TypeError, r"is None, but needed is an array of numbers"),
+    (1, ValueError, r"has shape \(\)"),
 ]
 
 

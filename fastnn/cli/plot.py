@@ -30,6 +30,13 @@ def plot(model: Path, image_shape: tuple[int, ...], out: Path | None) -> None:
 
     For example: fastnn plot model.safetensors --image-shape 32 32 3 --out weights.png
     """
+    if out is not None:
+        saving.check_file(out, model)
+        if out.suffix.lower() not in (".png", ""):
+            raise click.BadParameter(
+                f"plot writes PNG, but the name is {out}: needed one that ends in .png",
+                param_hint="--out",
+            )
     from fastnn.plotting import first_weights, guess_image_shape, plot_weights
 
     net = saving.load_model(model)

@@ -8,6 +8,9 @@ from .. import optimizers
 from ..checks.arguments import check_number, check_share, check_size
 from ..reference.cs231n.optim import UPDATE_RULES
 
+#: More steps than anyone takes; with those of a training they are still integers of 64 bits.
+_MOST_STEPS = 2**62
+
 
 def check_config(rule, config, name, shape=None):
     """Return a copy of a config of an update rule, in which all is known and a number.
@@ -36,7 +39,9 @@ def check_config(rule, config, name, shape=None):
 
 def _check_number(key, value, place):
     if key == "t":
-        check_size(value, place, at_least=0)
+        check_size(
+            value, place, at_least=0, remedy="take it out to begin with 0", below=_MOST_STEPS
+        )
     elif key in ("learning_rate", "epsilon"):
         number = check_number(value, place, "pass for example 1e-3")
         if key == "epsilon" and number == 0:

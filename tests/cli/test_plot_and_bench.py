@@ -36,6 +36,23 @@ def test_plot_reads_networks(invoke, tmp_path):
     assert "plot draws images only; of a table, history.png shows the training" in message
 
 
+@pytest.mark.parametrize("name", ["w.jpg", "w.svg", "w.pdf", "w.png.bak"])
+def test_plot_writes_png_only(invoke, tmp_path, name):
+    # Before anything else: there is no model either.
+    message = invoke("plot", "grey.safetensors", "--out", name, code=2).error
+    assert (
+        f"--out: plot writes PNG, but the name is {name}: needed one that ends in .png" in message
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plot_writes_png_of_any_name_that_says_nothing_else(invoke, tmp_path):
+    TwoLayerNet(64, 5, 10, random_state=0).save(tmp_path / "grey.safetensors")
+    for name in ("W.PNG", "weights"):
+        invoke("plot", "grey.safetensors", "--out", name)
+        assert (tmp_path / name).read_bytes().startswith(PNG)
+
+
 def test_bench(invoke, monkeypatch):
     toy = benchmark.Network(4, 10, 3, 5, num_train=5)
     monkeypatch.setattr(benchmark, "NETWORKS", (toy,))
