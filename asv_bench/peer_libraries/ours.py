@@ -65,7 +65,7 @@ class Fastnn(Peer):
             divisors=np.full(order.steps, float(n)),
             listed=None if whole else order.rows.ravel(),
         )
-        records = Records.empty(order.steps, 1)
+        records = Records(order.steps, 1)
 
         def train():
             begun = time.perf_counter()

@@ -76,7 +76,8 @@ class MLPClassifier(Perceptron, neural_network.MLPClassifier):
         early, else by the loss, on `validation_data` if there is any. "auto" where training stops
         early.
     keep_optimizer : bool, default=False
-        With ``warm_start=True``, go on with what the optimiser remembers.
+        With ``warm_start=True``, go on with what the optimiser remembers; a new rate or other
+        parameters of it count from then on, and another solver begins anew.
     callback : callable or None, default=None
         Called with an :class:`fastnn.EpochStatus` at the end of each epoch; a true answer ends the
         fit. Where scikit-learn has callbacks (from 1.9 on), ``set_callbacks`` takes them.
