@@ -73,6 +73,9 @@ def main(arguments=None):
     parser.add_argument("--epochs", type=int, default=5, help="of a training (default 5)")
     parser.add_argument("--rows", type=int, default=49_000, help="to train on (default 49,000)")
     chosen = parser.parse_args(arguments)
+    for name in ("rounds", "epochs", "rows"):
+        if (value := getattr(chosen, name)) < 1:
+            parser.error(f"--{name}: {value} is not at least 1")
 
     threads = Threads(1)
     print(f"One thread; NumPy computes on {blas_kernels()}.\n")

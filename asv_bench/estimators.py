@@ -208,6 +208,8 @@ def main(arguments=None):
         "--only", nargs="+", choices=("fits", "served", "searches"), help="parts (default: all)"
     )
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds: {options.rounds} is not at least 1")
     parts, rows, cores = options.only or ("fits", "served", "searches"), [], available_cores()
 
     def note(row):

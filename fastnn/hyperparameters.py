@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from . import optimizers, schedules
 from .checks.arguments import (
     check_choice,
@@ -79,6 +81,17 @@ class Hyperparameters:
                     f"{name} needs classes, but the network's head is {head!r}: pass it for "
                     "head='softmax' only"
                 )
+
+    def check_dtype(self, dtype: Any) -> None:
+        """Refuse an epsilon that counts as 0 in the dtype of the parameters."""
+        if not hasattr(self.optimizer, "epsilon"):
+            return
+        _, _, first = self.optimizer.rates(np.ones(1), np.zeros(1))
+        if np.min(first) < np.finfo(dtype).tiny:
+            raise ValueError(
+                f"epsilon is {self.optimizer.epsilon}, but numbers as small count as 0 in {dtype}, "
+                "and a weight whose gradient is 0 would become NaN: pass for example 1e-8"
+            )
 
     def settings(self) -> Settings:
         """Return what of it no step changes, as a loop takes it."""

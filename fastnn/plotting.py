@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#e07b00", "#8a8a8a"
+#: What lies beyond is drawn there: the margins of its axis might leave float64.
+_HIGHEST = 1e250
 
 
 def plot_history(
@@ -84,7 +86,8 @@ def plot_weights(net: Any, image_shape: Sequence[int] = (32, 32, 3)) -> "Figure"
     Returns
     -------
     matplotlib.figure.Figure
-        The grid, each image scaled to 0..1 on its own, as in CS231n.
+        The grid, each image scaled to 0..1 on its own, as in CS231n. A unit that has diverged is
+        left blank.
 
     Raises
     ------
@@ -259,7 +262,7 @@ def _draw_loss(axes: "Axes", parts: _Parts) -> None:
     finite = np.isfinite(losses)
     # Steps count from 0, epochs from 1.
     steps = np.arange(len(losses)) + (per == "epoch")
-    shown = np.where(finite, losses, np.nan)
+    shown = _drawable(losses)
     # A mark for the single step, which no line could show.
     marker = "o" if np.count_nonzero(finite) == 1 else None
     window = len(losses) // 50
@@ -274,7 +277,7 @@ def _draw_loss(axes: "Axes", parts: _Parts) -> None:
         label=f"each {per}",
     )
     if noisy:
-        smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
+        smooth = np.convolve(shown, np.full(window, 1 / window), "valid")
         middle = steps[: len(smooth)] + (window - 1) / 2
         axes.plot(middle, smooth, color=_BLUE, linewidth=1.8, label=f"mean of {window} {per}s")
     if not finite.all():
@@ -283,11 +286,16 @@ def _draw_loss(axes: "Axes", parts: _Parts) -> None:
             first, color=_GREY, linestyle="--", linewidth=1.3, label=f"not finite at {per} {first}"
         )
     has_val = _draw_validation_loss(axes, parts)
-    positive = losses[finite & (losses > 0)]
+    positive = shown[shown > 0]
     if positive.size and positive.max() > 100 * positive[0]:
         axes.set_yscale("log")  # it explodes: a linear axis would show the last steps alone
     axes.set(title="Loss", xlabel=per.capitalize(), ylabel="Loss")
     _finish(axes, legend=noisy or has_val or not finite.all())
+
+
+def _drawable(values: np.ndarray) -> np.ndarray:
+    """Return losses or scores with NaN, which is left out, for what is not finite."""
+    return np.where(np.isfinite(values), np.clip(values, -_HIGHEST, _HIGHEST), np.nan)
 
 
 def _draw_validation_loss(axes: "Axes", parts: _Parts) -> bool:
@@ -298,7 +306,7 @@ def _draw_validation_loss(axes: "Axes", parts: _Parts) -> bool:
     epochs = 1 + np.arange(len(finite))
     # How many steps an epoch has is not recorded: one that Ctrl-C has cut stretches the line a bit.
     places = epochs if parts.per == "epoch" else epochs * (len(parts.losses) // len(epochs)) - 1
-    shown = np.where(finite, parts.val_loss, np.nan)
+    shown = _drawable(parts.val_loss)
     marker = "o" if np.count_nonzero(finite) == 1 else None
     axes.plot(
         places, shown, color=_ORANGE, linewidth=1.6, marker=marker, markersize=4, label="validation"
@@ -317,7 +325,7 @@ def _draw_scores(axes: "Axes", curves: Sequence[_Curve], name: str) -> None:
         marker = "o" if len(curve.scores) <= 30 else None
         axes.plot(
             curve.epochs,
-            np.where(np.isfinite(curve.scores), curve.scores, np.nan),
+            _drawable(curve.scores),
             color=curve.color,
             linewidth=1.6,
             marker=marker,
@@ -371,9 +379,11 @@ def _weight_grid(W1: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
         )
     height, width = image_shape[:2]
     images = np.asarray(W1, np.float64).T.reshape(n_hidden, height, width, -1)
-    low = images.min(axis=(1, 2, 3), keepdims=True)
-    span = images.max(axis=(1, 2, 3), keepdims=True) - low
-    images = (images - low) / np.where(span > 0, span, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low = images.min(axis=(1, 2, 3), keepdims=True)
+        span = images.max(axis=(1, 2, 3), keepdims=True) - low
+        images = (images - low) / np.where(span > 0, span, 1)
+    images[~np.isfinite(images).all(axis=(1, 2, 3))] = 1  # as the gaps
 
     columns = _grid_columns(n_hidden)
     rows = -(-n_hidden // columns)

@@ -148,6 +148,7 @@ class Trainer(Checkpointed):
             skip_zeros=skip_zeros,
         )
         self._hyperparameters.check_head(network.head)
+        self._hyperparameters.check_dtype(network.dtype)
         # Each run draws all that it needs from this and how many have come to their ends.
         self._seed, self._runs = int(check_random_state(random_state).randint(2**31 - 1)), 0
         self._progress = None  # position and state of a run that is not at its end
@@ -288,6 +289,8 @@ class Trainer(Checkpointed):
                 "writeable, or train a copy.deepcopy of the network"
             )
         if self._read_at_its_end:
+            if checkpoint is not None:
+                self.save(checkpoint)
             self._read_at_its_end = False
             return self.history
         position, state = self._progress or (None, None)
@@ -303,24 +306,24 @@ class Trainer(Checkpointed):
         if state is not None:
             state = {**state, "losses": self._history["step_loss"]}
         run = Fit(self._network, self._hyperparameters, train, val, position, state, watch)
-        is_cut = True
         try:
             run.do(Reporter(progress, self.max_iter, describe), callback)
-            is_cut = False
         finally:
             if run.is_over():
-                # Whoever was interrupted at the very end calls `fit` to go on, not to begin anew.
-                self._read_at_its_end = is_cut
                 if run.position.best_params is not None:
                     self._network.params[:] = run.position.best_params
                 # Counted at its end: a run that is cut before its first step is begun again.
                 self._progress, self._runs = None, self._runs + 1
+                # Whoever is interrupted at the very end calls `fit` to go on, not to begin anew.
+                self._read_at_its_end = True
             if checkpoint is not None:
                 self.save(checkpoint)
+        self._read_at_its_end = False
         return self._history
 
     def _keep(self, run):
-        """Take over where a fit stands."""
-        self._n_iter, self._best_epoch = run.order.epochs_done(), run.position.best_epoch
-        self._history = run.history()
-        self._progress = run.position, run.state()
+        """Take over where a fit stands, all of it at once."""
+        history, progress = run.history(), (run.position, run.state())
+        n_iter = run.order.epochs_done()
+        self._n_iter, self._best_epoch = n_iter, run.position.best_epoch
+        self._history, self._progress = history, progress

@@ -140,6 +140,13 @@ def test_every_way_of_sparse_training_computes_the_same(name):
     np.testing.assert_allclose(losses[2], losses[0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["rounds", "epochs", "rows"])
+def test_nothing_to_measure_of_the_course_is_refused(name, capsys):
+    with pytest.raises(SystemExit):
+        course.main([f"--{name}", "0"])
+    assert f"--{name}: 0 is not at least 1" in capsys.readouterr().err
+
+
 def test_the_table_of_the_course_is_printed(capsys, monkeypatch):
     toy = benchmarks.solver.PROBLEMS["4-10-3"]._replace(epochs=100)
     monkeypatch.setitem(benchmarks.solver.PROBLEMS, "4-10-3", toy)

@@ -313,6 +313,28 @@ def test_an_exception_leaves_the_old_file(tmp_path):
     assert caught.value.filename == str(path)
 
 
+@pytest.mark.skipif(writing.fcntl is None, reason="no locks here")
+def test_ctrl_c_between_two_blocks_is_not_waited_for(tmp_path, monkeypatch):
+    path, flock = tmp_path / "file", writing.fcntl.flock
+
+    def at_once(file, operation):
+        try:
+            flock(file, operation | writing.fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail("it waits for itself")
+
+    monkeypatch.setattr(writing.fcntl, "flock", at_once)
+    # As Ctrl-C leaves it behind the first of them, and a notebook that keeps the traceback.
+    left = writing.whole_file(path)
+    left.__enter__()
+    writing.write_whole(path, b"all of it")
+    with writing.whole_file(path) as scratch:
+        scratch.write_bytes(b"more of it")
+        left.gen.close()
+    assert path.read_bytes() == b"more of it"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 # ------------------------------------------------------------------------ whole at every moment
 
 

@@ -1,6 +1,7 @@
 """The compiled loop against its twin: any network, optimiser, option and kind of input."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -1018,6 +1019,49 @@ def test_tapes_that_wait_are_few(monkeypatch):
     task = Task((1000, 5000, 4), (RELU,), batch_sizes=(10,))
     put(shelf, task)
     assert shelf._bytes == before
+
+
+def use(shelf):
+    """Put and take, with more than there is room for."""
+    for kind, thing, size in (("a", 1, 1), ("b", 2, 1), ("b", 3, 1), ("c", 4, 2)):
+        shelf.put(kind, thing, size)
+    for kind in "abc":
+        shelf.take(kind)
+
+
+def test_ctrl_c_in_the_midst_of_a_shelf_leaves_it_of_use(monkeypatch):
+    monkeypatch.setattr(tapes, "MOST_BYTES", 3)
+    methods = {tapes.Shelf.put.__code__, tapes.Shelf.take.__code__}
+    lines = []
+
+    def count(frame, event, argument):
+        if frame.f_code not in methods:
+            return None
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == last:
+                raise KeyboardInterrupt
+        return count
+
+    # Before each line in turn, until there are no more.
+    last, is_cut = 0, True
+    while is_cut:
+        last += 1
+        shelf, before = tapes.Shelf(), sys.gettrace()
+        lines.clear()
+        try:
+            sys.settrace(count)
+            use(shelf)
+            is_cut = False
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        for _ in range(4):
+            use(shelf)
+        shelf.put("b", 5, 1)
+        assert shelf.take("b") == 5
+    assert last > 40
 
 
 # ------------------------------------------------------------------------------------------ kinds

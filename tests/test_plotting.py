@@ -59,12 +59,16 @@ def test_history_smooths_a_long_run(tmp_path):
 
 @pytest.mark.parametrize(
     "losses",
-    [[2.3, 1e4, 1e20, np.inf, np.nan], [np.nan] * 200, [np.inf], [2.3], []],
-    ids=["explodes", "all NaN", "infinite", "one step", "no step"],
+    [
+        *([2.3, 1e4, 1e20, np.inf, np.nan], np.geomspace(1e-3, 1e308, 200), [1e307, 1.7e308]),
+        *([np.nan] * 200, [np.inf], [2.3], []),
+    ],
+    ids=["explodes", "huge", "huge at once", "all NaN", "infinite", "one step", "no step"],
 )
 def test_history_of_any_losses(losses, tmp_path):
     figure = plot_history(history_of(losses, accuracies=[0.1][: len(losses)]))
-    marks = [line.get_label() for line in figure.axes[0].lines[1:]]
+    labels = [line.get_label() for line in figure.axes[0].lines[1:]]
+    marks = [label for label in labels if not label.startswith("mean of")]
     bad = np.flatnonzero(~np.isfinite(losses))
     assert marks == [f"not finite at step {step}" for step in bad[:1]]
     draw(figure, tmp_path)
@@ -151,6 +155,11 @@ def test_a_validation_loss_that_diverges_is_marked_where_it_is_lowest(tmp_path):
     figure = plot_history(trainer_history(val_loss=np.array([2.0, np.inf, np.nan])))
     assert figure.axes[0].lines[-1].get_xdata() == [3]
     draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("huge", [1e300, 1.7e308])
+def test_a_huge_validation_loss_is_drawn(huge, tmp_path):
+    draw(plot_history(trainer_history(val_loss=np.array([2.0, 1.0, huge]))), tmp_path)
 
 
 def blobs():
@@ -249,7 +258,7 @@ def test_title_says_no_more_than_is_known():
     assert plot_history(history_of([1.0])).axes[1].get_title() == "Accuracy"
 
 
-@pytest.mark.parametrize("scores", [[], [np.nan] * 3, [0.5, -np.inf, 0.7]])
+@pytest.mark.parametrize("scores", [[], [np.nan] * 3, [0.5, -np.inf, 0.7], [0.5, -1.7e308]])
 def test_history_of_any_scores(scores, tmp_path):
     figure = plot_history(trainer_history(val_score=np.array(scores)))
     texts = [text.get_text() for text in figure.axes[1].texts]
@@ -287,6 +296,21 @@ def test_grey_weights(n_hidden, shape, tmp_path):
     W1 = np.random.default_rng(0).normal(size=(64, n_hidden))
     figure = plot_weights(net_of(W1), shape)
     assert np.asarray(figure.axes[0].images[0].get_array()).ndim == 2
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 2, 3)])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1.7e308])
+def test_weights_that_have_diverged_are_left_blank(wrong, shape, tmp_path):
+    W1 = np.random.default_rng(0).normal(size=(12, 2))
+    W1[3, 0] = wrong
+    W1[4, 0] = -1e308
+    figure = plot_weights(net_of(W1), shape)
+    height, width = shape[:2]
+    grid = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_array_equal(grid[:height, :width], 1)
+    other = grid[-height:, -width:]
+    assert (other.min(), other.max()) == (0, 1)
     draw(figure, tmp_path)
 
 

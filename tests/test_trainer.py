@@ -2,6 +2,7 @@
 
 import _thread
 import copy
+import functools
 import json
 import math
 import os
@@ -670,6 +671,9 @@ def test_a_validation_set_that_is_never_finite_stops_at_its_patience_with_a_word
 NO_SCORE = {
     "one row": ("identity", np.ones((1, 3))),
     "constant": ("identity", np.full((9, 3), 2.5)),
+    # Of whose mean they differ by rounding.
+    "constant tenths": ("identity", np.full((11, 3), 0.1)),
+    "constant rates": ("exponential", np.full((11, 3), 0.1)),
     "no events": ("exponential", np.zeros((9, 3))),
 }
 
@@ -1065,6 +1069,38 @@ def test_ctrl_c_before_the_first_step_changes_nothing(monkeypatch):
     assert outcome(net, trainer) == outcome(*fit(X, y))
 
 
+@pytest.mark.parametrize(
+    ("owner", "moment"), [(CompiledLoop, "store"), (engine_fit.Fit, "history")]
+)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_ctrl_c_while_all_is_being_kept_loses_nothing(
+    monkeypatch, tmp_path, owner, moment, early_stopping
+):
+    X, y = problem(n=150)
+    options = {"early_stopping": early_stopping, "max_iter": 9}
+    expected = outcome(*fit(X, y, **options))
+    method, calls = getattr(owner, moment), []
+
+    def interrupted(*arguments):
+        # Early stopping has the parameters at the end of epochs too.
+        if sys._getframe(1).f_code.co_name in ("keep", "_keep"):
+            calls.append(None)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+        return method(*arguments)
+
+    monkeypatch.setattr(owner, moment, interrupted)
+    net, path = network(), tmp_path / "kept.safetensors"
+    trainer = Trainer(net, batch_size=10, random_state=0, **options)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, y)
+    assert outcome(net, trainer) == expected
+    trainer.save(path)
+    read = Trainer.resume(path)
+    read.fit(X, y)
+    assert outcome(read.network, read) == expected
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_keeps_what_was_learnt(many_threads, threads):
     fastnn.set_num_threads(threads)
@@ -1118,6 +1154,29 @@ def test_ctrl_c_at_the_very_end_leaves_nothing_to_be_done(stops, tmp_path):
     # The one after that is a new one.
     trainer.fit(X, y)
     assert not np.array_equal(net.params, params)
+
+
+def test_an_exception_while_the_last_checkpoint_is_written_leaves_that_to_be_done(
+    monkeypatch, tmp_path
+):
+    X, y = problem()
+    options = {"early_stopping": True, "max_iter": 3}
+    expected = outcome(*fit(X, y, **options))
+    net, path = network(), tmp_path / "end.safetensors"
+    trainer = Trainer(net, batch_size=10, random_state=0, **options)
+
+    def full(*arguments):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no space left"):
+                trainer.fit(X, y, checkpoint=path, checkpoint_seconds=1e9)
+    trainer.fit(X, y, checkpoint=path)
+    assert outcome(net, trainer) == expected
+    read = Trainer.resume(path)
+    assert outcome(read.network, read) == expected
 
 
 def test_a_limit_of_epochs_that_is_never_reached():
@@ -1202,6 +1261,11 @@ def test_a_healthy_training_does_not_warn():
         ({"optimizer": optimizers.Adam}, TypeError, r"optimizer is <class.*Adam\(learning_rate"),
         ({"schedule": "cos"}, ValueError, r"schedule is 'cos', but known are .*Cosine\(warmup=0.1"),
         ({"schedule": 0.1}, TypeError, r"schedule is 0.1, but known are"),
+        (
+            {"optimizer": optimizers.RMSProp(epsilon=1e-310)},
+            ValueError,
+            r"epsilon is 1e-310, but numbers as small count as 0 in float64, .* pass for example",
+        ),
         ({"batch_size": 0}, ValueError, r"batch_size is 0, but it must be at least 1"),
         ({"batch_size": 1.5}, TypeError, r"batch_size is 1.5 of type float"),
         ({"max_iter": -1}, ValueError, r"max_iter is -1, but it must be at least 0"),
@@ -1244,6 +1308,25 @@ def test_classes_are_of_the_softmax(options):
 
 class OneCycleOfMyOwn(schedules.OneCycle):
     pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        (optimizers.Adam, 2e-38),
+        (optimizers.RMSProp, 2e-38),
+        # At the first step it is multiplied by the root of 1 - beta_2.
+        (functools.partial(optimizers.AdamW, corrected_root=True), 5e-37),
+    ],
+)
+def test_an_epsilon_is_no_less_than_a_number_of_the_dtype(kind, least):
+    X, y = problem(dtype=np.float32)
+    X[:, 1] = 0
+    _, trainer = fit(X, y, net=network(dtype=np.float32), optimizer=kind(epsilon=least))
+    assert np.isfinite(trainer.network.params).all()
+    with pytest.raises(ValueError, match=r"count as 0 in float32, and a weight whose gradient"):
+        Trainer(network(dtype=np.float32), kind(epsilon=least / 10))
+    Trainer(network(), kind(epsilon=least / 10))
 
 
 def test_schedules_of_one_s_own_are_refused():

@@ -1,9 +1,11 @@
 """How a command ends: errors in one line, what to do about them, and exit codes."""
 
 import contextlib
+import math
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -15,6 +17,8 @@ from fastnn.cli.console import note
 from fastnn.cli.streams import Streams
 
 INTERRUPTED = 130  # 128 + SIGINT, as the shells report it
+#: Signals that follow one another so soon are one wish.
+SAME_SECONDS = 1.0
 
 
 class FriendlyGroup(click.Group):
@@ -62,17 +66,26 @@ class FriendlyGroup(click.Group):
 
 @contextlib.contextmanager
 def _interrupting_signals() -> Iterator[None]:
-    """Let what a batch system or a closed terminal sends do what Ctrl-C does."""
+    """Let what a batch system or a closed terminal sends do what Ctrl-C does; once each time.
+
+    A program that starts the command may hand on the Ctrl-C that the terminal has sent to both of
+    them. The second would end what the first has begun: the saving of what was learnt.
+    """
+    latest = -math.inf
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal latest
+        if time.monotonic() >= latest + SAME_SECONDS:
+            latest = time.monotonic()
+            raise KeyboardInterrupt
 
     before: dict[Any, Any] = {}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has not all of them
             # Whoever started the command may have it ignore them, as nohup does.
-            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            if number is not None and signal.getsignal(number) in usual:
                 before[number] = signal.signal(number, interrupt)
     try:
         yield

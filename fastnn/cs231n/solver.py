@@ -5,8 +5,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ..checks.arguments import check_choice, check_number, check_size
-from ..checks.arrays import to_array
-from ..checks.data import check_X, flat_rows
+from ..checks.data import check_X, check_y, flat_rows
 from ..engine import inference
 from ..engine.course import architecture_of
 from ..engine.progress import Reporter
@@ -229,14 +228,20 @@ class Solver(reference.Solver):
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError, ValueError
+            For data of a wrong type, shape or value, where the model is fastnn's.
         """
         if not is_compiled(self.model):
             return super().check_accuracy(X, y, num_samples, batch_size)
-        X, y = flat_rows(X), to_array(y, "y")
+        layers = self.model._layers(self.model._current_params())
+        X = flat_rows(X)
+        y = check_y(y, len(X), len(layers[-1][1]))
         if num_samples is not None and len(X) > num_samples:
             rows = np.random.choice(len(X), check_size(num_samples, "num_samples"))
             X, y = X[rows], y[rows]
-        layers = self.model._layers(self.model._current_params())
         X, dropout = check_X(X, len(layers[0][0]), self.model.dtype), self.model._dropout()
         for _ in layers[1:] if dropout is not None else ():
             dropout.skip()

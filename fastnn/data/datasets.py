@@ -165,7 +165,18 @@ def load_xy(
         In the dtype of the source.
     y : ndarray or None
         Class indices (n_samples,), int64, or numbers (n_samples, n_targets).
+
+    Raises
+    ------
+    OSError
+        If a file is missing or cannot be read.
+    ValueError
+        If the file does not hold what it should, or `task` is none of the two.
+    ImportError
+        If scikit-learn is needed and missing.
     """
+    if task not in TASKS:
+        raise ValueError(f"task is {task!r}, but it is one of {', '.join(TASKS)}")
     if source == "digits":
         return _read_digits(task)
     path = _existing(source)

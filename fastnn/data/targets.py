@@ -48,7 +48,9 @@ def _check_labels(y: np.ndarray, name: str) -> np.ndarray:
     wrong = ~((y >= 0) & (y <= LARGEST_LABEL))
     if wrong.any():
         missing = ""
-        if (y == 0).any() and (y[wrong] == -1).all():
+        if np.isnan(y[wrong]).any():  # np.unique would make it a class
+            missing = "Drop the rows without a label. "
+        elif (y == 0).any() and (y[wrong] == -1).all():
             missing = "Where it is pandas.factorize's code of a missing label, drop those rows. "
         raise ValueError(
             f"{name} holds {y[wrong][0]} in row {np.argmax(wrong)}: needed class indices, integers "

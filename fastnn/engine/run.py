@@ -54,7 +54,7 @@ class Run:
                     if order.epochs_done() > self.ended and self.end_epoch(callback):
                         break
         finally:
-            self.keep()
+            certainly(self.keep)
         self.loop.release()
 
     def turns(self):
@@ -88,6 +88,19 @@ class Run:
     def keep(self):
         """Leave parameters and records to the user."""
         raise NotImplementedError
+
+
+def certainly(keep, *arguments):
+    """Call what leaves the user what was learnt, and return what it returns.
+
+    Where Ctrl-C comes into the midst of that, it is done anew before the exception goes on: nobody
+    else would do it.
+    """
+    try:
+        return keep(*arguments)
+    except KeyboardInterrupt:
+        keep(*arguments)
+        raise
 
 
 def warn_of_divergence(losses, rates, first, stop, stacklevel):

@@ -200,7 +200,10 @@ def null_loss(head, source):
     else:
         with np.errstate(divide="ignore", invalid="ignore"):
             losses = np.where(y > 0, y * np.log(y / mean), 0)
-    loss = float(np.sum(losses * weights[:, None]))
+    # The mean of equal numbers may be another one, by rounding.
+    weighed = y[weights > 0]
+    varies = weighed.min(axis=0) < weighed.max(axis=0)
+    loss = float(np.sum(losses[:, varies] * weights[:, None]))
     return loss if loss > 0 else float("nan")
 
 

@@ -15,6 +15,9 @@ class Shelf:
 
     Tapes wait by their tasks, each with its crew: a task's threads are the most that it may take,
     the tape is for as many as its crew works with. Loops that evaluate wait by what they are for.
+
+    Ctrl-C may come in the midst of it, behind any call: a list is then left empty, and its bytes
+    are counted until nothing waits any more.
     """
 
     def __init__(self):
@@ -25,12 +28,12 @@ class Shelf:
         """Return the latest of a kind, which nobody else has from now on; None if none waits."""
         with self._lock:
             waiting = self._waiting.get(kind)
-            if waiting is None:
+            if not waiting:
                 return None
             thing, size = waiting.pop()
+            self._bytes -= size
             if not waiting:
                 del self._waiting[kind]
-            self._bytes -= size
         return thing
 
     def put(self, kind, thing, size):
@@ -41,11 +44,14 @@ class Shelf:
             self._waiting.setdefault(kind, []).append((thing, size))
             self._waiting.move_to_end(kind)
             self._bytes += size
-            while self._bytes > MOST_BYTES:
+            while self._bytes > MOST_BYTES and self._waiting:
                 oldest, waiting = next(iter(self._waiting.items()))
-                self._bytes -= waiting.pop(0)[1]
+                if waiting:
+                    self._bytes -= waiting.pop(0)[1]
                 if not waiting:
                     self._waiting.pop(oldest, None)
+            if not self._waiting:
+                self._bytes = 0
 
 
 SHELF = Shelf()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import threading
+import weakref
 from pathlib import Path
 
 try:
@@ -26,6 +27,9 @@ _REMEDIES = {
 }
 #: Bytes of a file's name, at most, on the usual file systems.
 _LONGEST_NAME = 255
+#: Of each thread, the path of the scratch file that it opened last, and a reference to that. It
+#: calls nothing where the file goes: Ctrl-C in there would be ignored.
+_opened = threading.local()
 
 
 def write_whole(path, data):
@@ -194,6 +198,11 @@ def _scratch_name(target, mark):
 
 def _shared_scratch(scratch):
     """Make a file and lock it; return None where the file system has no locks."""
+    # Ctrl-C between two blocks leaves a file open, and locked, for as long as somebody looks at the
+    # traceback: this thread is not to wait for itself.
+    path, left = getattr(_opened, "latest", (None, None))
+    if path == scratch and (file := left()) is not None:
+        file.close()
     while True:
         try:
             file, made = scratch.open("xb"), True
@@ -205,6 +214,7 @@ def _shared_scratch(scratch):
                 continue
         locked = False
         try:
+            _opened.latest = scratch, weakref.ref(file)
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
                 locked = True
@@ -261,4 +271,6 @@ def _remove(file):
     with contextlib.suppress(OSError):
         if fcntl is None:
             file.close()
+        elif file.closed:  # taken away, see _shared_scratch: what is there is another one
+            return
         Path(file.name).unlink()

@@ -83,11 +83,12 @@ def keep(optimizer, loop):
 def settle(optimizer):
     """Give an optimiser its memories back, and its class."""
     if isinstance(optimizer, _Keeping):
-        names = type(optimizer).memories
-        loop = vars(optimizer).pop("_kept").loop
+        known, names = vars(optimizer), type(optimizer).memories
+        for name, layers in zip(names, known["_kept"].loop.memories()):
+            known.setdefault(name, [W for W, _ in layers] + [b for _, b in layers])
+        # Only now, and by what calls nothing: Ctrl-C leaves it as it was, or settled.
+        del known["_kept"]
         optimizer.__class__ = optimizer.plain
-        for name, layers in zip(names, loop.memories()):
-            vars(optimizer).setdefault(name, [W for W, _ in layers] + [b for _, b in layers])
 
 
 def seeded(estimator):

@@ -12,6 +12,7 @@ from sklearn.utils import shuffle as shuffled_by_sklearn
 from ..engine import zeros
 from ..engine.draws import shuffled
 from ..engine.driver import drive
+from ..engine.run import certainly
 from ..jobs import Job, Records, Settings, block_rows
 from ..threads import limited
 from . import solvers
@@ -208,8 +209,7 @@ class PerceptronFit:
                 self._end_epochs()
                 warn("Training interrupted by user.")
         finally:
-            self.loop.store()
-            stays = self.solver.keep(self.loop, self.order.steps_done(), stays)
+            stays = certainly(self._keep, stays)
         if not stays:
             self.loop.release()
         if self._restores():
@@ -217,6 +217,11 @@ class PerceptronFit:
                 estimator._best_coefs,
                 estimator._best_intercepts,
             )
+
+    def _keep(self, stays):
+        """Leave the estimator its parameters and optimiser; return what Solver.keep returns."""
+        self.loop.store()
+        return self.solver.keep(self.loop, self.order.steps_done(), stays)
 
     def _restores(self):
         chosen = self.options.restore_best

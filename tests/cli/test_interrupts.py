@@ -108,7 +108,7 @@ def train_in_a_process(folder, code):
         "from pathlib import Path\n"
         "from fastnn import cli\n"
         "from fastnn.engine.progress import TerminalBar\n"
-        "from fastnn.cli import experiment\n"
+        "from fastnn.cli import errors, experiment\n"
         "update = TerminalBar.update\n"
         "def act(self, done, text):\n"
         "    update(self, done, text)\n"
@@ -137,6 +137,17 @@ def test_signal_that_asks_for_the_end(tmp_path, name):
     assert "what was learnt is saved" in result.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["history.png", "model.safetensors", "weights.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process")
+def test_interrupt_that_comes_twice_is_one(tmp_path):
+    """As from the terminal, and once more from the program that has started the command."""
+    interrupt = "os.kill(os.getpid(), signal.SIGINT)"
+    code = f"TerminalBar.stop = lambda self: {interrupt}; errors.SAME_SECONDS = 1e9; {interrupt}"
+    result = train_in_a_process(tmp_path, code)
+    assert result.returncode == 130, result.stderr
+    assert "what was learnt is saved" in result.stderr
+    assert Network.load(tmp_path / "out" / "model.safetensors").layer_sizes == (64, 200, 10)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")

@@ -146,6 +146,23 @@ def test_wrong_data_and_models():
             Solver(model, data_of())
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        (lambda y: y[:3], ValueError, r"y has 3 labels, but X has \d+ rows"),
+        (lambda y: y[:, np.newaxis], ValueError, r"y has shape \(\d+, 1\)"),
+        (lambda y: y.astype(str), TypeError, r"y has dtype <U"),
+    ],
+    ids=["too few", "a column", "text"],
+)
+def test_wrong_labels_are_no_wrong_answers(change, error, match):
+    """NumPy would compare a column with each of the answers, and text with none."""
+    data = data_of()
+    solver = Solver(models_of("two-layer")[0], data)
+    with pytest.raises(error, match=match):
+        solver.check_accuracy(data["X_val"], change(data["y_val"]))
+
+
 def test_wrong_configs():
     net = models_of("two-layer")[0]
     solver = Solver(net, data_of(), update_rule="adam", verbose=False)

@@ -217,6 +217,11 @@ def test_bad_npz_of_a_regression(tmp_path, changes, message):
 def test_task_that_is_none():
     with pytest.raises(ValueError, match="task is 'ranking', but it is one of classification, reg"):
         load_dataset("digits", task="ranking")
+    for task in ("ranking", None):
+        with pytest.raises(
+            ValueError, match=rf"task is {task!r}, but it is one of .*, regression$"
+        ):
+            load_xy("digits", task=task)
 
 
 def test_npz_parts_that_are_given_stay(tmp_path, rng):

@@ -120,6 +120,18 @@ def test_numbers_keep_their_dtype():
     assert check_targets(RNG.normal(size=(7, 3)), "y", "regression").shape == (7, 3)
 
 
+def test_a_missing_label_is_not_to_be_numbered():
+    """numpy.unique would make a class of its own of NaN."""
+    with pytest.raises(
+        ValueError, match=r"holds nan in row 1: .*\. Drop the rows without a label\. "
+    ):
+        labels([0, np.nan, 1])
+    with pytest.raises(
+        ValueError, match=r"holds inf in row 1: .*2147483646\. Where they are class"
+    ):
+        labels([0, np.inf, 1])
+
+
 def test_a_code_of_factorize_for_a_missing_label_is_told():
     with pytest.raises(
         ValueError, match=r"y holds -1 in row 1: .*\. Where it is pandas\.factorize'"

@@ -79,6 +79,26 @@ def test_partial_fits_go_on_as_theirs(solver, dtype, blobs):
     assert_same(*estimators, tolerance)
 
 
+@pytest.mark.parametrize("read", [memories_of, pickle.dumps])
+def test_ctrl_c_while_memories_are_read_loses_none(blobs, monkeypatch, read):
+    X, y = blobs
+    estimators = pair()
+    go_on(estimators, X[:30], y[:30])
+    ours, kind = estimators[0], type(estimators[0]._optimizer._kept.loop)
+    memories = kind.memories
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(kind, "memories", memories)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "memories", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(ours)
+    assert is_kept(ours)
+    go_on(estimators, X[:30], y[:30])
+    assert_same(*estimators)
+
+
 def test_the_loop_is_the_same(blobs, monkeypatch):
     X, y = blobs
     ours, _ = pair()

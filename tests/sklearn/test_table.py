@@ -58,6 +58,12 @@ def test_parts(tiny, capsys):
     assert "fit: digits" not in capsys.readouterr().out
 
 
+def test_no_round_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        estimators.main(["--rounds", "0"])
+    assert "--rounds: 0 is not at least 1" in capsys.readouterr().err
+
+
 def test_a_file_without_a_place_is_left_alone():
     with pytest.raises(SystemExit, match="has not one place for the table, between"):
         estimators.write_into("nothing here", "table", "README.md")

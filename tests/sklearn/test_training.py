@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -39,6 +40,33 @@ def test_ctrl_c_keeps_what_was_learnt(blobs):
     for ours, wanted in zip(clf.coefs_, shorter.coefs_):
         np.testing.assert_array_equal(ours, wanted)
     assert clf._optimizer.t == shorter._optimizer.t
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_ctrl_c_while_all_is_being_kept_loses_nothing(monkeypatch, blobs, incremental):
+    store, calls = loop.CompiledLoop.store, []
+
+    def interrupted(self):
+        calls.append(None)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        store(self)
+
+    clf, whole = (fastnn.MLPClassifier((6,), max_iter=3, **ALL) for _ in range(2))
+    method, more = ("partial_fit", {"classes": np.unique(blobs[1])}) if incremental else ("fit", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        getattr(whole, method)(*blobs, **more)
+        monkeypatch.setattr(loop.CompiledLoop, "store", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(clf, method)(*blobs, **more)
+    assert clf.n_iter_ == whole.n_iter_
+    assert clf._optimizer.t == whole._optimizer.t
+    for name in ("coefs_", "intercepts_"):
+        for ours, wanted in zip(getattr(clf, name), getattr(whole, name)):
+            np.testing.assert_array_equal(ours, wanted)
+    for ours, wanted in zip(clf._optimizer.ms, whole._optimizer.ms):
+        np.testing.assert_array_equal(ours, wanted)
 
 
 def test_a_copy_in_a_callback_is_a_model_and_no_more(blobs):
