@@ -84,9 +84,11 @@ class Records:
 
     def reserve(self, steps, epochs):
         """Have room for so many steps and epochs at least; what has been recorded stays."""
-        self.losses = grown(self.losses, steps)
-        for name in ("train_correct", "val_losses", "val_correct"):
-            setattr(self, name, grown(getattr(self, name), epochs))
+        if len(self.losses) < steps:
+            self.losses = grown(self.losses, steps)
+        if len(self.val_losses) < epochs:
+            for name in ("train_correct", "val_losses", "val_correct"):
+                setattr(self, name, grown(getattr(self, name), epochs))
 
 
 def grown(array, count):

@@ -69,7 +69,9 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 def __getattr__(name):
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'fastnn.kernels' has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    # Once: some are asked for at each call of a fit.
+    globals()[name] = found = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    return found
 
 
 def __dir__():

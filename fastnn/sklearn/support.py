@@ -85,9 +85,10 @@ def why_not(estimator):
             f"{estimator.loss!r}"
         )
     parts = [*estimator.coefs_, *estimator.intercepts_]
-    if not all(isinstance(part, np.ndarray) for part in parts):
+    try:
+        dtypes = {part.dtype for part in parts}
+    except AttributeError:
         return "its parameters are not all arrays"
-    dtypes = {part.dtype for part in parts}
     if len(dtypes) > 1 or not dtypes <= {np.dtype("f4"), np.dtype("f8")}:
         names = ", ".join(sorted(str(dtype) for dtype in dtypes))
         return f"its parameters are of {names}, not all of float32 or all of float64"
