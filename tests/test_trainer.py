@@ -1179,6 +1179,25 @@ def test_an_exception_while_the_last_checkpoint_is_written_leaves_that_to_be_don
     assert outcome(read.network, read) == expected
 
 
+def test_what_a_callback_has_made_of_the_history_is_not_made_again(monkeypatch):
+    X, y = problem()
+    trainer = Trainer(network(), max_iter=7, batch_size=10, random_state=0)
+    lengths, histories, work = [], [], engine_fit.Fit.epochs
+
+    def epochs(self, first, stop):
+        lengths.append(stop - first)
+        return work(self, first, stop)
+
+    monkeypatch.setattr(engine_fit.Fit, "epochs", epochs)
+    trainer.fit(X, y, X, y, callback=lambda status: histories.append(trainer.history))
+    assert set(lengths) == {1}
+    plain = Trainer(network(), max_iter=7, batch_size=10, random_state=0).fit(X, y, X, y)
+    for epoch, history in enumerate([*histories, trainer.history], 1):
+        assert len(history["step_loss"]) == 6 * min(epoch, 7)
+        for name, values in history.items():
+            np.testing.assert_array_equal(values, plain[name][: len(values)], err_msg=name)
+
+
 def test_a_limit_of_epochs_that_is_never_reached():
     X, y = problem()
     options = {"early_stopping": True, "n_iter_no_change": 2, "tol": 1.0, "random_state": 0}

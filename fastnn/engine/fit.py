@@ -47,6 +47,7 @@ class Fit(Run):
     def __init__(self, network, hyperparameters, train, val, position, state, watch):
         self.network, self.hyperparameters, self.watch = network, hyperparameters, watch
         h, self._told_of_nan = hyperparameters, False
+        self._fields = tuple(np.zeros(0) for _ in EPOCH_FIELDS)
         if h.early_stopping and val is None:
             train, val = sources.divide(h.validation_fraction, train, network.head, position.seed)
         if position.skip_zeros is None:
@@ -204,13 +205,21 @@ class Fit(Run):
         return losses / order.counts.sum(), means, scores, rates.copy()
 
     def history(self):
-        """Return the history of steps and epochs so far."""
-        history = {"step_loss": self.records.losses[: self.order.steps_done()].copy()}
-        return history | dict(zip(EPOCH_FIELDS, self.epochs(0, self.order.epochs_done())))
+        """Return the history of steps and epochs so far.
+
+        A callback has it made anew at each epoch: what is known already is neither worked out again
+        nor copied.
+        """
+        known, done = len(self._fields[0]), self.order.epochs_done()
+        if known < done:
+            new = self.epochs(known, done)
+            self._fields = tuple(map(np.append, self._fields, new))
+        history = {"step_loss": self.records.losses[: self.order.steps_done()]}
+        return history | dict(zip(EPOCH_FIELDS, self._fields))
 
     def state(self):
         """Return what continues this fit elsewhere, besides its position and the history."""
-        state = {**self.loop.state(), "rates": self.order.rates[: self.order.steps_done()].copy()}
+        state = {**self.loop.state(), "rates": self.order.rates[: self.order.steps_done()]}
         for name in RECORDED:
             state[name] = getattr(self.records, name)[: self.order.epochs_done() + 1].copy()
         return state
