@@ -40,9 +40,6 @@ OF_CLASSES = {"class_weight": None, "label_smoothing": 0.0}
 
 _VALIDATION = {"validation_data": None}
 
-#: Whether scikit-learn's regressor has a `partial_fit` by L-BFGS, too; its classifier has none.
-_LBFGS_IN_PARTS = hasattr(neural_network.MLPRegressor(solver="lbfgs"), "partial_fit")
-
 
 class MLPClassifier(Perceptron, neural_network.MLPClassifier):
     """scikit-learn's ``MLPClassifier`` on fastnn's engine: the same seeds, the same numbers.
@@ -354,7 +351,7 @@ class MLPRegressor(Perceptron, neural_network.MLPRegressor):
         """
         return self._call(super().fit, X, y, args, kwargs, validation_data)
 
-    @available_if(lambda self: _LBFGS_IN_PARTS or self._check_solver())
+    @available_if(lambda self: self._check_solver())
     @with_keywords(neural_network.MLPRegressor.partial_fit, _VALIDATION)
     def partial_fit(self, X, y, *args, validation_data=None, **kwargs):
         """Train for one epoch on some rows.

@@ -101,20 +101,6 @@ def test_a_limit_that_is_never_reached(blobs, steps):
     np.testing.assert_allclose(ours.loss_curve_, wanted.loss_curve_)
 
 
-@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
-def test_partial_fit_by_lbfgs_is_there_where_scikit_learn_has_it(blobs, kind):
-    options = {"hidden_layer_sizes": (4,), "solver": "lbfgs", "max_iter": 3, "random_state": 0}
-    wanted, ours = (getattr(module, kind)(**options) for module in (theirs, fastnn))
-    assert hasattr(ours, "partial_fit") == hasattr(wanted, "partial_fit")
-    if not hasattr(wanted, "partial_fit"):
-        return
-    for _ in range(2):
-        for each in (wanted, ours):
-            with pytest.warns(ConvergenceWarning):
-                each.partial_fit(*blobs)
-        np.testing.assert_allclose(ours.coefs_[0], wanted.coefs_[0], rtol=1e-6)
-
-
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("scale", [2.0**120, 2.0**-120])
 def test_weights_of_any_size_are_taken_as_there(blobs, solver, scale):
